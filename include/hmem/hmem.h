@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* All of libhmem. */
+#ifndef HMEM_HMEM_H
+#define HMEM_HMEM_H
+
+#include <hmem/context.h>
+#include <hmem/pool.h>
+#include <hmem/provider.h>
+#include <hmem/region.h>
+#include <hmem/size.h>
+
+#endif

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Pools: capacity that hmem.ko has claimed and carves regions from.
+ *
+ * Attaching and detaching need CAP_SYS_ADMIN; looking does not.
+ */
+#ifndef HMEM_POOL_H
+#define HMEM_POOL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <hmem/context.h>
+#include <hmem/region.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/**
+ * struct hmem_pool_info - what a pool is
+ * @size: sizeof(struct hmem_pool_info), set by the caller where one is passed in
+ * @bytes: capacity for regions
+ * @free_bytes: capacity that no region has
+ * @regions: regions on it
+ * @persistent: regions survive power loss
+ * @nid: NUMA node, -1 when unknown
+ * @name: its name
+ * @provider: "cxl" or "ram"
+ * @source: cxl: the CXL region, such as "region0"; ram: ""
+ * @uuid: persistent: identity given when it was formatted, else zeroes
+ */
+struct hmem_pool_info {
+	size_t size;
+	uint64_t bytes;
+	uint64_t free_bytes;
+	uint32_t regions;
+	bool persistent;
+	int nid;
+	char name[HMEM_NAME_MAX + 1];
+	char provider[16];
+	char source[HMEM_NAME_MAX + 1];
+	uint8_t uuid[16];
+};
+
+#define HMEM_POOL_FORMAT	(1u << 0)	/* format, whatever is there; all is lost */
+#define HMEM_POOL_CHECK		(1u << 1)	/* say what would happen, change nothing */
+#define HMEM_POOL_TAKE_OVER	(1u << 2)	/* another host did not detach it: go on */
+
+/* In struct hmem_pool_attach_result */
+#define HMEM_POOL_WAS_FORMATTED	(1u << 1)
+#define HMEM_POOL_WAS_REPAIRED	(1u << 2)
+
+/**
+ * struct hmem_pool_options - how to attach a pool
+ * @size: sizeof(struct hmem_pool_options)
+ * @flags: HMEM_POOL_*
+ * @name: what to call it; NULL: the source's name (cxl), required for ram
+ * @source: CXL region; NULL for a pool of system RAM
+ * @bytes: ram: capacity, rounded up to 2 MiB
+ * @nid: ram: NUMA node, -1 for any
+ */
+struct hmem_pool_options {
+	size_t size;
+	unsigned int flags;
+	const char *name;
+	const char *source;
+	uint64_t bytes;
+	int nid;
+};
+#define HMEM_POOL_OPTIONS_INIT { sizeof(struct hmem_pool_options), 0, NULL, NULL, 0, -1 }
+
+/**
+ * struct hmem_pool_result - what attaching found
+ * @size: sizeof(struct hmem_pool_result), set by the caller
+ * @flags: HMEM_POOL_WAS_*; with HMEM_POOL_CHECK: would be
+ * @persistent: the pool is persistent
+ * @bytes: capacity for regions
+ * @regions: regions that came back
+ */
+struct hmem_pool_result {
+	size_t size;
+	unsigned int flags;
+	bool persistent;
+	uint64_t bytes;
+	uint32_t regions;
+};
+
+/**
+ * hmem_pool_attach - claim memory as a pool
+ * @result: what was found; may be NULL
+ *
+ * A persistent source is formatted when it is blank or HMEM_POOL_FORMAT is given,
+ * never otherwise.
+ *
+ * Return: 0; -EPERM, -EINVAL, -ENOENT (no such CXL region), -ENXIO (it is not
+ * committed or not enabled), -EBUSY (device-dax, kmem, pmem or another pool has it;
+ * the kernel log names the holder), -EUCLEAN (it holds something else, or a damaged
+ * pool), -EPROTONOSUPPORT (written by a newer hmem), -EUSERS (in use by another
+ * host), -EEXIST, -EOPNOTSUPP, -ENODEV (hmem.ko is not loaded), -ENOMEM, -EIO.
+ */
+HMEM_API int hmem_pool_attach(struct hmem_ctx *ctx, const struct hmem_pool_options *options,
+			      struct hmem_pool_result *result);
+
+/**
+ * hmem_pool_detach - give a pool's memory back
+ *
+ * Return: 0; -ENOENT, -EBUSY (a region is open or mapped), -ENOTEMPTY (a volatile
+ * pool has regions: destroy them first), -EPERM, -ENODEV.
+ */
+HMEM_API int hmem_pool_detach(struct hmem_ctx *ctx, const char *name);
+
+/** hmem_pool_get_info - what a pool is. Return: 0, -ENOENT, -EINVAL, -ENODEV. */
+HMEM_API int hmem_pool_get_info(struct hmem_ctx *ctx, const char *name,
+				struct hmem_pool_info *info);
+
+/**
+ * hmem_pool_iterate - visit every attached pool
+ * @fn: called with each; returns 0 to go on, anything else to stop
+ *
+ * Return: 0, what @fn returned, or a negative errno; no pools and no module is 0.
+ */
+HMEM_API int hmem_pool_iterate(struct hmem_ctx *ctx,
+			       int (*fn)(void *arg, const struct hmem_pool_info *info),
+			       void *arg);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Providers: where regions come from. The library's own (hmem, dax, file, anon) are
+ * written against this table, one file each; a caller may register more.
+ */
+#ifndef HMEM_PROVIDER_H
+#define HMEM_PROVIDER_H
+
+#include <hmem/context.h>
+#include <hmem/region.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/**
+ * struct hmem_provider_ops - one kind of memory
+ * @size: sizeof(struct hmem_provider_ops) that the provider was built with
+ * @scheme: what stands before the colon in a name; letters only
+ * @create: make region @name (without scheme) and, unless @state is NULL, open it
+ * @open: open one that exists
+ * @close: let it go; mappings stay
+ * @map: map [offset, offset + length); both were checked against the size
+ * @unmap: unmap; NULL: munmap(2)
+ * @persist: make a mapped range durable; NULL: nothing needs doing
+ * @resize: change the size; NULL: -EOPNOTSUPP
+ * @destroy: remove by name; NULL: -EOPNOTSUPP
+ * @get_info: fill in an info whose members are zero, but for size and name
+ * @get_info_by_name: the same without opening; NULL: open, get_info, close
+ * @iterate: visit every region of this kind; NULL: they cannot be listed
+ *
+ * Each returns 0 or a negative errno and says why with hmem_set_error(). @state is
+ * the provider's own. Calls on one region may come from several threads at once.
+ */
+struct hmem_provider_ops {
+	size_t size;
+	const char *scheme;
+	int (*create)(struct hmem_ctx *ctx, const char *name,
+		      const struct hmem_region_options *options, void **state);
+	int (*open)(struct hmem_ctx *ctx, const char *name, unsigned int flags, void **state);
+	void (*close)(struct hmem_ctx *ctx, void *state);
+	int (*map)(struct hmem_ctx *ctx, void *state, uint64_t offset, size_t length,
+		   void **address);
+	int (*unmap)(struct hmem_ctx *ctx, void *state, void *address, size_t length);
+	int (*persist)(struct hmem_ctx *ctx, void *state, const void *address, size_t length);
+	int (*resize)(struct hmem_ctx *ctx, void *state, uint64_t bytes);
+	int (*destroy)(struct hmem_ctx *ctx, const char *name);
+	int (*get_info)(struct hmem_ctx *ctx, void *state, struct hmem_region_info *info);
+	int (*get_info_by_name)(struct hmem_ctx *ctx, const char *name,
+				struct hmem_region_info *info);
+	int (*iterate)(struct hmem_ctx *ctx,
+		       int (*fn)(void *arg, const struct hmem_region_info *info), void *arg);
+};
+
+/**
+ * hmem_provider_register - add a kind of memory to a context
+ * @ops: must stay valid as long as the context
+ *
+ * Return: 0; -EEXIST (scheme taken), -EINVAL, -ENOMEM.
+ */
+HMEM_API int hmem_provider_register(struct hmem_ctx *ctx, const struct hmem_provider_ops *ops);
+
+/**
+ * hmem_set_error - set the calling thread's last error, for providers
+ * @error: negative errno
+ *
+ * Return: @error, so that a provider can return hmem_set_error(...).
+ */
+HMEM_API int hmem_set_error(struct hmem_ctx *ctx, int error, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+#ifdef __cplusplus
+}
+#endif
+#endif

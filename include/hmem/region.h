@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Regions: named, sized, mappable memory, whatever is behind the name.
+ *
+ *   hmem:db              region "db" of hmem.ko, /dev/hmem/db
+ *   dax:/dev/dax0.0      a device-dax device
+ *   file:/path           a file: fsdax, tmpfs, anything that maps
+ *   anon:  anon:name     memory of this process, gone with its last handle
+ *
+ * A name without a scheme is an hmem region, or, when it begins with "/" or "./",
+ * a file. The same calls work on all of them; what a provider cannot do is
+ * -EOPNOTSUPP.
+ *
+ * Ownership: a region handle is reference counted and holds its context. A mapping
+ * belongs to the caller and stays valid after the handle is gone, until
+ * hmem_region_unmap().
+ *
+ * Threading: any function may be called from any thread; two threads that resize
+ * one region at once both succeed in some order.
+ */
+#ifndef HMEM_REGION_H
+#define HMEM_REGION_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include <hmem/context.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct hmem_region;
+
+/** Longest name of a region or pool of hmem.ko, in bytes, without the final NUL. */
+#define HMEM_NAME_MAX 63
+
+/* What a region can do, in struct hmem_region_info */
+#define HMEM_CAP_PERSISTENT	(1u << 0)	/* survives power loss once flushed */
+#define HMEM_CAP_FLUSH_CPU	(1u << 1)	/* CPU cache flushes reach the media; no msync needed */
+#define HMEM_CAP_RESIZE		(1u << 2)
+#define HMEM_CAP_SHARED		(1u << 3)	/* other processes can open it by name */
+
+/* For hmem_region_create() and hmem_region_open() */
+#define HMEM_OPEN_READ_ONLY	(1u << 0)	/* open: map read-only */
+#define HMEM_CREATE_EXCLUSIVE	(1u << 1)	/* create: -EEXIST when it exists (hmem: always) */
+
+/**
+ * struct hmem_region_options - how to create a region
+ * @size: sizeof(struct hmem_region_options)
+ * @flags: HMEM_CREATE_*
+ * @bytes: size wanted; rounded up to the provider's granularity. dax: 0 or at most
+ *	the device's size.
+ * @uid: owner, (uid_t)-1 for the caller's. hmem and file.
+ * @gid: group, (gid_t)-1 for the caller's. hmem and file.
+ * @mode: permission bits; 0 for 0600. hmem and file.
+ * @pool: hmem: pool to carve from, NULL for the first with room
+ *
+ * Initialise with HMEM_REGION_OPTIONS_INIT.
+ */
+struct hmem_region_options {
+	size_t size;
+	unsigned int flags;
+	uint64_t bytes;
+	uid_t uid;
+	gid_t gid;
+	mode_t mode;
+	const char *pool;
+};
+#define HMEM_REGION_OPTIONS_INIT \
+	{ sizeof(struct hmem_region_options), 0, 0, (uid_t)-1, (gid_t)-1, 0, NULL }
+
+/**
+ * struct hmem_region_info - what a region is
+ * @size: sizeof(struct hmem_region_info), set by the caller
+ * @bytes: its size
+ * @granularity: unit of its size, and the alignment that gives the largest mappings
+ * @caps: HMEM_CAP_*
+ * @uid: owner
+ * @gid: group
+ * @mode: permission bits
+ * @nid: NUMA node of the memory, -1 when unknown
+ * @faults: hmem: faults served since the region appeared, else 0
+ * @name: full name with scheme
+ * @pool: hmem: its pool, else ""
+ * @uuid: hmem: identity, new at every creation, else zeroes
+ */
+struct hmem_region_info {
+	size_t size;
+	uint64_t bytes;
+	uint64_t granularity;
+	unsigned int caps;
+	uid_t uid;
+	gid_t gid;
+	mode_t mode;
+	int nid;
+	uint64_t faults;
+	char name[256];
+	char pool[HMEM_NAME_MAX + 1];
+	uint8_t uuid[16];
+};
+
+/**
+ * hmem_region_create - make a region and open it
+ * @ctx: context
+ * @name: such as "hmem:db"
+ * @options: size and ownership
+ * @region: where to put the handle; written only on success. NULL: create only.
+ *
+ * On a persistent provider the region itself (name, size, owner, mode) is durable
+ * when the call returns. It reads as zeroes.
+ *
+ * Return: 0; -EINVAL (name, size, flags), -ENAMETOOLONG, -EEXIST, -ENOSPC, -EPERM,
+ * -EACCES, -ENOENT (no such pool, or directory), -ENODEV (hmem.ko is not loaded),
+ * -ENOMEM, -EOPNOTSUPP, or what the system answered.
+ */
+HMEM_API int hmem_region_create(struct hmem_ctx *ctx, const char *name,
+				const struct hmem_region_options *options,
+				struct hmem_region **region);
+
+/**
+ * hmem_region_open - open a region that exists
+ * @ctx: context
+ * @name: such as "hmem:db"
+ * @flags: HMEM_OPEN_READ_ONLY or 0
+ * @region: where to put the handle; written only on success
+ *
+ * Return: 0; -ENOENT, -EACCES, -ENODEV (its memory is gone, or hmem.ko is not
+ * loaded), -EINVAL, -ENAMETOOLONG, -ENOMEM, or what the system answered.
+ */
+HMEM_API int hmem_region_open(struct hmem_ctx *ctx, const char *name, unsigned int flags,
+			      struct hmem_region **region);
+
+/** hmem_region_ref - hold a region. Return: @region. */
+HMEM_API struct hmem_region *hmem_region_ref(struct hmem_region *region);
+
+/** hmem_region_close - let a region go; NULL is legal. Mappings stay. */
+HMEM_API void hmem_region_close(struct hmem_region *region);
+
+/**
+ * hmem_region_map - map a part of a region
+ * @region: region
+ * @offset: where it starts, a multiple of the page size
+ * @length: how much; 0: to the region's end
+ * @address: where the mapping is, aligned so that the largest pages are used where
+ *	the length allows; written only on success
+ * @mapped: how much was mapped; may be NULL
+ *
+ * The mapping is shared: stores are seen by every process that maps the region. It
+ * is read-only if the region was opened so.
+ *
+ * Return: 0; -EINVAL (offset or length outside the region, or not page aligned),
+ * -ENODEV, -ENOMEM, or what the system answered.
+ */
+HMEM_API int hmem_region_map(struct hmem_region *region, uint64_t offset, size_t length,
+			     void **address, size_t *mapped);
+
+/**
+ * hmem_region_unmap - unmap what hmem_region_map() mapped
+ * @region: region it was mapped from, or NULL after it was closed
+ *
+ * Return: 0, or -EINVAL.
+ */
+HMEM_API int hmem_region_unmap(struct hmem_region *region, void *address, size_t length);
+
+/**
+ * hmem_region_persist - make stores to a mapped range durable
+ *
+ * When it returns 0, every store that this thread made to the range before the call
+ * survives power loss, if the region has HMEM_CAP_PERSISTENT; on others it returns 0
+ * and does nothing.
+ *
+ * Return: 0; -EINVAL, -EIO.
+ */
+HMEM_API int hmem_region_persist(struct hmem_region *region, const void *address, size_t length);
+
+/**
+ * hmem_region_resize - grow or shrink a region
+ * @bytes: size wanted, rounded up to the granularity
+ *
+ * Mappings keep their length; what lies beyond a smaller end raises SIGBUS.
+ *
+ * Return: 0; -EINVAL, -ENOSPC, -EBUSY (pinned pages beyond the new end), -EPERM,
+ * -EOPNOTSUPP.
+ */
+HMEM_API int hmem_region_resize(struct hmem_region *region, uint64_t bytes);
+
+/**
+ * hmem_region_destroy - remove a region by name, and what is in it
+ *
+ * hmem: -EBUSY while anybody has it open. file: unlinks, as rm does. anon and dax:
+ * -EOPNOTSUPP.
+ *
+ * Return: 0; -ENOENT, -EBUSY, -EPERM, -EACCES, -EOPNOTSUPP.
+ */
+HMEM_API int hmem_region_destroy(struct hmem_ctx *ctx, const char *name);
+
+/** hmem_region_get_info - what a region is. Return: 0, -EINVAL, -ENODEV. */
+HMEM_API int hmem_region_get_info(struct hmem_region *region, struct hmem_region_info *info);
+
+/**
+ * hmem_region_get_info_by_name - what a region is, without the right to open it
+ *
+ * Return: 0, -ENOENT, -EINVAL, -ENAMETOOLONG, -EOPNOTSUPP (anon).
+ */
+HMEM_API int hmem_region_get_info_by_name(struct hmem_ctx *ctx, const char *name,
+					  struct hmem_region_info *info);
+
+/**
+ * hmem_region_iterate - visit every region that can be found: those of hmem.ko and
+ * the device-dax devices
+ * @fn: called with each; returns 0 to go on, anything else to stop
+ *
+ * Return: 0, what @fn returned, or a negative errno.
+ */
+HMEM_API int hmem_region_iterate(struct hmem_ctx *ctx,
+				 int (*fn)(void *arg, const struct hmem_region_info *info),
+				 void *arg);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
+/*
+ * hmem: CXL memory carved into named, mmap-able regions.
+ *
+ * The contract between hmem.ko and userspace.
+ *
+ * Two kinds of device answer ioctls:
+ *
+ *   /dev/hmem/control   attach and detach pools; create, resize and destroy
+ *                       regions. Every command but HMEM_VERSION needs
+ *                       CAP_SYS_ADMIN.
+ *   /dev/hmem/NAME      one region. Ordinary file permissions decide.
+ *
+ * Every argument is a struct whose first member is its size as the caller knows
+ * it. A caller with a smaller struct than the kernel's gets the behaviour of the
+ * members it has, the rest taken as zero; a caller with a larger one is accepted
+ * while every byte that the kernel does not know is zero, and gets -E2BIG
+ * otherwise. A struct smaller than the first published version (the _SIZE_V1
+ * constants) is -EINVAL. Reserved members and unknown flags must be zero, or
+ * -EINVAL.
+ *
+ * Errors, and the one meaning that each has here:
+ *
+ *   -EPERM         the command needs CAP_SYS_ADMIN
+ *   -EFAULT        the argument does not point at memory the caller may use
+ *   -EINVAL        a size, flag, reserved member, name or number is malformed
+ *   -E2BIG         the struct is larger than this kernel's and the excess is
+ *                  not zero
+ *   -ENOTTY        no such command on this device
+ *   -ENOENT        no pool or region of that name, or no such source to claim
+ *   -EEXIST        a pool or region of that name is there already
+ *   -EBUSY         the source is held by somebody else, or the pool or region
+ *                  is open or mapped or has pinned pages
+ *   -ENOTEMPTY     a volatile pool still has regions
+ *   -ENOSPC        the pool has no room for that many bytes
+ *   -EMFILE        the pool's region table or the module's table is full
+ *   -ENODEV        the memory behind the pool or region is gone
+ *   -ENXIO         the source is there but not committed or not enabled
+ *   -EOPNOTSUPP    this kernel or machine lacks what the provider needs
+ *   -EUCLEAN       the source holds data that is no intact hmem pool: refused,
+ *                  and left as it was
+ *   -EPROTONOSUPPORT  the pool was written by a newer version of the format
+ *   -EUSERS        the pool was not detached by the host that last used it
+ *   -EIO           the memory reports an error
+ *   -ENOMEM        the kernel has no memory for its bookkeeping
+ *   -EINTR         a signal came while waiting
+ */
+#ifndef _UAPI_LINUX_HMEM_H
+#define _UAPI_LINUX_HMEM_H
+
+#include <linux/ioctl.h>
+#include <linux/types.h>
+
+/* Raised when a struct gains a member or a command is added; never lowered. */
+#define HMEM_ABI_VERSION	1
+
+/* Names: 1 to 63 bytes of [A-Za-z0-9._-], first not '.' or '-'; "control" is taken. */
+#define HMEM_NAME_LEN		64
+
+/* The unit of carving; the kernel's own answer is in struct hmem_version. */
+#define HMEM_EXTENT_SIZE	(2UL << 20)
+
+#define HMEM_IOC_TYPE		0xE8
+
+/**
+ * struct hmem_version - HMEM_VERSION: what this module is
+ * @size: sizeof(struct hmem_version)
+ * @abi: HMEM_ABI_VERSION of the module
+ * @extent_size: bytes in an extent
+ * @max_regions: regions that one pool can hold
+ * @providers: bit (1 << enum hmem_provider) for each provider that is built in
+ */
+struct hmem_version {
+	__u32 size;
+	__u32 abi;
+	__u32 extent_size;
+	__u32 max_regions;
+	__u64 providers;
+};
+#define HMEM_VERSION_SIZE_V1	24
+
+/**
+ * enum hmem_provider - where a pool's memory comes from
+ * @HMEM_PROVIDER_CXL: a committed CXL region, by its name on the CXL bus
+ * @HMEM_PROVIDER_RAM: system RAM, a stand-in for machines without a device
+ */
+enum hmem_provider {
+	HMEM_PROVIDER_CXL = 0,
+	HMEM_PROVIDER_RAM = 1,
+};
+
+/* Format the source, whatever it holds. Everything on it is lost. */
+#define HMEM_ATTACH_FORMAT	(1U << 0)
+/* Check the source and fill in the answers, but attach nothing and write nothing. */
+#define HMEM_ATTACH_CHECK	(1U << 1)
+/* Attach although another host did not detach it (-EUSERS without this). */
+#define HMEM_ATTACH_TAKE_OVER	(1U << 2)
+
+/* In hmem_pool_attach.state: what was found. */
+#define HMEM_POOL_PERSISTENT	(1U << 0)	/* regions survive power loss */
+#define HMEM_POOL_FORMATTED	(1U << 1)	/* was formatted by this call, or would be */
+#define HMEM_POOL_REPAIRED	(1U << 2)	/* one superblock copy was bad and replaced, or would be */
+
+/**
+ * struct hmem_pool_attach - HMEM_POOL_ATTACH: claim memory as a pool
+ * @size: sizeof(struct hmem_pool_attach)
+ * @flags: HMEM_ATTACH_*
+ * @provider: enum hmem_provider
+ * @state: out: HMEM_POOL_*
+ * @bytes: RAM: bytes to take, rounded up to extents. CXL: must be 0.
+ *	Out: bytes that can be carved into regions.
+ * @nid: RAM: NUMA node to take memory from, -1 for any. CXL: must be -1.
+ * @regions: out: regions found on the pool and brought back
+ * @name: what to call the pool. CXL: may be empty, then it is the source's name.
+ * @source: CXL: the region on the CXL bus, such as "region0". RAM: must be empty.
+ * @host: identifies this host on a persistent pool (a machine-id); all zero
+ *	neither checks nor records it.
+ *
+ * A persistent pool is formatted when both of its superblocks are blank or
+ * HMEM_ATTACH_FORMAT is given, and never otherwise.
+ */
+struct hmem_pool_attach {
+	__u32 size;
+	__u32 flags;
+	__u32 provider;
+	__u32 state;
+	__u64 bytes;
+	__s32 nid;
+	__u32 regions;
+	char name[HMEM_NAME_LEN];
+	char source[HMEM_NAME_LEN];
+	__u8 host[16];
+};
+#define HMEM_POOL_ATTACH_SIZE_V1	176
+
+/**
+ * struct hmem_pool_detach - HMEM_POOL_DETACH: give a pool's memory back
+ * @size: sizeof(struct hmem_pool_detach)
+ * @flags: must be 0
+ * @name: the pool
+ *
+ * -EBUSY while a region of it is open or mapped. A volatile pool with regions is
+ * refused with -ENOTEMPTY; the regions of a persistent pool come back when it is
+ * attached again.
+ */
+struct hmem_pool_detach {
+	__u32 size;
+	__u32 flags;
+	char name[HMEM_NAME_LEN];
+};
+#define HMEM_POOL_DETACH_SIZE_V1	72
+
+/**
+ * struct hmem_region_create - HMEM_REGION_CREATE: carve a region out of a pool
+ * @size: sizeof(struct hmem_region_create)
+ * @flags: must be 0
+ * @bytes: size wanted, not 0, rounded up to extents. Out: size obtained.
+ * @uid: owner of /dev/hmem/NAME
+ * @gid: group of /dev/hmem/NAME
+ * @mode: permission bits of /dev/hmem/NAME, at most 0777
+ * @reserved: must be 0
+ * @name: the region
+ * @pool: the pool to carve from; empty: the first with room, volatile ones first.
+ *	Out: the pool it was carved from.
+ *
+ * Reads as zeroes. On a persistent pool the region is durable when the call
+ * returns. Takes time independent of @bytes: extents are zeroed at first touch.
+ */
+struct hmem_region_create {
+	__u32 size;
+	__u32 flags;
+	__u64 bytes;
+	__u32 uid;
+	__u32 gid;
+	__u32 mode;
+	__u32 reserved;
+	char name[HMEM_NAME_LEN];
+	char pool[HMEM_NAME_LEN];
+};
+#define HMEM_REGION_CREATE_SIZE_V1	160
+
+/**
+ * struct hmem_region_resize - HMEM_REGION_RESIZE: grow or shrink a region
+ * @size: sizeof(struct hmem_region_resize)
+ * @flags: must be 0
+ * @bytes: size wanted, not 0, rounded up to extents. Out: size obtained.
+ * @name: the region
+ *
+ * Works while the region is open and mapped, as ftruncate(2) does: what lies
+ * beyond a new end raises SIGBUS, what is added reads as zeroes. Shrinking over
+ * pinned pages is -EBUSY and changes nothing.
+ */
+struct hmem_region_resize {
+	__u32 size;
+	__u32 flags;
+	__u64 bytes;
+	char name[HMEM_NAME_LEN];
+};
+#define HMEM_REGION_RESIZE_SIZE_V1	80
+
+/**
+ * struct hmem_region_destroy - HMEM_REGION_DESTROY: give a region's extents back
+ * @size: sizeof(struct hmem_region_destroy)
+ * @flags: must be 0
+ * @name: the region
+ *
+ * -EBUSY while it is open or mapped. The data is gone when the call returns.
+ */
+struct hmem_region_destroy {
+	__u32 size;
+	__u32 flags;
+	char name[HMEM_NAME_LEN];
+};
+#define HMEM_REGION_DESTROY_SIZE_V1	72
+
+/* In hmem_region_info.state */
+#define HMEM_REGION_PERSISTENT	(1U << 0)	/* survives power loss */
+
+/**
+ * struct hmem_region_info - HMEM_REGION_INFO, on a region: what it is
+ * @size: sizeof(struct hmem_region_info)
+ * @flags: must be 0
+ * @bytes: out: size in bytes
+ * @extent_size: out: bytes in an extent
+ * @state: out: HMEM_REGION_*
+ * @uid: out: owner given at creation
+ * @gid: out: group given at creation
+ * @mode: out: permission bits given at creation
+ * @nid: out: NUMA node of the memory, -1 when it has none
+ * @faults: out: faults served since the region appeared
+ * @extents_used: out: extents that have been touched since the region appeared
+ * @name: out: its name
+ * @pool: out: its pool
+ * @uuid: out: identity of this region, new at every creation
+ */
+struct hmem_region_info {
+	__u32 size;
+	__u32 flags;
+	__u64 bytes;
+	__u32 extent_size;
+	__u32 state;
+	__u32 uid;
+	__u32 gid;
+	__u32 mode;
+	__s32 nid;
+	__u64 faults;
+	__u64 extents_used;
+	char name[HMEM_NAME_LEN];
+	char pool[HMEM_NAME_LEN];
+	__u8 uuid[16];
+};
+#define HMEM_REGION_INFO_SIZE_V1	200
+
+/* On /dev/hmem/control */
+#define HMEM_VERSION		_IO(HMEM_IOC_TYPE, 0x00)
+#define HMEM_POOL_ATTACH	_IO(HMEM_IOC_TYPE, 0x01)
+#define HMEM_POOL_DETACH	_IO(HMEM_IOC_TYPE, 0x02)
+#define HMEM_REGION_CREATE	_IO(HMEM_IOC_TYPE, 0x03)
+#define HMEM_REGION_RESIZE	_IO(HMEM_IOC_TYPE, 0x04)
+#define HMEM_REGION_DESTROY	_IO(HMEM_IOC_TYPE, 0x05)
+
+/* On /dev/hmem/NAME */
+#define HMEM_REGION_INFO	_IO(HMEM_IOC_TYPE, 0x20)
+
+#endif /* _UAPI_LINUX_HMEM_H */
