@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+#
+# CXL regions for tests, sourced; or, for tests in C, run as
+#
+#	bash cxl.sh create ram|pmem [MEMDEV...]	prints the name of the new region
+#	bash cxl.sh destroy REGION
+#
+# Names are found, never assumed: the kernel numbers memdevs and regions as they come.
+
+cxl_bus=/sys/bus/cxl/devices
+
+# cxl_wait SECONDS COMMAND...: until it succeeds. Probing of devices is asynchronous and
+# tells nobody but udev when it has ended.
+cxl_wait() {
+	local tries=$(($1 * 20))
+
+	shift
+	until "$@"; do
+		tries=$((tries - 1))
+		[ "$tries" -gt 0 ] || return 1
+		sleep 0.05
+	done
+}
+
+# cxl_memdevs ram|pmem: those that have capacity of the kind, in the order of their
+# serial numbers, which do not depend on who probed first.
+cxl_memdevs() {
+	local memdev
+
+	for memdev in "$cxl_bus"/mem*; do
+		[ -e "$memdev/$1/size" ] || continue
+		[ $(($(cat "$memdev/$1/size"))) -gt 0 ] || continue
+		echo "$(cat "$memdev/serial") ${memdev##*/}"
+	done | sort | cut -d ' ' -f 2
+}
+
+cxl_has_memdev() {
+	[ -n "$(cxl_memdevs "$1")" ]
+}
+
+# cxl_memdev ram|pmem: the first
+cxl_memdev() {
+	cxl_wait 10 cxl_has_memdev "$1" && cxl_memdevs "$1" | head -n 1
+}
+
+cxl_dax_devices() {
+	local device
+
+	for device in "$cxl_bus/$1"/dax_region*/dax*.*; do
+		[ ! -e "$device" ] || echo "${device##*/}"
+	done
+}
+
+# The dax device of a ram region is there and has its driver, as far as drivers are loaded.
+cxl_dax_settled() {
+	local device
+
+	[ -e /sys/bus/cxl/drivers/cxl_dax_region ] || return 0
+	[ -n "$(cxl_dax_devices "$1")" ] || return 1
+	[ -e /sys/bus/dax/drivers/device_dax ] || [ -e /sys/bus/dax/drivers/kmem ] || return 0
+	for device in $(cxl_dax_devices "$1"); do
+		[ -e "/sys/bus/dax/devices/$device/driver" ] || return 1
+	done
+}
+
+# cxl_release REGION: take it from device-dax, so that hmem may have it.
+cxl_release() {
+	local device driver
+
+	for device in $(cxl_dax_devices "$1"); do
+		driver=/sys/bus/dax/devices/$device/driver
+		[ ! -e "$driver" ] || echo "$device" >"$driver/unbind" || return
+	done
+}
+
+# cxl_create_held ram|pmem [MEMDEV...]: a region that the kernel's own drivers hold
+cxl_create_held() {
+	local kind=$1 memdevs region
+
+	shift
+	memdevs=("$@")
+	[ $# -gt 0 ] || memdevs=("$(cxl_memdev "$kind")")
+	region=$(cxl create-region -m -t "$kind" -w "${#memdevs[@]}" "${memdevs[@]}" |
+		sed -n 's/.*"region":"\([^"]*\)".*/\1/p')
+	[ -n "$region" ] || return
+	if [ "$kind" = ram ]; then
+		cxl_wait 10 cxl_dax_settled "$region" || return
+	fi
+	echo "$region"
+}
+
+# cxl_create ram|pmem [MEMDEV...]: a region that is free for hmem; prints its name
+cxl_create() {
+	local region
+
+	region=$(cxl_create_held "$@") && [ -n "$region" ] || return
+	cxl_release "$region" && echo "$region"
+}
+
+cxl_destroy() {
+	cxl destroy-region -f "$1" >&2
+}
+
+# cxl_regions: those that exist
+cxl_regions() {
+	local region
+
+	for region in "$cxl_bus"/region*; do
+		[ ! -e "$region" ] || echo "${region##*/}"
+	done
+}
+
+cxl_destroy_all() {
+	local region
+
+	for region in $(cxl_regions); do
+		cxl_destroy "$region"
+	done
+}
+
+if [ "${BASH_SOURCE[0]}" = "$0" ]; then
+	case ${1:-} in
+	create | destroy) "cxl_$@" ;;
+	*) exit 129 ;;
+	esac
+fi

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The commands of the kernel contract as a table: a legal argument for each, what must
+ * be there before it is legal, and how its effect is seen.
+ */
+#ifndef SELFTESTS_GUEST_UAPI_TABLE_H
+#define SELFTESTS_GUEST_UAPI_TABLE_H
+
+#include <stddef.h>
+
+#include "kmod.h"
+
+#define PAGE		4096
+#define POOL		"up"
+#define REGION		"ur"
+
+static int control, region_fd = -1;
+
+/* The longest of the structs, and room behind it for what this kernel does not know. */
+union argument {
+	__u32 size;
+	struct hmem_version version;
+	struct hmem_pool_attach attach;
+	struct hmem_pool_detach detach;
+	struct hmem_region_create create;
+	struct hmem_region_resize resize;
+	struct hmem_region_destroy destroy;
+	struct hmem_region_info info;
+	unsigned char bytes[1024];
+};
+
+static inline void fill_version(union argument *a)
+{
+	a->version = (struct hmem_version){ .size = sizeof(a->version) };
+}
+
+static inline void fill_attach(union argument *a)
+{
+	a->attach = (struct hmem_pool_attach){ .size = sizeof(a->attach),
+					       .provider = HMEM_PROVIDER_RAM,
+					       .bytes = 2 * EXTENT, .nid = -1, .name = POOL };
+}
+
+static inline void fill_detach(union argument *a)
+{
+	a->detach = (struct hmem_pool_detach){ .size = sizeof(a->detach), .name = POOL };
+}
+
+static inline void fill_create(union argument *a)
+{
+	a->create = (struct hmem_region_create){ .size = sizeof(a->create), .bytes = EXTENT,
+						 .mode = 0600, .name = REGION, .pool = POOL };
+}
+
+static inline void fill_resize(union argument *a)
+{
+	a->resize = (struct hmem_region_resize){ .size = sizeof(a->resize), .bytes = 2 * EXTENT,
+						 .name = REGION };
+}
+
+static inline void fill_destroy(union argument *a)
+{
+	a->destroy = (struct hmem_region_destroy){ .size = sizeof(a->destroy), .name = REGION };
+}
+
+static inline void fill_info(union argument *a)
+{
+	a->info = (struct hmem_region_info){ .size = sizeof(a->info) };
+}
+
+/* What has to be there before a command is legal. */
+enum stage { NOTHING, A_POOL, A_REGION, AN_OPEN_REGION };
+
+#define NO_MEMBER	((size_t)-1)
+
+static const struct command {
+	const char *name;
+	unsigned long number;
+	size_t length, length_v1;
+	void (*fill)(union argument *a);
+	enum stage needs;
+	size_t flags;		/* where the flags are, and which are known */
+	__u32 flags_known;
+	bool writes;		/* has outputs besides the size */
+	size_t names[2];	/* names that must be well formed */
+} commands[] = {
+	{ "VERSION", HMEM_VERSION, sizeof(struct hmem_version), HMEM_VERSION_SIZE_V1,
+	  fill_version, NOTHING, NO_MEMBER, 0, true, { NO_MEMBER, NO_MEMBER } },
+	{ "POOL_ATTACH", HMEM_POOL_ATTACH, sizeof(struct hmem_pool_attach),
+	  HMEM_POOL_ATTACH_SIZE_V1, fill_attach, NOTHING,
+	  offsetof(struct hmem_pool_attach, flags),
+	  HMEM_ATTACH_FORMAT | HMEM_ATTACH_CHECK | HMEM_ATTACH_TAKE_OVER, true,
+	  { offsetof(struct hmem_pool_attach, name), NO_MEMBER } },
+	{ "POOL_DETACH", HMEM_POOL_DETACH, sizeof(struct hmem_pool_detach),
+	  HMEM_POOL_DETACH_SIZE_V1, fill_detach, A_POOL,
+	  offsetof(struct hmem_pool_detach, flags), 0, false,
+	  { offsetof(struct hmem_pool_detach, name), NO_MEMBER } },
+	{ "REGION_CREATE", HMEM_REGION_CREATE, sizeof(struct hmem_region_create),
+	  HMEM_REGION_CREATE_SIZE_V1, fill_create, A_POOL,
+	  offsetof(struct hmem_region_create, flags), 0, true,
+	  { offsetof(struct hmem_region_create, name),
+	    offsetof(struct hmem_region_create, pool) } },
+	{ "REGION_RESIZE", HMEM_REGION_RESIZE, sizeof(struct hmem_region_resize),
+	  HMEM_REGION_RESIZE_SIZE_V1, fill_resize, A_REGION,
+	  offsetof(struct hmem_region_resize, flags), 0, true,
+	  { offsetof(struct hmem_region_resize, name), NO_MEMBER } },
+	{ "REGION_DESTROY", HMEM_REGION_DESTROY, sizeof(struct hmem_region_destroy),
+	  HMEM_REGION_DESTROY_SIZE_V1, fill_destroy, A_REGION,
+	  offsetof(struct hmem_region_destroy, flags), 0, false,
+	  { offsetof(struct hmem_region_destroy, name), NO_MEMBER } },
+	{ "REGION_INFO", HMEM_REGION_INFO, sizeof(struct hmem_region_info),
+	  HMEM_REGION_INFO_SIZE_V1, fill_info, AN_OPEN_REGION,
+	  offsetof(struct hmem_region_info, flags), 0, true, { NO_MEMBER, NO_MEMBER } },
+};
+#define COMMANDS (sizeof(commands) / sizeof(commands[0]))
+
+static inline void stage_enter(enum stage stage)
+{
+	if (stage >= A_POOL)
+		must(pool_attach_ram(control, POOL, 2 * EXTENT), "attach a pool");
+	if (stage >= A_REGION)
+		must(region_create(control, REGION, POOL, EXTENT), "create a region");
+	if (stage == AN_OPEN_REGION)
+		region_fd = must_open(REGION, O_RDWR);
+}
+
+/* True when the command is seen to have taken effect; always false for those that only ask. */
+static inline bool took_effect(const struct command *c)
+{
+	switch (c->number) {
+	case HMEM_POOL_ATTACH:
+		return pool_free(POOL) >= 0;
+	case HMEM_POOL_DETACH:
+		return pool_free(POOL) < 0;
+	case HMEM_REGION_CREATE:
+		return sysfs_number("hmem", REGION, "size") >= 0;
+	case HMEM_REGION_RESIZE:
+		return sysfs_number("hmem", REGION, "size") != (int64_t)EXTENT;
+	case HMEM_REGION_DESTROY:
+		return sysfs_number("hmem", REGION, "size") < 0;
+	}
+	return false;
+}
+
+static inline bool has_effect(const struct command *c)
+{
+	return c->number != HMEM_VERSION && c->number != HMEM_REGION_INFO;
+}
+
+static inline void stage_leave(void)
+{
+	if (region_fd >= 0)
+		close(region_fd);
+	region_fd = -1;
+	sweep(control);
+}
+
+/* Gives one argument to one command on fresh ground; -EDOM when it was refused and yet done. */
+static inline int submit(const struct command *c, void *argument)
+{
+	int rc;
+
+	stage_enter(c->needs);
+	rc = hmem_ioctl(c->needs == AN_OPEN_REGION ? region_fd : control, c->number, argument);
+	if (rc && took_effect(c)) {
+		tap_diag("%s answered %d, and was done all the same", c->name, rc);
+		rc = -EDOM;
+	} else if (!rc && has_effect(c) && !took_effect(c)) {
+		tap_diag("%s succeeded without effect", c->name);
+		rc = -EDOM;
+	}
+	stage_leave();
+	return rc;
+}
+
+#endif
