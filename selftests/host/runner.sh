@@ -1,0 +1,176 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Tests of the runner itself: made-up tests that pass, fail, die, hang and lie, on the
+# host and in a made-up guest, and what selftests/run makes of each.
+# hmem-test: timeout=180
+
+. "$(dirname "$0")/../tap.sh"
+
+runner=$(cd "$(dirname "$0")/.." && pwd)/run
+fake=$(mktemp -d)
+trap 'rm -rf "$fake"' EXIT
+mkdir -p "$fake/tests/host" "$fake/tests/guest" "$fake/tests/vm" "$fake/bin"
+
+# fake_test KIND/NAME [HMEM-TEST-LINE]: a test whose body is read from stdin.
+fake_test() {
+	{ echo '#!/bin/bash'; echo "# hmem-test: ${2:-}"; cat; } >"$fake/tests/$1.sh"
+	chmod +x "$fake/tests/$1.sh"
+}
+
+# A guest that is this host: runs the batch with a kernel log of its own.
+cat >"$fake/bin/vm" <<'END'
+#!/bin/bash
+echo "$*" >>"$FAKE/boots"
+while [ "$1" != -- ]; do shift; done
+shift 2
+export HMEM_GUEST_TESTS=$FAKE/tests/guest HMEM_GUEST_KMSG=$FAKE/kmsg HMEM_GUEST_CGROUPS=$FAKE/none
+echo "WARNING: from before any test" >$FAKE/kmsg
+echo $$ >$FAKE/vm.pid
+PATH=$FAKE/bin:$PATH bash "$RUNNER_DIR/guest-batch" "$@"
+exit "${FAKE_VM_STATUS:-0}"
+END
+cat >"$fake/bin/dmesg" <<'END'
+#!/bin/bash
+cat "$FAKE/kmsg"
+END
+chmod +x "$fake/bin/vm" "$fake/bin/dmesg"
+
+run() {
+	FAKE=$fake RUNNER_DIR=${runner%/*} HMEM_TESTS=$fake/tests HMEM_VM=$fake/bin/vm \
+		HMEM_TEST_GRACE=5 HMEM_TEST_BOOT_LIMIT=5 BUILD=$fake/build "$runner" "$@"
+}
+
+# outcome NAME STATUS LAST-LINE ARGUMENTS...: how a run of the tests named ends.
+outcome() {
+	tap_run run "${@:4}"
+	tap_is "$tap_status" "$2" "$1: exit status $2" || tap_diag "$tap_output"
+	tap_is "$(tail -n 1 <<<"$tap_output")" "$3" "$1: $3" || tap_diag "$tap_output"
+}
+
+fake_test host/passes <<'END'
+printf '1..2\nok 1 - one\nok 2 - two\n'
+END
+outcome "a test that passes" 0 "2 passed, 0 failed, 0 skipped" host/passes.sh
+
+fake_test host/fails <<'END'
+printf 'ok 1 - one\nnot ok 2 - two\n1..2\n'
+echo "the reason why"
+exit 1
+END
+outcome "a failed check" 1 "1 passed, 1 failed, 0 skipped" host/fails.sh
+tap_matches "$tap_output" "the reason why" "a failed test's output is shown"
+
+fake_test host/skips <<'END'
+printf 'ok 1 - one\nok 2 - two # SKIP no such device\n1..2\n'
+END
+outcome "a skipped check" 0 "1 passed, 0 failed, 1 skipped" host/skips.sh
+tap_matches "$tap_output" "skipped: two: no such device" "a skip's reason is shown"
+
+fake_test host/skips-all <<'END'
+echo '1..0 # SKIP not here'
+END
+outcome "a skipped test" 0 "0 passed, 0 failed, 1 skipped" host/skips-all.sh
+tap_matches "$tap_output" "not here" "its reason is shown"
+
+fake_test host/no-plan <<'END'
+echo 'ok 1 - one'
+kill -SEGV $$
+END
+outcome "a test that crashes" 1 "1 passed, 1 failed, 0 skipped" host/no-plan.sh
+
+fake_test host/no-tap <<'END'
+echo "all is well"
+END
+outcome "a test that prints no TAP" 1 "0 passed, 1 failed, 0 skipped" host/no-tap.sh
+
+fake_test host/short <<'END'
+printf '1..3\nok 1 - one\nok 2 - two\n'
+END
+outcome "a plan that is not finished" 1 "2 passed, 1 failed, 0 skipped" host/short.sh
+
+fake_test host/liar <<'END'
+printf '1..1\nok 1 - one\n'
+exit 3
+END
+outcome "an exit status against the checks" 1 "1 passed, 1 failed, 0 skipped" host/liar.sh
+
+fake_test host/bails <<'END'
+printf 'ok 1 - one\nBail out! the disk is full\n'
+exit 1
+END
+outcome "a test that gives up" 1 "1 passed, 1 failed, 0 skipped" host/bails.sh
+
+fake_test host/hangs timeout=1 <<'END'
+echo 'ok 1 - one'
+sleep 1000
+END
+outcome "a test that hangs" 1 "1 passed, 1 failed, 0 skipped" host/hangs.sh
+tap_matches "$tap_output" "timed out after 1 s" "the time-out is named"
+
+fake_test host/absent <<'END'
+END
+chmod -x "$fake/tests/host/absent.sh"
+fake_test host/aid helper <<'END'
+END
+tap_run run --list --only host
+tap_matches "$tap_output" "host/passes.sh" "--list names tests"
+[[ $tap_output != *aid* && $tap_output != *absent* ]]
+tap_is $? 0 "what is no test is not listed"
+tap_check_status 1 "a pattern that matches nothing" run no-such-test
+tap_check_status 129 "an unknown option" run --no-such-option
+
+# In the guest. Every boot's log starts with a splat that belongs to no test.
+fake_test guest/a-passes "kernels=lts" <<'END'
+printf '1..1\nok 1 - one\nand an unfinished line'
+END
+fake_test guest/b-splats "kernels=lts" <<'END'
+echo "WARNING: CPU: 0 PID: 1 at somewhere" >>"$FAKE/kmsg"
+printf '1..1\nok 1 - one\n'
+END
+fake_test guest/c-hangs "kernels=lts timeout=1" <<'END'
+printf '1..1\nok 1 - one\n'
+sleep 1000
+END
+fake_test guest/d-dies "kernels=lts" <<'END'
+printf '1..2\nok 1 - one\n'
+kill -KILL -- -"$(cat "$FAKE/vm.pid")"
+END
+fake_test guest/e-last "kernels=lts" <<'END'
+printf 'ok 1 - one\nok 2 - two\n1..2\n'
+END
+fake_test guest/f-alone "kernels=lts alone" <<'END'
+printf 'ok 1 - one\n1..1\n'
+END
+fake_test guest/g-both "topology=ram1" <<'END'
+printf 'ok 1 - one\n1..1\n'
+END
+
+outcome "a guest test that passes" 0 "1 passed, 0 failed, 0 skipped" guest/a-passes.sh
+outcome "a guest test that splats" 1 "1 passed, 1 failed, 0 skipped" guest/b-splats.sh
+tap_matches "$tap_output" "WARNING: CPU: 0 PID: 1" "the splat is shown"
+outcome "a guest test that hangs" 1 "1 passed, 1 failed, 0 skipped" guest/c-hangs.sh
+outcome "a test that the guest dies of" 1 "1 passed, 1 failed, 0 skipped" guest/d-dies.sh
+outcome "a test for both kernels" 0 "2 passed, 0 failed, 0 skipped" g-both.sh
+
+rm "$fake/boots"
+# One boot at a time: the made-up guests share their kernel log.
+outcome "a batch goes on after each of them" 1 "9 passed, 3 failed, 0 skipped" guest/ --jobs 1
+tap_is "$(grep -c 'kernel lts --topology mixed' "$fake/boots")" 5 \
+	"a test that spoils its guest is followed by a fresh boot"
+tap_is "$(grep -c 'topology ram1' "$fake/boots")" 2 "another topology is another boot"
+
+export FAKE_VM_STATUS=1
+outcome "a guest that fails although its tests pass" 1 "2 passed, 1 failed, 0 skipped" e-last.sh
+unset FAKE_VM_STATUS
+printf '#!/bin/sh\necho no image here\nexit 1\n' >"$fake/bin/vm"
+outcome "no guest" 1 "0 passed, 2 failed, 0 skipped" g-both.sh
+tap_matches "$tap_output" "no image here" "what hmem-vm says is shown"
+printf '#!/bin/sh\nexec sleep 1000\n' >"$fake/bin/vm"
+outcome "a guest that never boots" 1 "0 passed, 2 failed, 0 skipped" g-both.sh
+
+fake_test vm/passes <<'END'
+[ -n "$HMEM_BUILD" ] && [ -n "$HMEM_SOURCE" ] && [ -d "$TMPDIR" ] && printf 'ok 1 - one\n1..1\n'
+END
+outcome "a vm test" 0 "1 passed, 0 failed, 0 skipped" vm/passes.sh
+tap_done
