@@ -17,8 +17,8 @@ libdir		?= $(prefix)/lib
 includedir	?= $(prefix)/include
 mandir		?= $(prefix)/share/man
 completiondir	?= $(prefix)/share/bash-completion/completions
-udevdir		?= /usr/lib/udev/rules.d
-dkmsdir		?= /usr/src/hmem-$(HMEM_RELEASE)
+udevdir		?= $(prefix)/lib/udev/rules.d
+dkmsdir		?= $(prefix)/src/hmem-$(HMEM_RELEASE)
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := all
@@ -73,7 +73,7 @@ $(BUILD)/libhmem.a: $(LIB_OBJ)
 	rm -f $@
 	$(AR) rcs $@ $^
 
-lib: $(if $(LIB_SRC),$(LIB_SO) $(BUILD)/libhmem.so $(BUILD)/libhmem.a)
+lib: $(if $(LIB_SRC),$(LIB_SO) $(BUILD)/libhmem.so $(BUILD)/libhmem.a) ## libhmem
 
 # --- hmemctl -------------------------------------------------------------------------
 
@@ -100,10 +100,11 @@ $(BUILD)/install/hmemctl: $(TOOLS_OBJ) $(BUILD)/libhmem.so
 	@mkdir -p $(@D)
 	$(LINK) -o $@ $(TOOLS_OBJ) -L$(BUILD) -lhmem $(HMEMCTL_LIBS)
 
-tools: $(if $(TOOLS_SRC),$(BUILD)/hmemctl)
+tools: $(if $(TOOLS_SRC),$(BUILD)/hmemctl) ## hmemctl
 
 # --- programs that link libhmem: examples, tests -------------------------------------
 
+BENCHES		:= $(patsubst %.c,$(BUILD)/%,$(wildcard bench/*.c))
 EXAMPLES	:= $(patsubst %.c,$(BUILD)/%,$(wildcard examples/*.c))
 TESTS		:= $(patsubst %.c,$(BUILD)/%,$(wildcard selftests/host/*.c selftests/guest/*.c))
 
@@ -117,8 +118,13 @@ $(BUILD)/selftests/%: selftests/%.c $(BUILD)/libhmem.so $(FLAGS_STAMP)
 	$(COMPILE) -MF $@.d -D_GNU_SOURCE -Iselftests -Wl,-rpath,'$$ORIGIN/../..' $(LDFLAGS) \
 		-o $@ $< -L$(BUILD) -lhmem
 
-examples: $(EXAMPLES)
-selftests: $(TESTS)
+$(BUILD)/bench/%: bench/%.c $(BUILD)/libhmem.so $(FLAGS_STAMP)
+	@mkdir -p $(@D)
+	$(COMPILE) -MF $@.d -D_GNU_SOURCE -Wl,-rpath,'$$ORIGIN/..' $(LDFLAGS) -o $@ $< -L$(BUILD) -lhmem
+
+examples: $(EXAMPLES) ## the example programs
+selftests: $(TESTS) ## the tests written in C
+benches: $(BENCHES) ## the measuring programs
 
 # --- hmem.ko -------------------------------------------------------------------------
 
@@ -126,7 +132,7 @@ KRELEASE	= $(shell cat $(KDIR)/include/config/kernel.release 2>/dev/null)
 KSTAGE		= $(BUILD)/kmod/$(KRELEASE)
 
 # The sources are copied so that builds for several kernels live side by side.
-kmod:
+kmod: ## hmem.ko, for the kernel whose headers are in KDIR=
 	@if [ -z '$(KRELEASE)' ]; then \
 		echo 'hmem.ko: no configured kernel headers in $(KDIR)' >&2; exit 1; fi
 	@mkdir -p $(KSTAGE)/include
@@ -145,14 +151,105 @@ kmod-if-headers:
 
 # --- everything ----------------------------------------------------------------------
 
-all:
-	+@$(MAKE) --no-print-directory lib tools examples selftests
+all: ## libhmem, hmemctl, examples, tests and, where there are headers, hmem.ko (the default)
+	@./install-deps --check build
+	+@$(MAKE) --no-print-directory lib tools examples selftests benches
 	+@$(MAKE) --no-print-directory kmod-if-headers
 
-clean:
+deps: ## install the Debian packages that are missing (as root)
+	@./install-deps build guest
+
+clean: ## remove what was built here (the image for guests stays in its cache)
 	rm -rf $(BUILD)
 
--include $(LIB_OBJ:.o=.d) $(TOOLS_OBJ:.o=.d) $(EXAMPLES:=.d) $(TESTS:=.d)
+# --- trying and testing --------------------------------------------------------------
+
+demo: ## from insmod to a region that survives a power cut, in a guest
+	@./install-deps guest
+	@examples/demo.sh
+
+demo-host: lib examples ## the same program on this machine: no module, no root
+	@BUILD=$(BUILD) examples/demo-host.sh
+
+# Not a prerequisite each: what is missing is said, or brought, before anything starts.
+check: ## all tests; TEST=NAME one of them (selftests/run --list names them)
+	@./install-deps build guest
+	+@$(MAKE) --no-print-directory all
+	@BUILD=$(BUILD) selftests/run $(if $(TEST),'$(TEST)')
+
+check-sanitize: ## host tests with the address and undefined behaviour sanitizers
+	@./install-deps build
+	+@$(MAKE) --no-print-directory BUILD=$(BUILD)/sanitize SANITIZE=yes \
+		lib tools examples selftests
+	@BUILD=$(BUILD)/sanitize selftests/run --only host $(if $(TEST),'$(TEST)')
+
+check-static: ## what shellcheck, cppcheck, sparse and clang-tidy say, where installed
+	@selftests/static
+
+BENCH_NAMES	:= $(basename $(notdir $(wildcard bench/*.sh)))
+
+bench: $(BENCH_NAMES:%=bench-%) ## all measurements
+
+bench-%: bench/%.sh ## one of them: prints its table, writes $(BUILD)/bench/NAME.json
+	@./install-deps build guest
+	+@$(MAKE) --no-print-directory all
+	@mkdir -p $(BUILD)/bench && rm -f $(BUILD)/bench/$*.json
+	@HMEM_BUILD=$(abspath $(BUILD)) BENCH_JSON=$(abspath $(BUILD))/bench/$*.json $<
+	@test -s $(BUILD)/bench/$*.json || { echo '$< wrote no $(BUILD)/bench/$*.json'; exit 1; }
+
+# --- installing ----------------------------------------------------------------------
+
+MAN_PAGES	:= $(wildcard Documentation/man/*.[1-8])
+COMPLETIONS	:= $(wildcard tools/completion/*)
+UDEV_RULES	:= $(wildcard tools/udev/*.rules)
+HEADERS		:= $(wildcard include/hmem/*.h)
+TEMPLATE	= sed -e 's|@prefix@|$(prefix)|' -e 's|@libdir@|$(libdir)|' \
+		      -e 's|@includedir@|$(includedir)|' -e 's|@version@|$(HMEM_RELEASE)|'
+LIB_FILE	:= libhmem.so.$(HMEM_RELEASE)
+
+install: lib $(BUILD)/install/hmemctl ## under $(DESTDIR)$(prefix): library, headers, hmemctl, man pages, DKMS tree
+	$(INSTALL) -d $(addprefix $(DESTDIR),$(bindir) $(libdir)/pkgconfig $(includedir)/hmem \
+		$(includedir)/linux $(mandir) $(completiondir) $(udevdir) $(dkmsdir)/include)
+	$(INSTALL) -m 755 $(BUILD)/install/hmemctl $(DESTDIR)$(bindir)/hmemctl
+	$(INSTALL) -m 644 $(LIB_SO) $(DESTDIR)$(libdir)/$(LIB_FILE)
+	ln -sf $(LIB_FILE) $(DESTDIR)$(libdir)/libhmem.so.0
+	ln -sf libhmem.so.0 $(DESTDIR)$(libdir)/libhmem.so
+	$(INSTALL) -m 644 $(BUILD)/libhmem.a $(DESTDIR)$(libdir)
+	$(INSTALL) -m 644 $(HEADERS) $(DESTDIR)$(includedir)/hmem
+	$(INSTALL) -m 644 include/uapi/linux/hmem.h $(DESTDIR)$(includedir)/linux
+	$(TEMPLATE) lib/libhmem.pc.in >$(DESTDIR)$(libdir)/pkgconfig/libhmem.pc
+	for page in $(MAN_PAGES); do \
+		$(INSTALL) -D -m 644 $$page $(DESTDIR)$(mandir)/man$${page##*.}/$${page##*/} || exit; \
+	done
+	for file in $(COMPLETIONS); do \
+		$(INSTALL) -m 644 $$file $(DESTDIR)$(completiondir) || exit; done
+	for file in $(UDEV_RULES); do $(INSTALL) -m 644 $$file $(DESTDIR)$(udevdir) || exit; done
+	cp -r kmod Kbuild version.mk $(DESTDIR)$(dkmsdir)
+	cp -r include/uapi $(DESTDIR)$(dkmsdir)/include
+	$(TEMPLATE) dkms.conf.in >$(DESTDIR)$(dkmsdir)/dkms.conf
+	$(if $(DESTDIR),,if [ "$$(id -u)" -eq 0 ]; then ldconfig; fi)
+
+uninstall: ## remove what install put there
+	rm -f $(DESTDIR)$(bindir)/hmemctl $(DESTDIR)$(libdir)/pkgconfig/libhmem.pc \
+		$(addprefix $(DESTDIR)$(libdir)/,$(LIB_FILE) libhmem.so.0 libhmem.so libhmem.a) \
+		$(addprefix $(DESTDIR)$(includedir)/hmem/,$(notdir $(HEADERS))) \
+		$(DESTDIR)$(includedir)/linux/hmem.h \
+		$(foreach page,$(MAN_PAGES),$(DESTDIR)$(mandir)/man$(subst .,,$(suffix $(page)))/$(notdir $(page))) \
+		$(addprefix $(DESTDIR)$(completiondir)/,$(notdir $(COMPLETIONS))) \
+		$(addprefix $(DESTDIR)$(udevdir)/,$(notdir $(UDEV_RULES)))
+	rm -rf $(DESTDIR)$(dkmsdir)
+	-rmdir $(DESTDIR)$(includedir)/hmem
+	$(if $(DESTDIR),,if [ "$$(id -u)" -eq 0 ]; then ldconfig; fi)
+
+help: ## this list
+	@echo 'make TARGET, where TARGET is one of'
+	@sed -n 's/^\([a-z%-]*\):[^#]* ## \(.*\)/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | \
+		sed 's/%/NAME/' | expand -t 20
+	@echo 'Variables: BUILD=$(BUILD) (what is built goes there), KDIR= (kernel headers), CC=,'
+	@echo 'CFLAGS=, prefix=$(prefix), DESTDIR=, HMEM_CACHE= (where the image for guests is kept)'
+
+-include $(LIB_OBJ:.o=.d) $(TOOLS_OBJ:.o=.d) $(addsuffix .d,$(EXAMPLES) $(TESTS) $(BENCHES))
 
 FORCE:
-.PHONY: all lib tools examples selftests kmod kmod-if-headers clean FORCE
+.PHONY: all lib tools examples selftests benches kmod kmod-if-headers deps clean demo demo-host \
+	check check-sanitize check-static bench install uninstall help FORCE
