@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash disable=SC2154 # $image: image.bash; $run_dir: hmem-vm
+#
+# Booting: a guest is one QEMU process, run out of the image's tree, and these channels:
+#
+#   kernel.log          the serial console: the kernel's log from its first line
+#   hmem.output         a virtio port: the command's stdout
+#   hmem.errors         a virtio port: its stderr
+#   hmem.control        a virtio port: "exit STATUS", from init
+#   hmem.power          a virtio port: "power-cut", from hmem-power-cut
+#
+# The last two end in one pipe that the runner reads, whose end tells it QEMU's.
+
+# What in the kernel's log makes a run a failure.
+boot_splat='WARNING: |BUG: |Oops[: ]|Call Trace:|KASAN|UBSAN|kernel BUG at|general protection fault'
+boot_splat+='|possible (circular|recursive|irq lock)|suspicious RCU|refcount_t: |list_(add|del) corruption'
+boot_splat+='|INFO: (task .* blocked for more|rcu_.*(stall|detected))|Kernel panic|Bad page (state|map)'
+boot_splat+='|-+\[ cut here \]-+|unable to handle'
+
+# boot_accelerator KERNEL - QEMU options for the fastest way to run a kernel that is known
+# to work, in $accelerator
+#
+# That /dev/kvm opens, and even that a guest runs for a while, says nothing: only a host
+# on which this very kernel has come up with KVM has KVM. It is tried once per host.
+boot_accelerator()
+{
+	local verdict
+	local -a known=()
+
+	accelerator=(-accel tcg,thread=multi)
+	[[ -r /dev/kvm && -w /dev/kvm && ${HMEM_VM_ACCEL:-} != tcg ]] || return 0
+	verdict=$image_cache/kvm/$({ cat /etc/machine-id /proc/sys/kernel/osrelease
+		grep -m1 'model name' /proc/cpuinfo; echo "${image##*/} $1"; } 2> /dev/null |
+		sha256sum | cut -c 1-16)
+	if [[ ! -e $verdict ]]; then
+		mkdir -p "$image_cache/kvm"
+		say "trying once whether kernel $1 boots with KVM on this host"
+		if boot_try_kvm "$1"; then echo yes; else echo no; fi > "$verdict.$$"
+		mv "$verdict.$$" "$verdict"
+		say "KVM works: $(< "$verdict")"
+	fi
+	[[ $(< "$verdict") != yes ]] || accelerator=(-accel kvm)
+}
+
+# boot_try_kvm KERNEL - boot a kernel to its initramfs with KVM
+#
+# The init finds no drives there and turns the power off.
+boot_try_kvm()
+{
+	local log=$run_dir/kvm.log
+
+	timeout -s KILL 30 "$qemu_dir/in-tree" "$image/tree" "$image=image" "$run_dir=run" -- \
+		qemu-system-x86_64 "${boot_machine[@]}" -accel kvm -smp 2 -m 1G \
+		-kernel "/mnt/image/boot/$1/vmlinuz" -initrd "/mnt/image/boot/$1/initramfs" \
+		-append "console=ttyS0 panic=-1" -serial file:/mnt/run/kvm.log \
+		< /dev/null > /dev/null 2>&1 &&
+		grep -q 'hmem-vm: cannot put the root file system together' "$log"
+}
+
+# -hypervisor: without it Debian's kernels do not commit CXL regions, because nothing
+# would flush the caches for them.
+boot_machine=(-nodefaults -no-user-config -nographic -monitor none -no-reboot
+	-machine q35,cxl=on -cpu max,-hypervisor)
+
+# boot_start KERNEL STATE OUTPUT ERRORS - start QEMU; its pid in $boot_pid, the pipe from
+# it in $boot_control
+boot_start()
+{
+	local kernel=$1 state=$2 output=$3 errors=$4
+	local -a console=()
+
+	boot_accelerator "$kernel"
+	[[ ! $interactive ]] || console=(-chardev stdio,id=terminal,signal=off
+		-device virtconsole,chardev=terminal)
+
+	truncate -s 64M "$run_dir/scratch"
+	# The pipe's writing end is in no process but QEMU.
+	exec {boot_control}< <(
+		exec 3>&1 4>&"$output" 5>&"$errors" > "$run_dir/qemu.log" 2>&1
+		[[ ! $interactive ]] || exec <&"$interactive"
+		exec "$qemu_dir/in-tree" "$image/tree" "$image=image" "$run_dir=run" "$state=state" -- \
+			qemu-system-x86_64 "${boot_machine[@]}" "${accelerator[@]}" \
+			-name hmem-vm -smp "$smp" -m "$memory" \
+			-kernel "/mnt/image/boot/$kernel/vmlinuz" \
+			-initrd "/mnt/image/boot/$kernel/initramfs" \
+			-append "console=ttyS0 ignore_loglevel log_buf_len=4M panic=-1 $append" \
+			-serial file:/mnt/run/kernel.log \
+			-drive file=/mnt/image/root.erofs,format=raw,if=none,readonly=on,id=root \
+			-device virtio-blk-pci,drive=root \
+			-drive file=/mnt/run/scratch,format=raw,if=none,id=scratch \
+			-device virtio-blk-pci,drive=scratch \
+			-drive file=/mnt/run/payload.tar,format=raw,if=none,readonly=on,id=payload \
+			-device virtio-blk-pci,drive=payload \
+			-device virtio-rng-pci \
+			-device virtio-serial-pci,max_ports=8 \
+			-add-fd fd=3,set=1 -add-fd fd=4,set=2 -add-fd fd=5,set=3 \
+			-chardev file,id=control,path=/dev/fdset/1,append=on \
+			-device virtserialport,chardev=control,name=hmem.control \
+			-chardev file,id=output,path=/dev/fdset/2,append=on \
+			-device virtserialport,chardev=output,name=hmem.output \
+			-chardev file,id=errors,path=/dev/fdset/3,append=on \
+			-device virtserialport,chardev=errors,name=hmem.errors \
+			-chardev file,id=power,path=/dev/fdset/1,append=on \
+			-device virtserialport,chardev=power,name=hmem.power \
+			"${console[@]}" "${topology_arguments[@]}" "${qemu_arguments[@]}"
+	)
+	boot_pid=$!
+}
+
+# boot_kill - take the power away
+boot_kill()
+{
+	kill -KILL "$boot_pid" 2> /dev/null
+	wait "$boot_pid" 2> /dev/null
+}
+
+# boot_wait TIMEOUT - wait for the guest's end; what became of it in $boot_end: "exit
+# STATUS", "power-cut", "timeout" or "died"
+boot_wait()
+{
+	local deadline=$((SECONDS + $1)) left line status
+
+	boot_end=died
+	while :; do
+		left=$((deadline - SECONDS))
+		((left > 0)) || left=0.01
+		IFS= read -r -t "$left" line <&"$boot_control"
+		status=$?
+		if ((status > 128)); then
+			boot_end=timeout
+			break
+		fi
+		((status == 0)) || break
+		case $line in
+		power-cut)
+			boot_end=power-cut
+			break
+			;;
+		"exit "*)
+			boot_end=$line
+			# Only the kernel's own end is left.
+			deadline=$((SECONDS + 20))
+			;;
+		esac
+	done
+	boot_kill
+	exec {boot_control}<&-
+}
