@@ -5,6 +5,7 @@
 #
 #	bash cxl.sh create ram|pmem [MEMDEV...]	prints the name of the new region
 #	bash cxl.sh destroy REGION
+#	bash cxl.sh destroy_all
 #
 # Names are found, never assumed: the kernel numbers memdevs and regions as they come.
 
@@ -121,7 +122,7 @@ cxl_destroy_all() {
 
 if [ "${BASH_SOURCE[0]}" = "$0" ]; then
 	case ${1:-} in
-	create | destroy) "cxl_$@" ;;
+	create | destroy | destroy_all) "cxl_$@" ;;
 	*) exit 129 ;;
 	esac
 fi

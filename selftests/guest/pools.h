@@ -37,6 +37,16 @@ static inline int cxl_fixture(const char *verb, const char *argument, char *answ
 	return pclose(f) ? -EIO : 0;
 }
 
+/* Like must_begin(), on a CXL bus without regions, whatever a test before this one left. */
+static inline int must_begin_cxl(void)
+{
+	int control = must_begin();
+
+	if (cxl_fixture("destroy_all", "", NULL, 0))
+		tap_bail("cannot destroy the CXL regions that are there");
+	return control;
+}
+
 /* A CXL region of @kind ("ram", "pmem"), free for hmem; to be destroyed with cxl_end(). */
 static inline void must_cxl(const char *kind, char source[HMEM_NAME_LEN])
 {
