@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The objects of hmem.ko and who protects what.
+ *
+ * A pool is claimed memory, cut into extents of 2 MiB. A region is a device and an
+ * address space; its layout says which extents of the pool are its own, as runs. An
+ * extent gets a struct hm_extent when it is touched first.
+ *
+ * Locks, outermost first (Documentation/locking.md has the reasons):
+ *
+ *   device_lock of a CXL device    taken by the CXL core, and by attach
+ *   hm_lock                        the registry: pools, regions, names, carving and
+ *                                  superblocks; everything that CAP_SYS_ADMIN does
+ *   mmap_lock                      taken by the core before a fault
+ *   hm_srcu (read side)            keeps region->layout and an extent in place
+ *   folio lock of an extent's home its state, and its mapping and index
+ *   i_mmap, page table locks       inside unmap_mapping_range()
+ *
+ * hm_pool.open_lock is a leaf spinlock. User memory is never touched under any of
+ * them: read(2) and write(2) hold a folio reference instead.
+ */
+#ifndef HM_CORE_H
+#define HM_CORE_H
+
+#include <linux/cdev.h>
+#include <linux/completion.h>
+#include <linux/device.h>
+#include <linux/fs.h>
+#include <linux/mm.h>
+#include <linux/mutex.h>
+#include <linux/srcu.h>
+#include <linux/uuid.h>
+#include <linux/workqueue.h>
+#include <linux/xarray.h>
+
+#include <uapi/linux/hmem.h>
+
+#include "compat.h"
+#include "media.h"
+
+#define HM_EXTENT_SHIFT		HM_MEDIA_EXTENT_SHIFT
+#define HM_EXTENT_BYTES		(1UL << HM_EXTENT_SHIFT)
+#define HM_EXTENT_ORDER		(HM_EXTENT_SHIFT - PAGE_SHIFT)
+#define HM_EXTENT_PAGES		(1UL << HM_EXTENT_ORDER)
+
+struct hm_pool;
+struct hm_region;
+
+/**
+ * struct hm_pool_ops - where a pool's memory comes from; one file each
+ * @name: as sysfs shows it
+ * @prepare: find the source and take what must be taken before hm_lock; fills in
+ *	persistent, bytes, nid
+ * @unprepare: let go of what @prepare took, whether the pool was attached or not
+ * @claim: take the memory exclusively
+ * @unclaim: undo @claim
+ * @free: forget the source; the last call on a pool that was prepared
+ * @peek: persistent: map the pool's first bytes for reading before @map; NULL
+ *	otherwise
+ * @unpeek: undo @peek
+ * @map: give the memory pages
+ * @unmap: undo @map; no page is mapped, pinned or in use any more
+ * @folio: folio number @index counted from the pool's first byte; after @map
+ *
+ * Of these, @claim, @peek and @map run under hm_lock; @unmap and @unclaim also run
+ * without it, when the memory goes away.
+ */
+struct hm_pool_ops {
+	const char *name;
+	int (*prepare)(struct hm_pool *pool, const struct hmem_pool_attach *arg);
+	void (*unprepare)(struct hm_pool *pool);
+	int (*claim)(struct hm_pool *pool);
+	void (*unclaim)(struct hm_pool *pool);
+	void (*free)(struct hm_pool *pool);
+	void *(*peek)(struct hm_pool *pool, size_t bytes);
+	void (*unpeek)(struct hm_pool *pool, void *address);
+	int (*map)(struct hm_pool *pool);
+	void (*unmap)(struct hm_pool *pool);
+	struct folio *(*folio)(struct hm_pool *pool, u32 index);
+};
+
+/**
+ * struct hm_pool - claimed memory
+ * @dev: in class hmem_pool; holds the pool's memory
+ * @node: in hm_pools
+ * @regions: regions on it
+ * @ops: provider
+ * @provider: the provider's own
+ * @source: what it was claimed from
+ * @persistent: has a superblock
+ * @bytes: all of its memory
+ * @nid: NUMA node
+ * @first: folio number of extent 0: what lies before is the superblock's
+ * @nr_extents: extents
+ * @nr_free: extents that no region has
+ * @nr_regions: regions on it
+ * @nr_runs: runs of all its regions
+ * @used: one bit an extent
+ * @gone: its memory is being taken away; every use fails from now on
+ * @released: completed when the memory was given back after @gone
+ * @open_lock: protects open and dead of its regions
+ * @uuid: identity of a persistent pool
+ * @host: who attached it
+ * @next_gen: generation of the next run
+ * @seq: sequence number of the last superblock written
+ * @image: persistent: HM_MEDIA_COPY_BYTES to build a superblock in
+ *
+ * Fields without another note are under hm_lock or do not change.
+ */
+struct hm_pool {
+	struct device dev;
+	struct list_head node;
+	struct list_head regions;
+	const struct hm_pool_ops *ops;
+	void *provider;
+	char source[HMEM_NAME_LEN];
+	bool persistent;
+	u64 bytes;
+	int nid;
+	u32 first;
+	u32 nr_extents;
+	u32 nr_free;
+	u32 nr_regions;
+	u32 nr_runs;
+	unsigned long *used;
+	bool gone;
+	struct completion released;
+	spinlock_t open_lock;
+
+	u8 uuid[UUID_SIZE];
+	u8 host[16];
+	u32 next_gen;
+	u64 seq;
+	void *image;
+};
+
+/* Extents that follow one another in a region and on the pool. */
+struct hm_run {
+	u32 first;	/* index in the region */
+	u32 start;	/* index on the pool */
+	u32 count;
+	u32 gen;
+};
+
+/* A region's size and runs; replaced as a whole, read under hm_srcu. */
+struct hm_layout {
+	u32 nr_extents;
+	u32 nr_runs;
+	struct hm_run runs[] __counted_by(nr_runs);
+};
+
+enum hm_extent_state {
+	HM_EXTENT_UNKNOWN,	/* whether it must be zeroed has not been found out */
+	HM_EXTENT_READY,	/* holds the region's data */
+	HM_EXTENT_FAILED,	/* its tag is damaged: what it holds cannot be told */
+};
+
+/**
+ * struct hm_extent - an extent of a region that has been touched
+ * @home: where its data lives for good. A near copy will stand beside it.
+ * @index: its number on the pool
+ * @gen: generation of the run that it belongs to
+ * @next_gone: chains extents that are about to be freed
+ * @state: under the home's folio lock
+ */
+struct hm_extent {
+	struct folio *home;
+	struct hm_extent *next_gone;
+	u32 index;
+	u32 gen;
+	enum hm_extent_state state;
+};
+
+/**
+ * struct hm_region - a named address space
+ * @dev: in class hmem; its device number is /dev/hmem/NAME
+ * @cdev: what open(2) reaches
+ * @node: in pool->regions
+ * @pool: holds a reference
+ * @inode: owner of the address space that every mapping belongs to
+ * @layout: under hm_srcu, written under hm_lock
+ * @extents: index in the region to struct hm_extent
+ * @uuid: identity
+ * @uid: owner
+ * @gid: group
+ * @mode: permission bits
+ * @open: files open on it, mappings included; under pool->open_lock
+ * @dead: destroyed, detached or revoked; under pool->open_lock, read under hm_srcu
+ * @linger: waits for pages that stay pinned after the last close
+ * @faults: faults served
+ * @nr_touched: entries of @extents
+ */
+struct hm_region {
+	struct device dev;
+	struct cdev cdev;
+	struct list_head node;
+	struct hm_pool *pool;
+	struct inode *inode;
+	struct hm_layout __rcu *layout;
+	struct xarray extents;
+	u8 uuid[UUID_SIZE];
+	kuid_t uid;
+	kgid_t gid;
+	umode_t mode;
+	unsigned int open;
+	bool dead;
+	struct delayed_work linger;
+	atomic64_t faults;
+	atomic64_t nr_touched;
+};
+
+#define to_hm_pool(d)	container_of(d, struct hm_pool, dev)
+#define to_hm_region(d)	container_of(d, struct hm_region, dev)
+
+extern struct mutex hm_lock;
+extern struct list_head hm_pools;
+extern struct srcu_struct hm_srcu;
+
+/* ioctl.c */
+extern const struct file_operations hm_control_fops;
+long hm_region_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
+
+/* pool.c */
+int hm_pool_attach(struct hmem_pool_attach *arg);
+int hm_pool_detach(const struct hmem_pool_detach *arg);
+void hm_pool_revoke(bool (*match)(struct hm_pool *pool, const void *data), const void *data);
+void hm_pools_release(void);
+struct hm_pool *hm_pool_find(const char *name);
+int hm_pools_init(void);
+void hm_pools_exit(void);
+
+/* carve.c */
+struct hm_layout *hm_carve(struct hm_pool *pool, const struct hm_layout *old, u32 nr_extents);
+void hm_uncarve(struct hm_pool *pool, const struct hm_layout *layout, u32 from);
+struct hm_layout *hm_layout_cut(const struct hm_layout *old, u32 nr_extents);
+const struct hm_run *hm_layout_find(const struct hm_layout *layout, u32 index);
+
+/* store.c */
+int hm_store_probe(struct hm_pool *pool, const struct hmem_pool_attach *arg, u32 *state);
+int hm_store_format(struct hm_pool *pool);
+int hm_store_restore(struct hm_pool *pool);
+int hm_store_write(struct hm_pool *pool, bool clean);
+enum hm_media_tag_state hm_store_tag(struct hm_pool *pool, const struct hm_extent *extent);
+void hm_store_set_tag(struct hm_pool *pool, const struct hm_extent *extent);
+void hm_write_back(const void *address, size_t bytes);
+
+/* region.c */
+int hm_region_create(struct hmem_region_create *arg);
+int hm_region_resize(struct hmem_region_resize *arg);
+int hm_region_destroy(const struct hmem_region_destroy *arg);
+int hm_region_info(struct hm_region *region, struct hmem_region_info *info);
+struct hm_region *hm_region_alloc(struct hm_pool *pool, const char *name);
+int hm_region_publish(struct hm_region *region);
+void hm_region_unpublish(struct hm_region *region);
+void hm_region_drop(struct hm_region *region);
+struct hm_region *hm_region_find(const char *name);
+int hm_regions_init(void);
+void hm_regions_exit(void);
+
+/* extent.c */
+struct hm_extent *hm_extent_lock(struct hm_region *region, u32 index);
+void hm_extents_zap(struct hm_region *region, u32 from);
+bool hm_extents_pinned(struct hm_region *region, u32 from);
+void hm_extents_wait(struct hm_region *region);
+void hm_extents_forget(struct hm_region *region, u32 from);
+static inline void *hm_extent_address(const struct hm_extent *extent)
+{
+	return folio_address(extent->home);
+}
+
+/* file.c */
+extern const struct file_operations hm_region_fops;
+void hm_region_linger(struct work_struct *work);
+
+/* inode.c */
+struct inode *hm_inode_new(void);
+int hm_inodes_init(void);
+void hm_inodes_exit(void);
+
+/* pool_cxl.c, pool_ram.c */
+extern const struct hm_pool_ops hm_cxl_ops;
+extern const struct hm_pool_ops hm_ram_ops;
+void hm_cxl_exit(void);
+
+static inline struct folio *hm_pool_folio(struct hm_pool *pool, u32 index)
+{
+	return pool->ops->folio(pool, pool->first + index);
+}
+
+#endif /* HM_CORE_H */

@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * DOC: extents
+ *
+ * An extent comes into being when it is touched: its struct hm_extent is made, and it is
+ * zeroed unless it holds the region's data already. All of that happens under the folio
+ * lock of its home, which is also what the core holds while it maps the page that a fault
+ * returned. So whoever wants an extent away takes that lock, unmaps, clears
+ * folio->mapping and lets go, in the order in which truncation does it: no mapping can
+ * appear behind its back.
+ *
+ * hm_srcu keeps struct hm_extent and the layout in place for readers. Whoever removes
+ * them has first made them unreachable (region->dead, or a smaller layout) and waited.
+ */
+#include <linux/delay.h>
+#include <linux/highmem.h>
+#include <linux/pagemap.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+
+#include "core.h"
+#include "trace.h"
+
+/* References to a home that nobody has mapped or pinned: its own. */
+#define HM_BASE_REFS	1
+
+static void zero_extent(struct hm_pool *pool, struct hm_extent *extent)
+{
+	void *address = hm_extent_address(extent);
+
+	for (unsigned long i = 0; i < HM_EXTENT_PAGES; i++) {
+		clear_page(address + i * PAGE_SIZE);
+		if (i % 64 == 63)
+			cond_resched();
+	}
+	if (pool->persistent) {
+		hm_write_back(address, HM_EXTENT_BYTES);
+		hm_store_set_tag(pool, extent);
+	}
+}
+
+/* Find out what an extent holds, and make that the region's data. */
+static int prepare_extent(struct hm_region *region, struct hm_extent *extent, u32 index)
+{
+	struct hm_pool *pool = region->pool;
+
+	if (extent->state == HM_EXTENT_UNKNOWN && pool->persistent) {
+		switch (hm_store_tag(pool, extent)) {
+		case HM_TAG_PREPARED:
+			extent->state = HM_EXTENT_READY;
+			break;
+		case HM_TAG_STALE:
+			break;
+		case HM_TAG_CORRUPT:
+			dev_err(&region->dev, "the tag of the extent at %#llx is damaged\n",
+				(u64)index << HM_EXTENT_SHIFT);
+			extent->state = HM_EXTENT_FAILED;
+			break;
+		}
+	}
+	if (extent->state == HM_EXTENT_FAILED)
+		return -EIO;
+	if (extent->state == HM_EXTENT_UNKNOWN) {
+		zero_extent(pool, extent);
+		extent->state = HM_EXTENT_READY;
+		trace_hmem_zero(region, index);
+	}
+	return 0;
+}
+
+static struct hm_extent *get_extent(struct hm_region *region, u32 index)
+{
+	const struct hm_layout *layout = srcu_dereference(region->layout, &hm_srcu);
+	struct hm_extent *extent, *other;
+	const struct hm_run *run;
+
+	if (index >= layout->nr_extents)
+		return ERR_PTR(-ENXIO);
+	extent = xa_load(&region->extents, index);
+	if (extent)
+		return extent;
+
+	run = hm_layout_find(layout, index);
+	extent = kzalloc(sizeof(*extent), GFP_KERNEL);
+	if (!extent)
+		return ERR_PTR(-ENOMEM);
+	extent->index = run->start + (index - run->first);
+	extent->gen = run->gen;
+	extent->home = hm_pool_folio(region->pool, extent->index);
+	other = xa_cmpxchg(&region->extents, index, NULL, extent, GFP_KERNEL);
+	if (other) {
+		kfree(extent);
+		return xa_is_err(other) ? ERR_PTR(xa_err(other)) : other;
+	}
+	atomic64_inc(&region->nr_touched);
+	return extent;
+}
+
+/**
+ * hm_extent_lock - an extent that holds the region's data, with its home locked
+ * @region: region
+ * @index: number of the extent in the region
+ *
+ * Under hm_srcu. The caller unlocks extent->home.
+ *
+ * Return: the extent; -ENODEV (the memory is gone), -ENXIO (beyond the end), -EIO,
+ * -ENOMEM.
+ */
+struct hm_extent *hm_extent_lock(struct hm_region *region, u32 index)
+{
+	const struct hm_layout *layout;
+	struct hm_extent *extent;
+	struct folio *home;
+	int error = 0;
+
+	if (READ_ONCE(region->dead))
+		return ERR_PTR(-ENODEV);
+	extent = get_extent(region, index);
+	if (IS_ERR(extent))
+		return extent;
+
+	home = extent->home;
+	folio_lock(home);
+	/* Killed or cut off while we waited: the one who did has yet to take this lock. */
+	layout = srcu_dereference(region->layout, &hm_srcu);
+	if (READ_ONCE(region->dead))
+		error = -ENODEV;
+	else if (index >= layout->nr_extents)
+		error = -ENXIO;
+	else
+		error = prepare_extent(region, extent, index);
+	if (error) {
+		folio_unlock(home);
+		return ERR_PTR(error);
+	}
+	if (home->mapping != region->inode->i_mapping) {
+		home->index = (pgoff_t)index << HM_EXTENT_ORDER;
+		home->mapping = region->inode->i_mapping;
+	}
+	return extent;
+}
+
+/**
+ * hm_extents_zap - take extents out of every process
+ * @from: first extent; it and all behind it go
+ *
+ * They can no longer be reached through the region when this is called, and hm_srcu has
+ * been waited for. Pins remain.
+ */
+void hm_extents_zap(struct hm_region *region, u32 from)
+{
+	struct address_space *mapping = region->inode->i_mapping;
+	struct hm_extent *extent;
+	unsigned long index;
+
+	/* In one sweep what is mapped now, then one by one what a fault was just mapping. */
+	unmap_mapping_range(mapping, (loff_t)from << HM_EXTENT_SHIFT, 0, 1);
+	xa_for_each_start(&region->extents, index, extent, from) {
+		folio_lock(extent->home);
+		if (extent->home->mapping == mapping) {
+			if (folio_mapped(extent->home))
+				unmap_mapping_range(mapping, (loff_t)index << HM_EXTENT_SHIFT,
+						    HM_EXTENT_BYTES, 1);
+			extent->home->mapping = NULL;
+			extent->home->index = 0;
+			folio_clear_dirty(extent->home);
+		}
+		folio_unlock(extent->home);
+		cond_resched();
+	}
+}
+
+static bool extent_pinned(const struct hm_extent *extent)
+{
+	return folio_ref_count(extent->home) != HM_BASE_REFS;
+}
+
+/** hm_extents_pinned - whether anybody holds pages at or behind @from; none is mapped */
+bool hm_extents_pinned(struct hm_region *region, u32 from)
+{
+	struct hm_extent *extent;
+	unsigned long index;
+	bool pinned = false;
+	int srcu;
+
+	srcu = srcu_read_lock(&hm_srcu);
+	xa_for_each_start(&region->extents, index, extent, from) {
+		pinned = extent_pinned(extent);
+		if (pinned)
+			break;
+	}
+	srcu_read_unlock(&hm_srcu, srcu);
+	return pinned;
+}
+
+/**
+ * hm_extents_wait - wait until nobody holds pages of a region any more
+ *
+ * There is no event for that: device pages tell nobody when their count falls back to
+ * one. Says once in ten seconds which range is held.
+ */
+void hm_extents_wait(struct hm_region *region)
+{
+	unsigned long next_report = jiffies + 10 * HZ;
+	struct hm_extent *extent;
+	unsigned long index;
+
+	xa_for_each(&region->extents, index, extent) {
+		unsigned int delay_ms = 1;
+
+		while (extent_pinned(extent)) {
+			msleep(delay_ms);
+			delay_ms = min(delay_ms * 2, 100U);
+			if (time_after(jiffies, next_report)) {
+				dev_warn(&region->dev,
+					 "waiting for whoever holds pages at offset %#llx\n",
+					 (u64)index << HM_EXTENT_SHIFT);
+				next_report = jiffies + 10 * HZ;
+			}
+		}
+	}
+}
+
+/**
+ * hm_extents_forget - drop what is known of extents
+ * @from: first of them
+ *
+ * They are neither mapped nor pinned and can no longer be reached through the region.
+ */
+void hm_extents_forget(struct hm_region *region, u32 from)
+{
+	struct hm_extent *extent, *gone = NULL;
+	unsigned long index;
+
+	xa_for_each_start(&region->extents, index, extent, from) {
+		xa_erase(&region->extents, index);
+		atomic64_dec(&region->nr_touched);
+		extent->next_gone = gone;
+		gone = extent;
+	}
+	/* fsync(2) and the like walk what is there without asking the layout. */
+	synchronize_srcu(&hm_srcu);
+	while (gone) {
+		extent = gone;
+		gone = extent->next_gone;
+		kfree(extent);
+	}
+}

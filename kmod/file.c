@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * DOC: a region as a file
+ *
+ * What a process can do with /dev/hmem/NAME. It behaves as a file in memory does: shared
+ * mappings of ordinary pages, read(2), write(2) and lseek(2), a fixed size that only
+ * HMEM_REGION_RESIZE changes. Every mapping belongs to the region's own address space.
+ */
+#include <linux/file.h>
+#include <linux/libnvdimm.h>
+#include <linux/module.h>
+#include <linux/pagemap.h>
+#include <linux/sched/signal.h>
+#include <linux/uio.h>
+
+#include "core.h"
+#include "trace.h"
+
+static int hm_open(struct inode *inode, struct file *file)
+{
+	struct hm_region *region = container_of(inode->i_cdev, struct hm_region, cdev);
+	struct hm_pool *pool = region->pool;
+	bool dead;
+
+	spin_lock(&pool->open_lock);
+	dead = region->dead;
+	if (!dead)
+		region->open++;
+	spin_unlock(&pool->open_lock);
+	if (dead)
+		return -ENODEV;
+
+	get_device(&region->dev);
+	file->private_data = region;
+	file->f_mapping = region->inode->i_mapping;
+	file->f_mode |= FMODE_CAN_ODIRECT;
+	return 0;
+}
+
+/*
+ * Pages may stay pinned after the last file is gone (in a pipe, in a device's queue).
+ * They keep the region in use, and the module with it, until they are let go.
+ */
+void hm_region_linger(struct work_struct *work)
+{
+	struct hm_region *region = container_of(work, struct hm_region, linger.work);
+	struct hm_pool *pool = region->pool;
+
+	if (!READ_ONCE(region->dead) && hm_extents_pinned(region, 0)) {
+		schedule_delayed_work(&region->linger, HZ / 10);
+		return;
+	}
+	spin_lock(&pool->open_lock);
+	region->open--;
+	spin_unlock(&pool->open_lock);
+	put_device(&region->dev);
+	module_put(THIS_MODULE);
+}
+
+static int hm_release(struct inode *inode, struct file *file)
+{
+	struct hm_region *region = file->private_data;
+	struct hm_pool *pool = region->pool;
+	bool last;
+
+	/* While we are the last, nobody but a new open can change the count. */
+	spin_lock(&pool->open_lock);
+	last = region->open == 1 && !region->dead;
+	if (!last)
+		region->open--;
+	spin_unlock(&pool->open_lock);
+
+	if (last && hm_extents_pinned(region, 0)) {
+		__module_get(THIS_MODULE);
+		schedule_delayed_work(&region->linger, HZ / 10);
+		return 0;
+	}
+	if (last) {
+		spin_lock(&pool->open_lock);
+		region->open--;
+		spin_unlock(&pool->open_lock);
+	}
+	put_device(&region->dev);
+	return 0;
+}
+
+static vm_fault_t hm_fault(struct vm_fault *vmf)
+{
+	struct hm_region *region = vmf->vma->vm_file->private_data;
+	struct hm_extent *extent;
+	vm_fault_t ret;
+	int srcu;
+
+	srcu = srcu_read_lock(&hm_srcu);
+	extent = ERR_PTR(-ENXIO);
+	if (vmf->pgoff >> HM_EXTENT_ORDER < U32_MAX)
+		extent = hm_extent_lock(region, vmf->pgoff >> HM_EXTENT_ORDER);
+	if (IS_ERR(extent)) {
+		ret = PTR_ERR(extent) == -ENOMEM ? VM_FAULT_OOM : VM_FAULT_SIGBUS;
+	} else {
+		folio_get(extent->home);
+		vmf->page = folio_page(extent->home, vmf->pgoff & (HM_EXTENT_PAGES - 1));
+		atomic64_inc(&region->faults);
+		ret = VM_FAULT_LOCKED;
+	}
+	srcu_read_unlock(&hm_srcu, srcu);
+	trace_hmem_fault(region, vmf, ret);
+	return ret;
+}
+
+static const struct vm_operations_struct hm_vm_ops = {
+	.fault = hm_fault,
+};
+
+static int hm_mmap(struct file *file, struct vm_area_struct *vma)
+{
+	struct hm_region *region = file->private_data;
+
+	if (READ_ONCE(region->dead))
+		return -ENODEV;
+	if (!(vma->vm_flags & VM_MAYSHARE)) {
+		/* A private copy would be DRAM that the region knows nothing of. */
+		if (vma->vm_flags & VM_WRITE)
+			return -EACCES;
+		vm_flags_clear(vma, VM_MAYWRITE);
+	}
+	vma->vm_ops = &hm_vm_ops;
+	return 0;
+}
+
+/*
+ * The part of an I/O that lies in one extent. The folio reference, not a lock, keeps the
+ * memory in place while user memory is touched.
+ */
+static ssize_t io_extent(struct hm_region *region, loff_t position, struct iov_iter *iter,
+			 bool write)
+{
+	size_t offset = position & (HM_EXTENT_BYTES - 1), bytes, done;
+	struct hm_extent *extent;
+	struct folio *home;
+	void *address;
+	int srcu;
+
+	srcu = srcu_read_lock(&hm_srcu);
+	extent = hm_extent_lock(region, position >> HM_EXTENT_SHIFT);
+	if (IS_ERR(extent)) {
+		srcu_read_unlock(&hm_srcu, srcu);
+		return PTR_ERR(extent);
+	}
+	home = extent->home;
+	folio_get(home);
+	address = folio_address(home) + offset;
+	folio_unlock(home);
+	srcu_read_unlock(&hm_srcu, srcu);
+
+	bytes = min_t(size_t, iov_iter_count(iter), HM_EXTENT_BYTES - offset);
+	if (!write) {
+		done = copy_to_iter(address, bytes, iter);
+	} else if (region->pool->persistent) {
+		done = _copy_from_iter_flushcache(address, bytes, iter);
+		pmem_wmb();
+	} else {
+		done = copy_from_iter(address, bytes, iter);
+	}
+	folio_put(home);
+	return done ?: -EFAULT;
+}
+
+static ssize_t hm_io(struct kiocb *iocb, struct iov_iter *iter, bool write)
+{
+	struct hm_region *region = iocb->ki_filp->private_data;
+	loff_t size = i_size_read(region->inode);
+	ssize_t done = 0, n = 0;
+
+	if (READ_ONCE(region->dead))
+		return -ENODEV;
+	if (iocb->ki_pos >= size)
+		return write && iov_iter_count(iter) ? -ENOSPC : 0;
+	iov_iter_truncate(iter, size - iocb->ki_pos);
+	while (iov_iter_count(iter)) {
+		if (fatal_signal_pending(current)) {
+			n = -EINTR;
+			break;
+		}
+		n = io_extent(region, iocb->ki_pos, iter, write);
+		if (n == -ENXIO)	/* shrunk meanwhile: this is the end now */
+			n = write ? -ENOSPC : 0;
+		if (n <= 0)
+			break;
+		iocb->ki_pos += n;
+		done += n;
+		cond_resched();
+	}
+	return done ?: n;
+}
+
+static ssize_t hm_read_iter(struct kiocb *iocb, struct iov_iter *to)
+{
+	return iov_iter_count(to) ? hm_io(iocb, to, false) : 0;
+}
+
+static ssize_t hm_write_iter(struct kiocb *iocb, struct iov_iter *from)
+{
+	struct hm_region *region = iocb->ki_filp->private_data;
+
+	if (iocb->ki_flags & IOCB_APPEND)
+		iocb->ki_pos = i_size_read(region->inode);
+	return iov_iter_count(from) ? hm_io(iocb, from, true) : 0;
+}
+
+static loff_t hm_llseek(struct file *file, loff_t offset, int whence)
+{
+	struct hm_region *region = file->private_data;
+
+	return fixed_size_llseek(file, offset, whence, i_size_read(region->inode));
+}
+
+/* fsync(2) and msync(2): what was stored through mappings reaches the media. */
+static int hm_fsync(struct file *file, loff_t start, loff_t end, int datasync)
+{
+	struct hm_region *region = file->private_data;
+	struct hm_extent *extent;
+	unsigned long index;
+	int error = 0, srcu;
+
+	if (READ_ONCE(region->dead))
+		return -ENODEV;
+	if (!region->pool->persistent)
+		return 0;
+	for (index = start >> HM_EXTENT_SHIFT; index <= end >> HM_EXTENT_SHIFT; index++) {
+		loff_t from, to;
+		struct folio *home;
+
+		srcu = srcu_read_lock(&hm_srcu);
+		extent = xa_find(&region->extents, &index, end >> HM_EXTENT_SHIFT, XA_PRESENT);
+		if (extent && READ_ONCE(region->dead))
+			error = -ENODEV;
+		if (!extent || error) {
+			srcu_read_unlock(&hm_srcu, srcu);
+			break;
+		}
+		home = extent->home;
+		folio_get(home);
+		srcu_read_unlock(&hm_srcu, srcu);
+
+		from = max_t(loff_t, start, (loff_t)index << HM_EXTENT_SHIFT);
+		to = min_t(loff_t, end, ((loff_t)(index + 1) << HM_EXTENT_SHIFT) - 1);
+		hm_write_back(folio_address(home) + (from & (HM_EXTENT_BYTES - 1)), to - from + 1);
+		folio_put(home);
+		cond_resched();
+	}
+	return error;
+}
+
+const struct file_operations hm_region_fops = {
+	.owner = THIS_MODULE,
+	.open = hm_open,
+	.release = hm_release,
+	.mmap = hm_mmap,
+	.get_unmapped_area = thp_get_unmapped_area,
+	.read_iter = hm_read_iter,
+	.write_iter = hm_write_iter,
+	.splice_read = copy_splice_read,
+	.splice_write = iter_file_splice_write,
+	.llseek = hm_llseek,
+	.fsync = hm_fsync,
+	.unlocked_ioctl = hm_region_ioctl,
+	.compat_ioctl = compat_ptr_ioctl,
+};

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * DOC: ioctls
+ *
+ * One table for each device, from number to handler. A struct is copied in before any
+ * lock is taken and copied out after all are let go. include/uapi/linux/hmem.h has the
+ * rules on sizes.
+ */
+#include <linux/capability.h>
+#include <linux/miscdevice.h>
+#include <linux/module.h>
+#include <linux/uaccess.h>
+
+#include "core.h"
+
+union hm_argument {
+	__u32 size;
+	struct hmem_version version;
+	struct hmem_pool_attach attach;
+	struct hmem_pool_detach detach;
+	struct hmem_region_create create;
+	struct hmem_region_resize resize;
+	struct hmem_region_destroy destroy;
+	struct hmem_region_info info;
+};
+
+/**
+ * struct hm_command - one ioctl
+ * @cmd: its number
+ * @known: size of its struct here
+ * @v1: smallest size that is accepted
+ * @anybody: CAP_SYS_ADMIN is not needed
+ * @fn: handler; @region is NULL on the control device
+ */
+struct hm_command {
+	unsigned int cmd;
+	u32 known;
+	u32 v1;
+	bool anybody;
+	int (*fn)(struct hm_region *region, union hm_argument *arg);
+};
+
+static bool name_terminated(const char name[HMEM_NAME_LEN])
+{
+	return strnlen(name, HMEM_NAME_LEN) < HMEM_NAME_LEN;
+}
+
+static int version(struct hm_region *region, union hm_argument *arg)
+{
+	arg->version = (struct hmem_version) {
+		.size = arg->size,
+		.abi = HMEM_ABI_VERSION,
+		.extent_size = HM_EXTENT_BYTES,
+		.max_regions = HM_MEDIA_MAX_REGIONS,
+		.providers = 1U << HMEM_PROVIDER_CXL | 1U << HMEM_PROVIDER_RAM,
+	};
+	return 0;
+}
+
+static int pool_attach(struct hm_region *region, union hm_argument *arg)
+{
+	struct hmem_pool_attach *a = &arg->attach;
+
+	if (a->flags & ~(HMEM_ATTACH_FORMAT | HMEM_ATTACH_CHECK | HMEM_ATTACH_TAKE_OVER) ||
+	    !name_terminated(a->name) || !name_terminated(a->source) ||
+	    (a->name[0] && !hm_media_name_ok(a->name)))
+		return -EINVAL;
+	return hm_pool_attach(a);
+}
+
+static int pool_detach(struct hm_region *region, union hm_argument *arg)
+{
+	if (arg->detach.flags || !hm_media_name_ok(arg->detach.name))
+		return -EINVAL;
+	return hm_pool_detach(&arg->detach);
+}
+
+static int region_create(struct hm_region *region, union hm_argument *arg)
+{
+	struct hmem_region_create *c = &arg->create;
+
+	if (c->flags || c->reserved || c->mode & ~0777 || !c->bytes || c->bytes > LLONG_MAX ||
+	    !hm_media_name_ok(c->name) || !name_terminated(c->pool) ||
+	    (c->pool[0] && !hm_media_name_ok(c->pool)) ||
+	    !uid_valid(make_kuid(&init_user_ns, c->uid)) ||
+	    !gid_valid(make_kgid(&init_user_ns, c->gid)))
+		return -EINVAL;
+	return hm_region_create(c);
+}
+
+static int region_resize(struct hm_region *region, union hm_argument *arg)
+{
+	struct hmem_region_resize *r = &arg->resize;
+
+	if (r->flags || !r->bytes || r->bytes > LLONG_MAX || !hm_media_name_ok(r->name))
+		return -EINVAL;
+	return hm_region_resize(r);
+}
+
+static int region_destroy(struct hm_region *region, union hm_argument *arg)
+{
+	if (arg->destroy.flags || !hm_media_name_ok(arg->destroy.name))
+		return -EINVAL;
+	return hm_region_destroy(&arg->destroy);
+}
+
+static int region_info(struct hm_region *region, union hm_argument *arg)
+{
+	if (arg->info.flags)
+		return -EINVAL;
+	return hm_region_info(region, &arg->info);
+}
+
+#define COMMAND(number, type, constant, everybody, handler) \
+	{ number, sizeof(struct type), constant##_SIZE_V1, everybody, handler }
+
+static const struct hm_command control_commands[] = {
+	COMMAND(HMEM_VERSION, hmem_version, HMEM_VERSION, true, version),
+	COMMAND(HMEM_POOL_ATTACH, hmem_pool_attach, HMEM_POOL_ATTACH, false, pool_attach),
+	COMMAND(HMEM_POOL_DETACH, hmem_pool_detach, HMEM_POOL_DETACH, false, pool_detach),
+	COMMAND(HMEM_REGION_CREATE, hmem_region_create, HMEM_REGION_CREATE, false,
+		region_create),
+	COMMAND(HMEM_REGION_RESIZE, hmem_region_resize, HMEM_REGION_RESIZE, false,
+		region_resize),
+	COMMAND(HMEM_REGION_DESTROY, hmem_region_destroy, HMEM_REGION_DESTROY, false,
+		region_destroy),
+};
+
+static const struct hm_command region_commands[] = {
+	COMMAND(HMEM_REGION_INFO, hmem_region_info, HMEM_REGION_INFO, true, region_info),
+};
+
+static long run_command(const struct hm_command *commands, size_t count, unsigned int cmd,
+			unsigned long user, struct hm_region *region)
+{
+	const struct hm_command *c = commands;
+	void __user *uptr = (void __user *)user;
+	union hm_argument arg;
+	u32 size;
+	int error;
+
+	while (c < commands + count && c->cmd != cmd)
+		c++;
+	if (c == commands + count)
+		return -ENOTTY;
+	if (!c->anybody && !capable(CAP_SYS_ADMIN))
+		return -EPERM;
+	if (get_user(size, (u32 __user *)uptr))
+		return -EFAULT;
+	if (size < c->v1)
+		return -EINVAL;
+	if (size > PAGE_SIZE)
+		return -E2BIG;
+	memset(&arg, 0, sizeof(arg));
+	error = copy_struct_from_user(&arg, c->known, uptr, size);
+	if (error)
+		return error;
+	/* The caller could have changed it since. */
+	arg.size = size;
+	error = c->fn(region, &arg);
+	if (error)
+		return error;
+	return copy_to_user(uptr, &arg, min(size, c->known)) ? -EFAULT : 0;
+}
+
+static long hm_control_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	return run_command(control_commands, ARRAY_SIZE(control_commands), cmd, arg, NULL);
+}
+
+long hm_region_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	return run_command(region_commands, ARRAY_SIZE(region_commands), cmd, arg,
+			   file->private_data);
+}
+
+const struct file_operations hm_control_fops = {
+	.owner = THIS_MODULE,
+	.open = nonseekable_open,
+	.unlocked_ioctl = hm_control_ioctl,
+	.compat_ioctl = compat_ptr_ioctl,
+};

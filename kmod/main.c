@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * DOC: hmem
+ *
+ * CXL memory, claimed as pools, carved into named regions that map as ordinary shared
+ * memory. This file brings the parts up and takes them down; core.h says how they hang
+ * together.
+ */
+#include <linux/miscdevice.h>
+#include <linux/module.h>
+
+#include "core.h"
+
+#define CREATE_TRACE_POINTS
+#include "trace.h"
+
+DEFINE_SRCU(hm_srcu);
+
+static struct miscdevice hm_control = {
+	.minor = MISC_DYNAMIC_MINOR,
+	.name = "hmem!control",
+	.nodename = "hmem/control",
+	.mode = 0600,
+	.fops = &hm_control_fops,
+};
+
+static int __init hm_init(void)
+{
+	int error;
+
+	error = hm_inodes_init();
+	if (error)
+		return error;
+	error = hm_pools_init();
+	if (error)
+		goto inodes;
+	error = hm_regions_init();
+	if (error)
+		goto pools;
+	error = misc_register(&hm_control);
+	if (error)
+		goto regions;
+	return 0;
+
+regions:
+	hm_regions_exit();
+pools:
+	hm_pools_exit();
+inodes:
+	hm_inodes_exit();
+	return error;
+}
+
+static void __exit hm_exit(void)
+{
+	misc_deregister(&hm_control);
+	/* The CXL bus is heard until the last claim is given back. */
+	hm_pools_release();
+	hm_cxl_exit();
+	hm_regions_exit();
+	hm_pools_exit();
+	hm_inodes_exit();
+}
+
+module_init(hm_init);
+module_exit(hm_exit);
+
+MODULE_DESCRIPTION("CXL memory in named, mmap-able regions");
+MODULE_AUTHOR("The hmem authors");
+MODULE_LICENSE("GPL");
+MODULE_VERSION(HM_VERSION);

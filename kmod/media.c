@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Reading and judging what is on a persistent pool. Pure: no I/O, no allocation, no
+ * trust in the bytes it is given. media.h describes the format.
+ */
+#include "media.h"
+
+#ifdef __KERNEL__
+#include <linux/bitmap.h>
+#include <linux/string.h>
+#include <linux/unaligned.h>
+
+#include "compat.h"
+
+#define le32(x) le32_to_cpu(x)
+#define le64(x) le64_to_cpu(x)
+#define to_le32(x) cpu_to_le32(x)
+#else
+#include <endian.h>
+#include <string.h>
+
+#include "media_host.h"
+
+#define le32(x) le32toh((__u32)(x))
+#define le64(x) le64toh((__u64)(x))
+#define to_le32(x) ((__le32)htole32(x))
+#endif
+
+_Static_assert(sizeof(struct hm_media_header) == HM_MEDIA_HEADER_BYTES, "header is 4 KiB");
+_Static_assert(sizeof(struct hm_media_region) == 128, "region record");
+_Static_assert(sizeof(struct hm_media_run) == 16, "run record");
+
+static bool all_zero(const u8 *p, size_t n)
+{
+	while (n--)
+		if (*p++)
+			return false;
+	return true;
+}
+
+bool hm_media_name_ok(const char *name)
+{
+	size_t n = 0;
+
+	if (name[0] == '.' || name[0] == '-')
+		return false;
+	for (; n < HM_MEDIA_NAME_LEN && name[n]; n++) {
+		char c = name[n];
+
+		if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+		      (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-'))
+			return false;
+	}
+	return n > 0 && n < HM_MEDIA_NAME_LEN && strcmp(name, "control") != 0;
+}
+
+bool hm_media_geometry(u64 pool_bytes, u64 *data_offset, u32 *nr_extents)
+{
+	const u64 extent = 1ULL << HM_MEDIA_EXTENT_SHIFT;
+	u64 total = pool_bytes >> HM_MEDIA_EXTENT_SHIFT;
+	u64 tags, head;
+
+	/* Tags for all of them is a few too many, and never too few. */
+	tags = (total * sizeof(u64) + extent - 1) >> HM_MEDIA_EXTENT_SHIFT;
+	head = (HM_MEDIA_TAGS_OFFSET >> HM_MEDIA_EXTENT_SHIFT) + tags;
+	if (total <= head || total - head > 0x7fffffff)
+		return false;
+	*data_offset = head << HM_MEDIA_EXTENT_SHIFT;
+	*nr_extents = (u32)(total - head);
+	return true;
+}
+
+size_t hm_media_bytes(u32 nr_regions, u32 nr_runs)
+{
+	return HM_MEDIA_HEADER_BYTES + nr_regions * sizeof(struct hm_media_region) +
+	       nr_runs * sizeof(struct hm_media_run);
+}
+
+static const char *check_runs(const struct hm_media_run *runs, u32 nr_runs, u32 nr_extents,
+			      u32 nr_pool_extents, u32 next_gen, unsigned long *used)
+{
+	u64 sum = 0;
+
+	for (u32 i = 0; i < nr_runs; i++) {
+		u32 start = le32(runs[i].start), count = le32(runs[i].count);
+		u32 gen = le32(runs[i].gen);
+
+		if (!count || start >= nr_pool_extents || count > nr_pool_extents - start)
+			return "a run lies outside the pool";
+		if (!gen || gen >= next_gen)
+			return "a run has an impossible generation";
+		if (runs[i].reserved)
+			return "a reserved field of a run is in use";
+		if (find_next_bit(used, start + count, start) < start + count)
+			return "two runs overlap";
+		bitmap_set(used, start, count);
+		sum += count;
+	}
+	return sum == nr_extents ? NULL : "a region's runs do not add up to its size";
+}
+
+static const char *check_body(const struct hm_media_header *h, unsigned long *used)
+{
+	const u8 *body = (const u8 *)h + HM_MEDIA_HEADER_BYTES;
+	const struct hm_media_region *regions = (const void *)body;
+	u32 nr_regions = le32(h->nr_regions), nr_runs = le32(h->nr_runs);
+	const struct hm_media_run *runs = (const void *)(regions + nr_regions);
+	const char *why;
+	u32 seen = 0;
+
+	for (u32 i = 0; i < nr_regions; i++) {
+		const struct hm_media_region *r = &regions[i];
+		u32 n = le32(r->nr_runs);
+
+		if (!hm_media_name_ok(r->name))
+			return "a region's name is not allowed";
+		if (le32(r->mode) & ~0777U)
+			return "a region's mode is not allowed";
+		if (!n || n > nr_runs - seen)
+			return "a region has more runs than there are";
+		if (!all_zero(r->reserved, sizeof(r->reserved)))
+			return "a reserved field of a region is in use";
+		for (u32 j = 0; j < i; j++)
+			if (strncmp(regions[j].name, r->name, HM_MEDIA_NAME_LEN) == 0)
+				return "two regions have one name";
+		why = check_runs(runs + seen, n, le32(r->nr_extents), le32(h->nr_extents),
+				 le32(h->next_gen), used);
+		if (why)
+			return why;
+		seen += n;
+	}
+	return seen == nr_runs ? NULL : "runs without a region";
+}
+
+enum hm_media_verdict hm_media_check(const void *copy, u64 pool_bytes, unsigned long *used,
+				     const char **why)
+{
+	const struct hm_media_header *h = copy;
+	u32 nr_regions, nr_runs, nr_extents;
+	u64 data_offset;
+
+	*why = "";
+	if (all_zero(copy, HM_MEDIA_HEADER_BYTES)) {
+		*why = "blank";
+		return HM_MEDIA_BLANK;
+	}
+	if (memcmp(h->magic, HM_MEDIA_MAGIC, sizeof(h->magic)) != 0) {
+		*why = "no hmem superblock";
+		return HM_MEDIA_FOREIGN;
+	}
+	if (le32(h->crc) != hm_crc32c(copy, offsetof(struct hm_media_header, crc))) {
+		*why = "the header's checksum is wrong";
+		return HM_MEDIA_CORRUPT;
+	}
+	if (le32(h->version) > HM_MEDIA_VERSION) {
+		*why = "written by a newer version";
+		return HM_MEDIA_NEWER;
+	}
+	nr_regions = le32(h->nr_regions);
+	nr_runs = le32(h->nr_runs);
+	if (le32(h->version) != HM_MEDIA_VERSION || (le32(h->flags) & ~HM_MEDIA_CLEAN) ||
+	    !le32(h->next_gen) || !all_zero(h->reserved, sizeof(h->reserved)) ||
+	    nr_regions > HM_MEDIA_MAX_REGIONS || nr_runs > HM_MEDIA_MAX_RUNS) {
+		*why = "a header field is out of range";
+		return HM_MEDIA_CORRUPT;
+	}
+	if (le64(h->pool_bytes) != pool_bytes) {
+		*why = "made for a pool of another size";
+		return HM_MEDIA_CORRUPT;
+	}
+	if (!hm_media_geometry(pool_bytes, &data_offset, &nr_extents) ||
+	    le64(h->data_offset) != data_offset || le32(h->nr_extents) != nr_extents) {
+		*why = "the layout does not follow from the pool's size";
+		return HM_MEDIA_CORRUPT;
+	}
+	if (le32(h->body_crc) != hm_crc32c((const u8 *)copy + HM_MEDIA_HEADER_BYTES,
+					   hm_media_bytes(nr_regions, nr_runs) -
+						   HM_MEDIA_HEADER_BYTES)) {
+		*why = "the region table's checksum is wrong";
+		return HM_MEDIA_CORRUPT;
+	}
+	bitmap_zero(used, nr_extents);
+	*why = check_body(h, used);
+	if (*why)
+		return HM_MEDIA_CORRUPT;
+	*why = "";
+	return HM_MEDIA_OK;
+}
+
+enum hm_media_verdict hm_media_choose(enum hm_media_verdict a, u64 seq_a,
+				      enum hm_media_verdict b, u64 seq_b,
+				      int *which, bool *repair)
+{
+	/* A newer program was here: whatever the other copy says is out of date. */
+	if (a == HM_MEDIA_NEWER || b == HM_MEDIA_NEWER)
+		return HM_MEDIA_NEWER;
+	if (a == HM_MEDIA_OK && (b != HM_MEDIA_OK || seq_a >= seq_b)) {
+		*which = 0;
+		*repair = b != HM_MEDIA_OK || seq_a != seq_b;
+		return HM_MEDIA_OK;
+	}
+	if (b == HM_MEDIA_OK) {
+		*which = 1;
+		*repair = true;
+		return HM_MEDIA_OK;
+	}
+	if (a == HM_MEDIA_BLANK && b == HM_MEDIA_BLANK)
+		return HM_MEDIA_BLANK;
+	if (a == HM_MEDIA_CORRUPT || b == HM_MEDIA_CORRUPT)
+		return HM_MEDIA_CORRUPT;
+	return HM_MEDIA_FOREIGN;
+}
+
+size_t hm_media_seal(void *copy)
+{
+	struct hm_media_header *h = copy;
+	size_t bytes = hm_media_bytes(le32(h->nr_regions), le32(h->nr_runs));
+
+	memcpy(h->magic, HM_MEDIA_MAGIC, sizeof(h->magic));
+	h->version = to_le32(HM_MEDIA_VERSION);
+	h->body_crc = to_le32(hm_crc32c((u8 *)copy + HM_MEDIA_HEADER_BYTES,
+					bytes - HM_MEDIA_HEADER_BYTES));
+	h->crc = to_le32(hm_crc32c(copy, offsetof(struct hm_media_header, crc)));
+	return bytes;
+}
+
+static u32 tag_crc(const u8 uuid[16], u32 extent, u32 gen)
+{
+	struct {
+		u8 uuid[16];
+		__le32 extent;
+		__le32 gen;
+	} in;
+
+	memcpy(in.uuid, uuid, sizeof(in.uuid));
+	in.extent = to_le32(extent);
+	in.gen = to_le32(gen);
+	return hm_crc32c(&in, sizeof(in));
+}
+
+u64 hm_media_tag(const u8 uuid[16], u32 extent, u32 gen)
+{
+	return ((u64)tag_crc(uuid, extent, gen) << 32) | gen;
+}
+
+enum hm_media_tag_state hm_media_tag_state(u64 tag, const u8 uuid[16], u32 extent, u32 gen)
+{
+	u32 tagged = (u32)tag;
+
+	if (tag == 0)
+		return HM_TAG_STALE;
+	if (tagged == 0 || tag != hm_media_tag(uuid, extent, tagged))
+		return HM_TAG_CORRUPT;
+	return tagged == gen ? HM_TAG_PREPARED : HM_TAG_STALE;
+}

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What hmem.ko writes on a persistent pool, and the rules by which it is read.
+ *
+ * A pool's memory, from its first byte:
+ *
+ *   0        superblock copy A  (HM_MEDIA_COPY_BYTES)
+ *   1 MiB    superblock copy B
+ *   2 MiB    one tag of 8 bytes for each extent, rounded up to an extent
+ *   ...      the extents
+ *
+ * A superblock is a header of 4 KiB, then the region records, then the runs of
+ * extents of each region in the order of the records. Both copies hold the same
+ * content; every change writes A, then B, each with the next sequence number, so
+ * one of them is intact at any instant. All integers are little-endian.
+ *
+ * A tag says which allocation last prepared (zeroed) an extent. Every run carries a
+ * generation that is never used twice, so an extent whose tag is not its run's
+ * generation still holds what some former owner left and is zeroed before it is
+ * shown. A tag is written in one aligned 8-byte store after the zeroes are durable.
+ *
+ * This header and media.c depend on neither kernel nor libc: the module and the
+ * host's tests compile the same code.
+ */
+#ifndef HM_MEDIA_H
+#define HM_MEDIA_H
+
+#ifdef __KERNEL__
+#include <linux/types.h>
+#else
+#include <stdbool.h>
+#include <stddef.h>
+#include <linux/types.h>
+typedef __u8 u8;
+typedef __u32 u32;
+typedef __u64 u64;
+#endif
+
+#define HM_MEDIA_MAGIC		"hmempool"
+#define HM_MEDIA_VERSION	1
+#define HM_MEDIA_COPY_BYTES	(1U << 20)
+#define HM_MEDIA_COPIES		2
+#define HM_MEDIA_TAGS_OFFSET	(HM_MEDIA_COPIES * (u64)HM_MEDIA_COPY_BYTES)
+#define HM_MEDIA_HEADER_BYTES	4096
+#define HM_MEDIA_EXTENT_SHIFT	21
+#define HM_MEDIA_MAX_REGIONS	2048
+#define HM_MEDIA_NAME_LEN	64
+
+/* header.flags: the pool was detached by the host in header.host */
+#define HM_MEDIA_CLEAN		(1U << 0)
+
+/**
+ * struct hm_media_header - the first 4 KiB of a superblock
+ * @magic: HM_MEDIA_MAGIC
+ * @version: HM_MEDIA_VERSION
+ * @flags: HM_MEDIA_CLEAN
+ * @seq: raised by every change; the intact copy with the higher one counts
+ * @uuid: the pool's identity
+ * @pool_bytes: all of the pool's memory, this superblock included
+ * @data_offset: where extent 0 begins
+ * @nr_extents: extents from there on
+ * @nr_regions: region records that follow
+ * @nr_runs: runs that follow them
+ * @next_gen: generation that the next run gets; starts at 1
+ * @host: host that attached the pool last, zeroes when it did not say
+ * @body_crc: CRC32C of the region records and runs
+ * @reserved: zeroes
+ * @crc: CRC32C of everything before it
+ */
+struct hm_media_header {
+	u8 magic[8];
+	__le32 version;
+	__le32 flags;
+	__le64 seq;
+	u8 uuid[16];
+	__le64 pool_bytes;
+	__le64 data_offset;
+	__le32 nr_extents;
+	__le32 nr_regions;
+	__le32 nr_runs;
+	__le32 next_gen;
+	u8 host[16];
+	__le32 body_crc;
+	u8 reserved[HM_MEDIA_HEADER_BYTES - 100];
+	__le32 crc;
+};
+
+/**
+ * struct hm_media_region - one region
+ * @name: NUL-padded
+ * @uuid: identity of this region
+ * @uid: owner
+ * @gid: group
+ * @mode: permission bits
+ * @nr_runs: runs that belong to it
+ * @nr_extents: sum of their lengths
+ * @reserved: zeroes
+ */
+struct hm_media_region {
+	char name[HM_MEDIA_NAME_LEN];
+	u8 uuid[16];
+	__le32 uid;
+	__le32 gid;
+	__le32 mode;
+	__le32 nr_runs;
+	__le32 nr_extents;
+	u8 reserved[28];
+};
+
+/**
+ * struct hm_media_run - extents that follow one another in a region and on the pool
+ * @start: first extent
+ * @count: how many, not 0
+ * @gen: the allocation that they came from, not 0
+ * @reserved: 0
+ */
+struct hm_media_run {
+	__le32 start;
+	__le32 count;
+	__le32 gen;
+	__le32 reserved;
+};
+
+#define HM_MEDIA_MAX_RUNS \
+	((HM_MEDIA_COPY_BYTES - HM_MEDIA_HEADER_BYTES - \
+	  HM_MEDIA_MAX_REGIONS * sizeof(struct hm_media_region)) / sizeof(struct hm_media_run))
+
+enum hm_media_verdict {
+	HM_MEDIA_OK,
+	HM_MEDIA_BLANK,		/* zeroes throughout the header */
+	HM_MEDIA_FOREIGN,	/* no hmem magic */
+	HM_MEDIA_CORRUPT,	/* hmem's, but a checksum or a rule does not hold */
+	HM_MEDIA_NEWER,		/* intact header of a newer version */
+};
+
+/**
+ * hm_media_geometry - how a pool of a given size is laid out
+ * @pool_bytes: all of its memory
+ * @data_offset: where extent 0 begins
+ * @nr_extents: extents from there on
+ *
+ * Return: false when it is too small to hold one extent, or too large to number.
+ */
+bool hm_media_geometry(u64 pool_bytes, u64 *data_offset, u32 *nr_extents);
+
+/**
+ * hm_media_check - judge one superblock copy
+ * @copy: HM_MEDIA_COPY_BYTES of it
+ * @pool_bytes: size of the pool's memory as the device has it
+ * @used: bitmap of at least as many bits as the pool has extents; scratch, and on
+ *	HM_MEDIA_OK the extents that regions have
+ * @why: on anything else, a phrase that says what is wrong
+ */
+enum hm_media_verdict hm_media_check(const void *copy, u64 pool_bytes, unsigned long *used,
+				     const char **why);
+
+/**
+ * hm_media_choose - which of two copies to believe
+ * @a: verdict on copy A
+ * @seq_a: its sequence number, if HM_MEDIA_OK
+ * @b: verdict on copy B
+ * @seq_b: its sequence number, if HM_MEDIA_OK
+ * @which: 0 or 1, on HM_MEDIA_OK
+ * @repair: on HM_MEDIA_OK: the other copy is not the same and must be rewritten
+ *
+ * Return: HM_MEDIA_OK when one can be used; HM_MEDIA_BLANK when both are blank; else
+ * the verdict that best explains the refusal.
+ */
+enum hm_media_verdict hm_media_choose(enum hm_media_verdict a, u64 seq_a,
+				      enum hm_media_verdict b, u64 seq_b,
+				      int *which, bool *repair);
+
+/**
+ * hm_media_seal - fill in magic, version and checksums of a finished superblock
+ *
+ * Return: bytes of @copy that must be written.
+ */
+size_t hm_media_seal(void *copy);
+
+/** hm_media_bytes - bytes that a superblock with these counts takes */
+size_t hm_media_bytes(u32 nr_regions, u32 nr_runs);
+
+/** hm_media_tag - the tag of a prepared extent */
+u64 hm_media_tag(const u8 uuid[16], u32 extent, u32 gen);
+
+enum hm_media_tag_state {
+	HM_TAG_PREPARED,	/* by this very allocation */
+	HM_TAG_STALE,		/* by a former one, or never */
+	HM_TAG_CORRUPT,
+};
+
+/** hm_media_tag_state - what a tag says about an extent of generation @gen */
+enum hm_media_tag_state hm_media_tag_state(u64 tag, const u8 uuid[16], u32 extent, u32 gen);
+
+/** hm_media_name_ok - whether a region or pool may be called so */
+bool hm_media_name_ok(const char *name);
+
+#endif /* HM_MEDIA_H */

@@ -1,0 +1,444 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * DOC: pools
+ *
+ * A pool's life: claimed, judged (persistent ones), mapped, published; then detached on
+ * request, or revoked because its memory goes away. Revocation cannot be refused: every
+ * region dies, every mapping is zapped, pins are waited for, and only then does the
+ * caller, the CXL bus, go on. While one thread revokes a pool, others that want the same
+ * wait for it.
+ */
+#include <linux/bitmap.h>
+#include <linux/device/class.h>
+#include <linux/slab.h>
+#include <linux/sysfs.h>
+#include <linux/vmalloc.h>
+
+#include "core.h"
+#include "trace.h"
+
+DEFINE_MUTEX(hm_lock);
+LIST_HEAD(hm_pools);
+
+/* sysfs */
+
+static ssize_t provider_show(struct device *dev, struct device_attribute *attr, char *buf)
+{
+	return sysfs_emit(buf, "%s\n", to_hm_pool(dev)->ops->name);
+}
+static DEVICE_ATTR_RO(provider);
+
+static ssize_t source_show(struct device *dev, struct device_attribute *attr, char *buf)
+{
+	return sysfs_emit(buf, "%s\n", to_hm_pool(dev)->source);
+}
+static DEVICE_ATTR_RO(source);
+
+static ssize_t size_show(struct device *dev, struct device_attribute *attr, char *buf)
+{
+	return sysfs_emit(buf, "%llu\n", (u64)to_hm_pool(dev)->nr_extents << HM_EXTENT_SHIFT);
+}
+static DEVICE_ATTR_RO(size);
+
+static ssize_t free_show(struct device *dev, struct device_attribute *attr, char *buf)
+{
+	return sysfs_emit(buf, "%llu\n",
+			  (u64)READ_ONCE(to_hm_pool(dev)->nr_free) << HM_EXTENT_SHIFT);
+}
+static DEVICE_ATTR_RO(free);
+
+static ssize_t regions_show(struct device *dev, struct device_attribute *attr, char *buf)
+{
+	return sysfs_emit(buf, "%u\n", READ_ONCE(to_hm_pool(dev)->nr_regions));
+}
+static DEVICE_ATTR_RO(regions);
+
+static ssize_t persistent_show(struct device *dev, struct device_attribute *attr, char *buf)
+{
+	return sysfs_emit(buf, "%d\n", to_hm_pool(dev)->persistent);
+}
+static DEVICE_ATTR_RO(persistent);
+
+static ssize_t uuid_show(struct device *dev, struct device_attribute *attr, char *buf)
+{
+	return sysfs_emit(buf, "%pUb\n", to_hm_pool(dev)->uuid);
+}
+static DEVICE_ATTR_RO(uuid);
+
+static ssize_t numa_node_show(struct device *dev, struct device_attribute *attr, char *buf)
+{
+	return sysfs_emit(buf, "%d\n", to_hm_pool(dev)->nid);
+}
+static DEVICE_ATTR_RO(numa_node);
+
+static ssize_t extent_size_show(struct device *dev, struct device_attribute *attr, char *buf)
+{
+	return sysfs_emit(buf, "%lu\n", HM_EXTENT_BYTES);
+}
+static DEVICE_ATTR_RO(extent_size);
+
+static struct attribute *hm_pool_attrs[] = {
+	&dev_attr_provider.attr,
+	&dev_attr_source.attr,
+	&dev_attr_size.attr,
+	&dev_attr_free.attr,
+	&dev_attr_regions.attr,
+	&dev_attr_persistent.attr,
+	&dev_attr_uuid.attr,
+	&dev_attr_numa_node.attr,
+	&dev_attr_extent_size.attr,
+	NULL
+};
+ATTRIBUTE_GROUPS(hm_pool);
+
+static void hm_pool_release_dev(struct device *dev)
+{
+	struct hm_pool *pool = to_hm_pool(dev);
+
+	vfree(pool->image);
+	bitmap_free(pool->used);
+	kfree(pool);
+}
+
+static const struct device_type hm_pool_type = {
+	.name = "hmem_pool",
+	.release = hm_pool_release_dev,
+	.groups = hm_pool_groups,
+};
+
+static const struct class hm_pool_class = {
+	.name = "hmem_pool",
+};
+
+static const struct hm_pool_ops *const hm_providers[] = {
+	[HMEM_PROVIDER_CXL] = &hm_cxl_ops,
+	[HMEM_PROVIDER_RAM] = &hm_ram_ops,
+};
+
+struct hm_pool *hm_pool_find(const char *name)
+{
+	struct hm_pool *pool;
+
+	lockdep_assert_held(&hm_lock);
+	list_for_each_entry(pool, &hm_pools, node)
+		if (!pool->gone && !strcmp(dev_name(&pool->dev), name))
+			return pool;
+	return NULL;
+}
+
+static struct hm_pool *pool_alloc(const char *name, const struct hm_pool_ops *ops)
+{
+	struct hm_pool *pool;
+
+	pool = kzalloc(sizeof(*pool), GFP_KERNEL);
+	if (!pool)
+		return NULL;
+	pool->ops = ops;
+	pool->nid = NUMA_NO_NODE;
+	pool->next_gen = 1;
+	INIT_LIST_HEAD(&pool->node);
+	INIT_LIST_HEAD(&pool->regions);
+	init_completion(&pool->released);
+	spin_lock_init(&pool->open_lock);
+	device_initialize(&pool->dev);
+	pool->dev.class = &hm_pool_class;
+	pool->dev.type = &hm_pool_type;
+	if (dev_set_name(&pool->dev, "%s", name)) {
+		put_device(&pool->dev);
+		return NULL;
+	}
+	return pool;
+}
+
+static int publish_regions(struct hm_pool *pool)
+{
+	struct hm_region *region;
+	int error;
+
+	list_for_each_entry(region, &pool->regions, node) {
+		error = hm_region_publish(region);
+		if (!error)
+			continue;
+		list_for_each_entry_continue_reverse(region, &pool->regions, node)
+			hm_region_unpublish(region);
+		return error;
+	}
+	return 0;
+}
+
+static void drop_regions(struct hm_pool *pool)
+{
+	struct hm_region *region, *next;
+
+	list_for_each_entry_safe(region, next, &pool->regions, node)
+		hm_region_drop(region);
+}
+
+/* Format or restore a persistent pool, and record who has it now. */
+static int open_store(struct hm_pool *pool, u32 state)
+{
+	int error;
+
+	if (state & HMEM_POOL_FORMATTED)
+		return hm_store_format(pool);
+	error = hm_store_restore(pool);
+	return error ?: hm_store_write(pool, false);
+}
+
+/* Under hm_lock, with the provider prepared. */
+static int attach_locked(struct hm_pool *pool, struct hmem_pool_attach *arg)
+{
+	const struct hm_pool_ops *ops = pool->ops;
+	const struct hm_media_header *h;
+	u32 state = 0;
+	int error;
+
+	if (hm_pool_find(dev_name(&pool->dev)))
+		return -EEXIST;
+	error = ops->claim(pool);
+	if (error)
+		return error;
+
+	if (pool->persistent) {
+		error = -ENOMEM;
+		pool->image = vzalloc(HM_MEDIA_COPY_BYTES);
+		if (!pool->image)
+			goto unclaim;
+		error = hm_store_probe(pool, arg, &state);
+	} else {
+		error = pool->bytes < HM_EXTENT_BYTES ? -EINVAL : 0;
+		pool->nr_extents = pool->bytes >> HM_EXTENT_SHIFT;
+		pool->nr_free = pool->nr_extents;
+		pool->used = bitmap_zalloc(pool->nr_extents, GFP_KERNEL);
+		if (!error && !pool->used)
+			error = -ENOMEM;
+	}
+	if (error)
+		goto unclaim;
+
+	arg->state = state | (pool->persistent ? HMEM_POOL_PERSISTENT : 0);
+	arg->bytes = (u64)pool->nr_extents << HM_EXTENT_SHIFT;
+	if (arg->flags & HMEM_ATTACH_CHECK) {
+		h = pool->image;
+		if (pool->persistent && !(state & HMEM_POOL_FORMATTED))
+			arg->regions = le32_to_cpu(h->nr_regions);
+		goto unclaim;
+	}
+
+	error = ops->map(pool);
+	if (error)
+		goto unclaim;
+	memcpy(pool->host, arg->host, sizeof(pool->host));
+	if (pool->persistent) {
+		error = open_store(pool, state);
+		if (error)
+			goto unmap;
+	}
+	error = device_add(&pool->dev);
+	if (error)
+		goto unmap;
+	error = publish_regions(pool);
+	if (error)
+		goto del;
+	list_add_tail(&pool->node, &hm_pools);
+	arg->regions = pool->nr_regions;
+	trace_hmem_pool_attach(pool);
+	return 0;
+
+del:
+	device_del(&pool->dev);
+unmap:
+	drop_regions(pool);
+	ops->unmap(pool);
+unclaim:
+	ops->unclaim(pool);
+	return error;
+}
+
+int hm_pool_attach(struct hmem_pool_attach *arg)
+{
+	const char *name = arg->name[0] ? arg->name : arg->source;
+	struct hm_pool *pool;
+	int error;
+
+	arg->regions = 0;
+	if (arg->provider >= ARRAY_SIZE(hm_providers) || arg->state ||
+	    !hm_media_name_ok(name))
+		return -EINVAL;
+	pool = pool_alloc(name, hm_providers[arg->provider]);
+	if (!pool)
+		return -ENOMEM;
+	error = pool->ops->prepare(pool, arg);
+	if (error)
+		goto put;
+	error = mutex_lock_killable(&hm_lock);
+	if (!error) {
+		error = attach_locked(pool, arg);
+		mutex_unlock(&hm_lock);
+	}
+	pool->ops->unprepare(pool);
+	if (!error && !(arg->flags & HMEM_ATTACH_CHECK)) {
+		strscpy_pad(arg->name, dev_name(&pool->dev), sizeof(arg->name));
+		return 0;
+	}
+	pool->ops->free(pool);
+put:
+	put_device(&pool->dev);
+	return error;
+}
+
+/* All or none of a pool's regions are closed for good. */
+static int close_regions(struct hm_pool *pool, bool force)
+{
+	struct hm_region *region;
+	int error = 0;
+
+	spin_lock(&pool->open_lock);
+	list_for_each_entry(region, &pool->regions, node)
+		if (region->open)
+			error = -EBUSY;
+	if (!error || force)
+		list_for_each_entry(region, &pool->regions, node)
+			region->dead = true;
+	spin_unlock(&pool->open_lock);
+	return force ? 0 : error;
+}
+
+static void unpublish_regions(struct hm_pool *pool)
+{
+	struct hm_region *region;
+
+	list_for_each_entry(region, &pool->regions, node)
+		hm_region_unpublish(region);
+}
+
+static void empty_regions(struct hm_pool *pool)
+{
+	struct hm_region *region, *next;
+
+	synchronize_srcu(&hm_srcu);
+	list_for_each_entry(region, &pool->regions, node)
+		hm_extents_zap(region, 0);
+	list_for_each_entry_safe(region, next, &pool->regions, node) {
+		hm_extents_wait(region);
+		hm_extents_forget(region, 0);
+		hm_region_drop(region);
+	}
+}
+
+/* The pool is closed for good; under hm_lock. */
+static void release_pool(struct hm_pool *pool)
+{
+	trace_hmem_pool_detach(pool);
+	hm_store_write(pool, true);
+	unpublish_regions(pool);
+	device_del(&pool->dev);
+	empty_regions(pool);
+	pool->ops->unmap(pool);
+	pool->ops->unclaim(pool);
+	list_del(&pool->node);
+	pool->ops->free(pool);
+	put_device(&pool->dev);
+}
+
+int hm_pool_detach(const struct hmem_pool_detach *arg)
+{
+	struct hm_pool *pool;
+	int error;
+
+	error = mutex_lock_killable(&hm_lock);
+	if (error)
+		return error;
+	pool = hm_pool_find(arg->name);
+	if (!pool)
+		error = -ENOENT;
+	else if (!pool->persistent && pool->nr_regions)
+		error = -ENOTEMPTY;
+	else
+		error = close_regions(pool, false);
+	if (!error)
+		release_pool(pool);
+	mutex_unlock(&hm_lock);
+	return error;
+}
+
+/**
+ * hm_pool_revoke - take pools away from under their users
+ * @match: says whether the memory of a pool is going
+ * @data: for @match
+ *
+ * When it returns, no process maps any of their memory, nobody holds a page of it, and
+ * the claim is given back. May sleep for as long as somebody pins pages.
+ */
+void hm_pool_revoke(bool (*match)(struct hm_pool *pool, const void *data), const void *data)
+{
+	struct hm_pool *pool, *found;
+	bool first;
+
+	do {
+		found = NULL;
+		mutex_lock(&hm_lock);
+		list_for_each_entry(pool, &hm_pools, node) {
+			if (match(pool, data)) {
+				found = pool;
+				break;
+			}
+		}
+		if (!found) {
+			mutex_unlock(&hm_lock);
+			return;
+		}
+		get_device(&found->dev);
+		first = !found->gone;
+		if (first) {
+			trace_hmem_pool_revoke(found);
+			pr_info("pool %s: its memory is going away\n", dev_name(&found->dev));
+			found->gone = true;
+			close_regions(found, true);
+			unpublish_regions(found);
+			device_del(&found->dev);
+		}
+		mutex_unlock(&hm_lock);
+
+		if (first) {
+			/* Nobody else looks at the regions of a pool that is gone. */
+			empty_regions(found);
+			found->ops->unmap(found);
+			found->ops->unclaim(found);
+			mutex_lock(&hm_lock);
+			list_del(&found->node);
+			mutex_unlock(&hm_lock);
+			found->ops->free(found);
+			complete_all(&found->released);
+			put_device(&found->dev);
+		} else {
+			wait_for_completion(&found->released);
+		}
+		put_device(&found->dev);
+	} while (1);
+}
+
+/** hm_pools_release - give every pool back; nothing is open any more */
+void hm_pools_release(void)
+{
+	struct hm_pool *pool, *next;
+
+	mutex_lock(&hm_lock);
+	list_for_each_entry_safe(pool, next, &hm_pools, node) {
+		if (pool->gone)
+			continue;
+		close_regions(pool, true);
+		release_pool(pool);
+	}
+	mutex_unlock(&hm_lock);
+}
+
+int hm_pools_init(void)
+{
+	return class_register(&hm_pool_class);
+}
+
+void hm_pools_exit(void)
+{
+	class_unregister(&hm_pool_class);
+}

@@ -1,0 +1,349 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * DOC: the store
+ *
+ * The superblock and the tags of a persistent pool: getting media.h's structures onto
+ * the memory and back. A superblock is built whole in pool->image and written to copy A,
+ * then to copy B, each followed by a fence, so that the loss of power finds at least one
+ * of them intact.
+ */
+#include <linux/io.h>
+#include <linux/libnvdimm.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+#include <linux/vmalloc.h>
+
+#include "core.h"
+
+/**
+ * hm_write_back - make a range of a persistent home durable
+ *
+ * Everything stored to it before is on the media when this returns.
+ */
+void hm_write_back(const void *address, size_t bytes)
+{
+	arch_wb_cache_pmem((void *)address, bytes);
+	pmem_wmb();
+}
+
+/* Byte @offset of the pool, once it has pages. */
+static void *store_address(struct hm_pool *pool, u64 offset)
+{
+	struct folio *folio = pool->ops->folio(pool, offset >> HM_EXTENT_SHIFT);
+
+	return folio_address(folio) + (offset & (HM_EXTENT_BYTES - 1));
+}
+
+static void write_copy(struct hm_pool *pool, int which, size_t bytes)
+{
+	memcpy_flushcache(store_address(pool, (u64)which * HM_MEDIA_COPY_BYTES), pool->image,
+			  bytes);
+	pmem_wmb();
+}
+
+static int read_copy(void *to, const void *from)
+{
+	return copy_mc_to_kernel(to, from, HM_MEDIA_COPY_BYTES) ? -EIO : 0;
+}
+
+static int verdict_errno(enum hm_media_verdict verdict)
+{
+	switch (verdict) {
+	case HM_MEDIA_OK:
+	case HM_MEDIA_BLANK:
+		return 0;
+	case HM_MEDIA_NEWER:
+		return -EPROTONOSUPPORT;
+	case HM_MEDIA_FOREIGN:
+	case HM_MEDIA_CORRUPT:
+		break;
+	}
+	return -EUCLEAN;
+}
+
+static bool host_given(const u8 host[16])
+{
+	return memchr_inv(host, 0, 16);
+}
+
+/*
+ * Another host had the pool and did not detach it: it may still be there. The same host
+ * lost power.
+ */
+static bool held_elsewhere(const struct hm_media_header *h, const u8 host[16])
+{
+	return !(le32_to_cpu(h->flags) & HM_MEDIA_CLEAN) && host_given(h->host) &&
+	       host_given(host) && memcmp(h->host, host, 16) != 0;
+}
+
+/**
+ * hm_store_probe - read and judge a pool's superblocks, changing nothing
+ * @state: HMEM_POOL_FORMATTED when it must be formatted, HMEM_POOL_REPAIRED when one copy
+ *	is bad or old
+ *
+ * Leaves the superblock that counts in pool->image and what it says in @pool.
+ *
+ * Return: 0, -EUCLEAN, -EPROTONOSUPPORT, -EUSERS, -EIO, -ENOMEM, -EINVAL (too small).
+ */
+int hm_store_probe(struct hm_pool *pool, const struct hmem_pool_attach *arg, u32 *state)
+{
+	enum hm_media_verdict verdict[HM_MEDIA_COPIES], chosen;
+	unsigned long *used[HM_MEDIA_COPIES] = {};
+	void *image[HM_MEDIA_COPIES] = {};
+	u64 seq[HM_MEDIA_COPIES] = {};
+	struct hm_media_header *h;
+	u64 data_offset;
+	u8 *media;
+	int which, error = 0;
+	bool repair;
+
+	if (!hm_media_geometry(pool->bytes, &data_offset, &pool->nr_extents)) {
+		pr_err("pool %s: %llu bytes are too few or too many for a pool\n",
+		       dev_name(&pool->dev), pool->bytes);
+		return -EINVAL;
+	}
+	pool->first = data_offset >> HM_EXTENT_SHIFT;
+	pool->nr_free = pool->nr_extents;
+
+	media = pool->ops->peek(pool, HM_MEDIA_COPIES * HM_MEDIA_COPY_BYTES);
+	if (!media)
+		return -ENOMEM;
+	for (int i = 0; i < HM_MEDIA_COPIES; i++) {
+		const char *why = "the memory reports an error";
+
+		image[i] = vmalloc(HM_MEDIA_COPY_BYTES);
+		used[i] = bitmap_zalloc(pool->nr_extents, GFP_KERNEL);
+		if (!image[i] || !used[i]) {
+			error = -ENOMEM;
+			goto out;
+		}
+		if (read_copy(image[i], media + i * HM_MEDIA_COPY_BYTES))
+			verdict[i] = HM_MEDIA_CORRUPT;
+		else
+			verdict[i] = hm_media_check(image[i], pool->bytes, used[i], &why);
+		h = image[i];
+		if (verdict[i] == HM_MEDIA_OK)
+			seq[i] = le64_to_cpu(h->seq);
+		else
+			pr_info("pool %s: superblock copy %c: %s\n", dev_name(&pool->dev),
+				'A' + i, why);
+	}
+
+	chosen = hm_media_choose(verdict[0], seq[0], verdict[1], seq[1], &which, &repair);
+	if (arg->flags & HMEM_ATTACH_FORMAT)
+		chosen = HM_MEDIA_BLANK;
+	error = verdict_errno(chosen);
+	if (error == -EPROTONOSUPPORT)
+		pr_err("pool %s: written by a newer version of hmem, left as it is\n",
+		       dev_name(&pool->dev));
+	else if (error)
+		pr_err("pool %s: holds no intact hmem pool, left as it is; formatting it would lose what is there\n",
+		       dev_name(&pool->dev));
+	if (error)
+		goto out;
+	if (chosen == HM_MEDIA_BLANK) {
+		*state |= HMEM_POOL_FORMATTED;
+		swap(pool->image, image[0]);
+		swap(pool->used, used[0]);
+		bitmap_zero(pool->used, pool->nr_extents);
+		goto out;
+	}
+
+	h = image[which];
+	if (held_elsewhere(h, arg->host) && !(arg->flags & HMEM_ATTACH_TAKE_OVER)) {
+		pr_err("pool %s: host %pUb did not detach it\n", dev_name(&pool->dev), h->host);
+		error = -EUSERS;
+		goto out;
+	}
+	if (repair) {
+		pr_warn("pool %s: superblock copy %c is damaged or old, using copy %c\n",
+			dev_name(&pool->dev), 'A' + !which, 'A' + which);
+		*state |= HMEM_POOL_REPAIRED;
+	}
+	memcpy(pool->uuid, h->uuid, sizeof(pool->uuid));
+	pool->seq = max(seq[0], seq[1]);
+	pool->next_gen = le32_to_cpu(h->next_gen);
+	pool->nr_free -= bitmap_weight(used[which], pool->nr_extents);
+	swap(pool->image, image[which]);
+	swap(pool->used, used[which]);
+out:
+	for (int i = 0; i < HM_MEDIA_COPIES; i++) {
+		vfree(image[i]);
+		bitmap_free(used[i]);
+	}
+	pool->ops->unpeek(pool, media);
+	return error;
+}
+
+/**
+ * hm_store_format - make an empty pool of a claimed and mapped one
+ *
+ * What was there stops being a pool before it stops being readable: both headers go
+ * first, then the tags, then the new superblock comes.
+ */
+int hm_store_format(struct hm_pool *pool)
+{
+	u64 offset, end = (u64)pool->first << HM_EXTENT_SHIFT;
+
+	for (int i = 0; i < HM_MEDIA_COPIES; i++) {
+		void *header = store_address(pool, (u64)i * HM_MEDIA_COPY_BYTES);
+
+		memset(header, 0, HM_MEDIA_HEADER_BYTES);
+		hm_write_back(header, HM_MEDIA_HEADER_BYTES);
+	}
+	for (offset = HM_MEDIA_TAGS_OFFSET; offset < end; offset += HM_EXTENT_BYTES) {
+		void *tags = store_address(pool, offset);
+
+		memset(tags, 0, HM_EXTENT_BYTES);
+		hm_write_back(tags, HM_EXTENT_BYTES);
+		cond_resched();
+	}
+	generate_random_uuid(pool->uuid);
+	pool->next_gen = 1;
+	pool->seq = 0;
+	return hm_store_write(pool, false);
+}
+
+static struct hm_layout *restore_layout(const struct hm_media_run *runs, u32 nr_runs)
+{
+	struct hm_layout *layout;
+	u32 first = 0;
+
+	layout = kvzalloc(struct_size(layout, runs, nr_runs), GFP_KERNEL);
+	if (!layout)
+		return NULL;
+	layout->nr_runs = nr_runs;
+	for (u32 i = 0; i < nr_runs; i++) {
+		layout->runs[i].first = first;
+		layout->runs[i].start = le32_to_cpu(runs[i].start);
+		layout->runs[i].count = le32_to_cpu(runs[i].count);
+		layout->runs[i].gen = le32_to_cpu(runs[i].gen);
+		first += layout->runs[i].count;
+	}
+	layout->nr_extents = first;
+	return layout;
+}
+
+/**
+ * hm_store_restore - make the regions that pool->image describes
+ *
+ * They are on pool->regions and not yet published.
+ *
+ * Return: 0, -ENOMEM, or -EEXIST when another pool has a region of that name.
+ */
+int hm_store_restore(struct hm_pool *pool)
+{
+	const struct hm_media_header *h = pool->image;
+	const struct hm_media_region *records = pool->image + HM_MEDIA_HEADER_BYTES;
+	u32 nr_regions = le32_to_cpu(h->nr_regions);
+	const struct hm_media_run *runs = (const void *)(records + nr_regions);
+
+	lockdep_assert_held(&hm_lock);
+	for (u32 i = 0; i < nr_regions; i++) {
+		const struct hm_media_region *record = &records[i];
+		struct hm_layout *layout;
+		struct hm_region *region;
+
+		if (hm_region_find(record->name)) {
+			pr_err("pool %s: another pool has a region %s already\n",
+			       dev_name(&pool->dev), record->name);
+			return -EEXIST;
+		}
+		region = hm_region_alloc(pool, record->name);
+		if (IS_ERR(region))
+			return PTR_ERR(region);
+		list_add_tail(&region->node, &pool->regions);
+		pool->nr_regions++;
+		layout = restore_layout(runs, le32_to_cpu(record->nr_runs));
+		if (!layout)
+			return -ENOMEM;
+		rcu_assign_pointer(region->layout, layout);
+		memcpy(region->uuid, record->uuid, sizeof(region->uuid));
+		region->uid = make_kuid(&init_user_ns, le32_to_cpu(record->uid));
+		region->gid = make_kgid(&init_user_ns, le32_to_cpu(record->gid));
+		region->mode = le32_to_cpu(record->mode);
+		runs += layout->nr_runs;
+		pool->nr_runs += layout->nr_runs;
+	}
+	return 0;
+}
+
+/**
+ * hm_store_write - make the pool's region table durable as it is in memory now
+ * @clean: the pool is being detached
+ *
+ * Return: 0, or -EMFILE when it does not fit; nothing was written then.
+ */
+int hm_store_write(struct hm_pool *pool, bool clean)
+{
+	struct hm_media_header *h = pool->image;
+	struct hm_media_region *record = pool->image + HM_MEDIA_HEADER_BYTES;
+	struct hm_media_run *run;
+	struct hm_region *region;
+	size_t bytes;
+
+	lockdep_assert_held(&hm_lock);
+	if (!pool->persistent)
+		return 0;
+	if (pool->nr_regions > HM_MEDIA_MAX_REGIONS || pool->nr_runs > HM_MEDIA_MAX_RUNS)
+		return -EMFILE;
+
+	memset(pool->image, 0, hm_media_bytes(pool->nr_regions, pool->nr_runs));
+	run = (void *)(record + pool->nr_regions);
+	list_for_each_entry(region, &pool->regions, node) {
+		const struct hm_layout *layout =
+			rcu_dereference_protected(region->layout, lockdep_is_held(&hm_lock));
+
+		strscpy_pad(record->name, dev_name(&region->dev), sizeof(record->name));
+		memcpy(record->uuid, region->uuid, sizeof(record->uuid));
+		record->uid = cpu_to_le32(from_kuid(&init_user_ns, region->uid));
+		record->gid = cpu_to_le32(from_kgid(&init_user_ns, region->gid));
+		record->mode = cpu_to_le32(region->mode);
+		record->nr_runs = cpu_to_le32(layout->nr_runs);
+		record->nr_extents = cpu_to_le32(layout->nr_extents);
+		record++;
+		for (u32 i = 0; i < layout->nr_runs; i++, run++) {
+			run->start = cpu_to_le32(layout->runs[i].start);
+			run->count = cpu_to_le32(layout->runs[i].count);
+			run->gen = cpu_to_le32(layout->runs[i].gen);
+		}
+	}
+	h->flags = cpu_to_le32(clean ? HM_MEDIA_CLEAN : 0);
+	memcpy(h->uuid, pool->uuid, sizeof(h->uuid));
+	memcpy(h->host, pool->host, sizeof(h->host));
+	h->pool_bytes = cpu_to_le64(pool->bytes);
+	h->data_offset = cpu_to_le64((u64)pool->first << HM_EXTENT_SHIFT);
+	h->nr_extents = cpu_to_le32(pool->nr_extents);
+	h->nr_regions = cpu_to_le32(pool->nr_regions);
+	h->nr_runs = cpu_to_le32(pool->nr_runs);
+	h->next_gen = cpu_to_le32(pool->next_gen);
+	h->seq = cpu_to_le64(++pool->seq);
+	bytes = hm_media_seal(pool->image);
+	for (int i = 0; i < HM_MEDIA_COPIES; i++)
+		write_copy(pool, i, bytes);
+	return 0;
+}
+
+static u64 *tag_address(struct hm_pool *pool, u32 extent)
+{
+	return store_address(pool, HM_MEDIA_TAGS_OFFSET + (u64)extent * sizeof(u64));
+}
+
+/** hm_store_tag - what the media says about an extent; under its folio lock */
+enum hm_media_tag_state hm_store_tag(struct hm_pool *pool, const struct hm_extent *extent)
+{
+	__le64 tag;
+
+	if (copy_mc_to_kernel(&tag, tag_address(pool, extent->index), sizeof(tag)))
+		return HM_TAG_CORRUPT;
+	return hm_media_tag_state(le64_to_cpu(tag), pool->uuid, extent->index, extent->gen);
+}
+
+/** hm_store_set_tag - record that an extent is prepared; its zeroes are durable already */
+void hm_store_set_tag(struct hm_pool *pool, const struct hm_extent *extent)
+{
+	__le64 *tag = (__le64 *)tag_address(pool, extent->index);
+
+	WRITE_ONCE(*tag, cpu_to_le64(hm_media_tag(pool->uuid, extent->index, extent->gen)));
+	hm_write_back(tag, sizeof(*tag));
+}
