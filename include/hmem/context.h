@@ -33,9 +33,10 @@ struct hmem_ctx;
  * @ctx: where to put it; written only on success
  *
  * The log level is taken from $HMEM_LOG (err, warning, info, debug), and is
- * warning without it; nothing is logged before a callback is set.
+ * warning without it; nothing is logged before a callback is set. Failed calls are
+ * logged at info: their caller knows of them already.
  *
- * Return: 0, or -ENOMEM.
+ * Return: 0, -EINVAL (@ctx is NULL) or -ENOMEM.
  */
 HMEM_API int hmem_ctx_new(struct hmem_ctx **ctx);
 
@@ -78,10 +79,24 @@ HMEM_API void hmem_ctx_set_log(struct hmem_ctx *ctx, hmem_log_fn fn, void *arg);
 HMEM_API void hmem_ctx_set_log_level(struct hmem_ctx *ctx, enum hmem_log_level level);
 
 /**
+ * hmem_ctx_set_sysroot - look at another tree than the running system's
+ * @ctx: context
+ * @path: a directory that /sys, /dev and /etc are looked up in; NULL or "": the root.
+ *	Copied. To be set before others use the context.
+ *
+ * For looking at what was captured on another machine, and for tests. Paths of the
+ * file provider are not affected.
+ *
+ * Return: 0, -EINVAL (no context) or -ENOMEM.
+ */
+HMEM_API int hmem_ctx_set_sysroot(struct hmem_ctx *ctx, const char *path);
+
+/**
  * hmem_last_error - what went wrong, for a person
  *
- * Return: the sentence set by this thread's last failed call on @ctx, "" if none
- * failed. Valid until this thread's next call on any context.
+ * Return: the sentence set by this thread's last failed call on any context when that
+ * was on @ctx, else "". One line, without a newline; a long one is cut at 1023 bytes.
+ * Valid until this thread's next call on any context.
  */
 HMEM_API const char *hmem_last_error(struct hmem_ctx *ctx);
 

@@ -110,7 +110,12 @@ HMEM_API int hmem_pool_attach(struct hmem_ctx *ctx, const struct hmem_pool_optio
  */
 HMEM_API int hmem_pool_detach(struct hmem_ctx *ctx, const char *name);
 
-/** hmem_pool_get_info - what a pool is. Return: 0, -ENOENT, -EINVAL, -ENODEV. */
+/**
+ * hmem_pool_get_info - what a pool is
+ * @info: its member size is set by the caller
+ *
+ * Return: 0, -ENOENT, -EINVAL, -ENAMETOOLONG, -ENODEV (hmem.ko is not loaded), -EIO.
+ */
 HMEM_API int hmem_pool_get_info(struct hmem_ctx *ctx, const char *name,
 				struct hmem_pool_info *info);
 

@@ -16,11 +16,14 @@ extern "C" {
 /**
  * struct hmem_provider_ops - one kind of memory
  * @size: sizeof(struct hmem_provider_ops) that the provider was built with
- * @scheme: what stands before the colon in a name; letters only
- * @create: make region @name (without scheme) and, unless @state is NULL, open it
+ * @scheme: what stands before the colon in a name; 1 to 15 letters
+ * @create: make region @name (without scheme) and, unless @state is NULL, open it;
+ *	@options is complete: sizes and flags were checked, mode is not 0. NULL:
+ *	-EOPNOTSUPP
  * @open: open one that exists
  * @close: let it go; mappings stay
- * @map: map [offset, offset + length); both were checked against the size
+ * @map: map [offset, offset + length): it lies within the size, @offset is page
+ *	aligned, @length too unless it reaches the end
  * @unmap: unmap; NULL: munmap(2)
  * @persist: make a mapped range durable; NULL: nothing needs doing
  * @resize: change the size; NULL: -EOPNOTSUPP
@@ -29,8 +32,9 @@ extern "C" {
  * @get_info_by_name: the same without opening; NULL: open, get_info, close
  * @iterate: visit every region of this kind; NULL: they cannot be listed
  *
- * Each returns 0 or a negative errno and says why with hmem_set_error(). @state is
- * the provider's own. Calls on one region may come from several threads at once.
+ * @open, @close, @map and @get_info must be there. Each returns 0 or a negative errno
+ * and says why with hmem_set_error(). @state is the provider's own. Calls on one region
+ * may come from several threads at once.
  */
 struct hmem_provider_ops {
 	size_t size;
@@ -54,9 +58,12 @@ struct hmem_provider_ops {
 
 /**
  * hmem_provider_register - add a kind of memory to a context
- * @ops: must stay valid as long as the context
+ * @ops: copied; the functions must stay there as long as the context
  *
- * Return: 0; -EEXIST (scheme taken), -EINVAL, -ENOMEM.
+ * There is no way to take one away again. To be called before other threads use the
+ * scheme.
+ *
+ * Return: 0; -EEXIST (scheme taken), -EINVAL, -E2BIG (built for a newer library), -ENOMEM.
  */
 HMEM_API int hmem_provider_register(struct hmem_ctx *ctx, const struct hmem_provider_ops *ops);
 

@@ -5,11 +5,15 @@
  *   hmem:db              region "db" of hmem.ko, /dev/hmem/db
  *   dax:/dev/dax0.0      a device-dax device
  *   file:/path           a file: fsdax, tmpfs, anything that maps
- *   anon:  anon:name     memory of this process, gone with its last handle
+ *   anon:  anon:name     memory of this process, gone with its last handle and mapping
  *
- * A name without a scheme is an hmem region, or, when it begins with "/" or "./",
- * a file. The same calls work on all of them; what a provider cannot do is
+ * A name without a scheme is an hmem region, or, when it begins with "/", "./" or
+ * "../", a file. With its scheme a name has at most HMEM_REGION_NAME_MAX bytes, or it
+ * is -ENAMETOOLONG. The same calls work on all of them; what a provider cannot do is
  * -EOPNOTSUPP.
+ *
+ * anon: regions are created, never opened: the name is a label that /proc/PID/maps
+ * shows, and two of the same name have nothing in common.
  *
  * Ownership: a region handle is reference counted and holds its context. A mapping
  * belongs to the caller and stays valid after the handle is gone, until
@@ -36,6 +40,9 @@ struct hmem_region;
 /** Longest name of a region or pool of hmem.ko, in bytes, without the final NUL. */
 #define HMEM_NAME_MAX 63
 
+/** Longest name of any region, with its scheme, in bytes, without the final NUL. */
+#define HMEM_REGION_NAME_MAX 255
+
 /* What a region can do, in struct hmem_region_info */
 #define HMEM_CAP_PERSISTENT	(1u << 0)	/* survives power loss once flushed */
 #define HMEM_CAP_FLUSH_CPU	(1u << 1)	/* CPU cache flushes reach the media; no msync needed */
@@ -46,12 +53,18 @@ struct hmem_region;
 #define HMEM_OPEN_READ_ONLY	(1u << 0)	/* open: map read-only */
 #define HMEM_CREATE_EXCLUSIVE	(1u << 1)	/* create: -EEXIST when it exists (hmem: always) */
 
+/*
+ * Options and infos begin with their size. A smaller one from an older header is
+ * accepted, members that it lacks are taken as zero; a larger one from a newer header
+ * too, as long as what this library does not know is zero (-E2BIG otherwise).
+ */
+
 /**
  * struct hmem_region_options - how to create a region
  * @size: sizeof(struct hmem_region_options)
  * @flags: HMEM_CREATE_*
- * @bytes: size wanted; rounded up to the provider's granularity. dax: 0 or at most
- *	the device's size.
+ * @bytes: size wanted, not 0; rounded up to the provider's granularity. dax: 0, or at
+ *	most the device's size: -ENOSPC beyond, and the region is the whole device.
  * @uid: owner, (uid_t)-1 for the caller's. hmem and file.
  * @gid: group, (gid_t)-1 for the caller's. hmem and file.
  * @mode: permission bits; 0 for 0600. hmem and file.
@@ -96,7 +109,7 @@ struct hmem_region_info {
 	mode_t mode;
 	int nid;
 	uint64_t faults;
-	char name[256];
+	char name[HMEM_REGION_NAME_MAX + 1];
 	char pool[HMEM_NAME_MAX + 1];
 	uint8_t uuid[16];
 };
@@ -109,11 +122,21 @@ struct hmem_region_info {
  * @region: where to put the handle; written only on success. NULL: create only.
  *
  * On a persistent provider the region itself (name, size, owner, mode) is durable
- * when the call returns. It reads as zeroes.
+ * when the call returns. A new region reads as zeroes.
  *
- * Return: 0; -EINVAL (name, size, flags), -ENAMETOOLONG, -EEXIST, -ENOSPC, -EPERM,
- * -EACCES, -ENOENT (no such pool, or directory), -ENODEV (hmem.ko is not loaded),
- * -ENOMEM, -EOPNOTSUPP, or what the system answered.
+ * hmem: without @pool the module chooses: the first with room, volatile ones first.
+ * file: every byte is allocated, so that no store meets a full file system. A file that
+ * exists is opened, and grown when it is smaller: its content, owner and mode stay, and
+ * it never shrinks. A new one is never made through a symbolic link.
+ * dax: a device is there already and is not zeroed: it may be large, and its content
+ * may be wanted. -EEXIST with HMEM_CREATE_EXCLUSIVE.
+ * anon: @region must not be NULL.
+ *
+ * Return: 0; -EINVAL (name, size, flags), -E2BIG, -ENAMETOOLONG, -EEXIST, -ENOSPC,
+ * -EFBIG (file: beyond the limit of the file system or ulimit -f), -EPERM, -EACCES,
+ * -EISDIR, -EROFS, -ENOENT (no such pool, directory or device), -EMFILE (hmem: the
+ * table of regions is full), -ENODEV (hmem.ko is not loaded), -ENOMEM, -EOPNOTSUPP, or
+ * what the system answered.
  */
 HMEM_API int hmem_region_create(struct hmem_ctx *ctx, const char *name,
 				const struct hmem_region_options *options,
@@ -127,7 +150,8 @@ HMEM_API int hmem_region_create(struct hmem_ctx *ctx, const char *name,
  * @region: where to put the handle; written only on success
  *
  * Return: 0; -ENOENT, -EACCES, -ENODEV (its memory is gone, or hmem.ko is not
- * loaded), -EINVAL, -ENAMETOOLONG, -ENOMEM, or what the system answered.
+ * loaded), -EINVAL, -EISDIR, -ENAMETOOLONG, -ENOMEM, -EOPNOTSUPP (anon), or what the
+ * system answered.
  */
 HMEM_API int hmem_region_open(struct hmem_ctx *ctx, const char *name, unsigned int flags,
 			      struct hmem_region **region);
@@ -141,14 +165,15 @@ HMEM_API void hmem_region_close(struct hmem_region *region);
 /**
  * hmem_region_map - map a part of a region
  * @region: region
- * @offset: where it starts, a multiple of the page size
- * @length: how much; 0: to the region's end
+ * @offset: where it starts, a multiple of the page size (dax: of the granularity)
+ * @length: how much, such a multiple or all that is left; 0: to the region's end
  * @address: where the mapping is, aligned so that the largest pages are used where
  *	the length allows; written only on success
  * @mapped: how much was mapped; may be NULL
  *
  * The mapping is shared: stores are seen by every process that maps the region. It
- * is read-only if the region was opened so.
+ * is read-only if the region was opened so. What the region loses afterwards (a file
+ * that is truncated, a device that is removed) raises SIGBUS when it is touched.
  *
  * Return: 0; -EINVAL (offset or length outside the region, or not page aligned),
  * -ENODEV, -ENOMEM, or what the system answered.
@@ -171,7 +196,10 @@ HMEM_API int hmem_region_unmap(struct hmem_region *region, void *address, size_t
  * survives power loss, if the region has HMEM_CAP_PERSISTENT; on others it returns 0
  * and does nothing.
  *
- * Return: 0; -EINVAL, -EIO.
+ * The library does not know which mappings are the region's: a range that is not, or
+ * is not mapped, is the caller's error and may raise SIGSEGV.
+ *
+ * Return: 0; -EINVAL, -EIO, or what the system answered.
  */
 HMEM_API int hmem_region_persist(struct hmem_region *region, const void *address, size_t length);
 
@@ -181,18 +209,20 @@ HMEM_API int hmem_region_persist(struct hmem_region *region, const void *address
  *
  * Mappings keep their length; what lies beyond a smaller end raises SIGBUS.
  *
- * Return: 0; -EINVAL, -ENOSPC, -EBUSY (pinned pages beyond the new end), -EPERM,
- * -EOPNOTSUPP.
+ * Return: 0; -EINVAL, -ENOSPC, -EFBIG, -EBUSY (pinned pages beyond the new end), -EPERM
+ * (opened read-only; hmem: needs CAP_SYS_ADMIN), -EOPNOTSUPP (dax), or what the system
+ * answered.
  */
 HMEM_API int hmem_region_resize(struct hmem_region *region, uint64_t bytes);
 
 /**
  * hmem_region_destroy - remove a region by name, and what is in it
  *
- * hmem: -EBUSY while anybody has it open. file: unlinks, as rm does. anon and dax:
- * -EOPNOTSUPP.
+ * hmem: -EBUSY while anybody has it open. file: unlinks, as rm does, but regular files
+ * and symbolic links only. anon and dax: -EOPNOTSUPP.
  *
- * Return: 0; -ENOENT, -EBUSY, -EPERM, -EACCES, -EOPNOTSUPP.
+ * Return: 0; -ENOENT, -EINVAL, -EISDIR, -ENAMETOOLONG, -ENODEV (hmem.ko is not loaded),
+ * -EBUSY, -EPERM, -EACCES, -EOPNOTSUPP, or what the system answered.
  */
 HMEM_API int hmem_region_destroy(struct hmem_ctx *ctx, const char *name);
 
@@ -202,7 +232,8 @@ HMEM_API int hmem_region_get_info(struct hmem_region *region, struct hmem_region
 /**
  * hmem_region_get_info_by_name - what a region is, without the right to open it
  *
- * Return: 0, -ENOENT, -EINVAL, -ENAMETOOLONG, -EOPNOTSUPP (anon).
+ * Return: 0, -ENOENT, -EINVAL, -ENAMETOOLONG, -ENODEV (hmem.ko is not loaded),
+ * -EOPNOTSUPP (anon), or what the system answered.
  */
 HMEM_API int hmem_region_get_info_by_name(struct hmem_ctx *ctx, const char *name,
 					  struct hmem_region_info *info);
