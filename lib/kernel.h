@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The ioctls of hmem.ko. Only kernel.c sees the uapi header; the rest of the library
+ * is written against these calls, whose errors already carry a message.
+ *
+ * Names were checked before (name.h).
+ */
+#ifndef LIB_KERNEL_H
+#define LIB_KERNEL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct hmem_ctx;
+
+/* @name: may be "" for a CXL pool; @source: "" for a pool of system RAM */
+struct hmem_kernel_attach {
+	bool format;
+	bool check;
+	bool take_over;
+	uint64_t bytes;
+	int nid;
+	const char *name;
+	const char *source;
+	uint8_t host[16];
+};
+
+struct hmem_kernel_attached {
+	bool persistent;
+	bool formatted;
+	bool repaired;
+	uint64_t bytes;
+	uint32_t regions;
+};
+
+struct hmem_kernel_region {
+	uint64_t bytes;
+	uint64_t extent_size;
+	bool persistent;
+	uid_t uid;
+	gid_t gid;
+	mode_t mode;
+	int nid;
+	uint64_t faults;
+	char pool[64];
+	uint8_t uuid[16];
+};
+
+int hmem_kernel_pool_attach(struct hmem_ctx *ctx, const struct hmem_kernel_attach *attach,
+			    struct hmem_kernel_attached *attached);
+int hmem_kernel_pool_detach(struct hmem_ctx *ctx, const char *name);
+int hmem_kernel_region_create(struct hmem_ctx *ctx, const char *name, const char *pool,
+			      uint64_t bytes, uid_t uid, gid_t gid, mode_t mode);
+int hmem_kernel_region_resize(struct hmem_ctx *ctx, const char *name, uint64_t bytes);
+int hmem_kernel_region_destroy(struct hmem_ctx *ctx, const char *name);
+
+/* @fd: an open /dev/hmem/NAME; @name is for the message */
+int hmem_kernel_region_info(struct hmem_ctx *ctx, int fd, const char *name,
+			    struct hmem_kernel_region *region);
+
+/* Is /dev/hmem/control there? */
+bool hmem_kernel_loaded(struct hmem_ctx *ctx);
+
+/* -ENODEV, with what to do when it is not. */
+int hmem_kernel_not_loaded(struct hmem_ctx *ctx);
+
+#endif
