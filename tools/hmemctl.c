@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * hmemctl: pools and regions of CXL memory from the command line.
+ *
+ * A table of verbs; each lives in the file of its family. stdout carries one JSON
+ * array, stderr everything meant for a person.
+ */
+#include "hmemctl.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "json.h"
+#include "options.h"
+#include "report.h"
+#include "sysfs.h"
+
+static int verb_version(struct session *s, int argc, char **argv);
+static int verb_help(struct session *s, int argc, char **argv);
+
+static const struct verb {
+	const char *name;
+	int (*run)(struct session *s, int argc, char **argv);
+	const char *help;
+} verbs[] = {
+	{ "list", verb_list, "list regions and pools" },
+	{ "info", verb_info, "everything known of regions or pools" },
+	{ "create-region", verb_create_region,
+	  "make a region, setting up the CXL device where needed" },
+	{ "resize-region", verb_resize_region, "grow or shrink a region" },
+	{ "destroy-region", verb_destroy_region, "remove regions and what is in them" },
+	{ "attach-pool", verb_attach_pool, "claim CXL memory or system RAM as a pool" },
+	{ "detach-pool", verb_detach_pool, "give a pool's memory back" },
+	{ "doctor", verb_doctor, "what stands in the way, and the command that clears it" },
+	{ "version", verb_version, "versions of the command, the library and the module" },
+	{ "help", verb_help, "this text, or that of one verb" },
+};
+
+#define N_VERBS (sizeof(verbs) / sizeof(verbs[0]))
+
+static const struct verb *find_verb(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < N_VERBS; i++)
+		if (!strcmp(verbs[i].name, name))
+			return &verbs[i];
+	return NULL;
+}
+
+/* Edit distance, over the short words that verbs are; longer ones are far anyway. */
+static unsigned int distance(const char *a, const char *b)
+{
+	unsigned int row[32];
+	size_t i, j, la = strlen(a), lb = strlen(b);
+
+	if (la >= 32 || lb >= 32)
+		return 32;
+	for (j = 0; j <= lb; j++)
+		row[j] = (unsigned int)j;
+	for (i = 1; i <= la; i++) {
+		unsigned int diagonal = row[0];
+
+		row[0] = (unsigned int)i;
+		for (j = 1; j <= lb; j++) {
+			unsigned int best = diagonal + (a[i - 1] != b[j - 1]);
+
+			if (row[j] + 1 < best)
+				best = row[j] + 1;
+			if (row[j - 1] + 1 < best)
+				best = row[j - 1] + 1;
+			diagonal = row[j];
+			row[j] = best;
+		}
+	}
+	return row[lb];
+}
+
+/* The verb that was probably meant: the other word order, or a few letters off. */
+static const char *suggestion(const char *word)
+{
+	const struct verb *closest = NULL;
+	unsigned int least = 4;
+	size_t i;
+
+	for (i = 0; i < N_VERBS; i++) {
+		const char *name = verbs[i].name, *dash = strchr(name, '-');
+		unsigned int d = distance(word, name);
+		char swapped[32];
+
+		if (dash) {
+			unsigned int e;
+
+			snprintf(swapped, sizeof(swapped), "%s-%.*s", dash + 1,
+				 (int)(dash - name), name);
+			e = distance(word, swapped);
+			if (e < d)
+				d = e;
+			if (!strncmp(word, name, (size_t)(dash - name)) &&
+			    strlen(word) == (size_t)(dash - name))
+				d = 1;
+		}
+		if (d < least) {
+			least = d;
+			closest = &verbs[i];
+		}
+	}
+	return closest ? closest->name : NULL;
+}
+
+static void print_verbs(FILE *to)
+{
+	size_t i;
+
+	fputs("usage: hmemctl VERB [OPTION...] [ARGUMENT...]\n\n", to);
+	for (i = 0; i < N_VERBS; i++)
+		fprintf(to, "  %-16s %s\n", verbs[i].name, verbs[i].help);
+	fputs("\n\"hmemctl VERB --help\" tells a verb's options.\n", to);
+}
+
+static int unknown_verb(const char *word)
+{
+	const char *meant = suggestion(word);
+
+	fprintf(stderr, "hmemctl: no such verb: %s\n", word);
+	if (meant)
+		fprintf(stderr, "hmemctl: to do: hmemctl %s\n", meant);
+	else
+		fputs("hmemctl: to do: hmemctl help\n", stderr);
+	return EXIT_USAGE;
+}
+
+static int verb_version(struct session *s, int argc, char **argv)
+{
+	const struct option_line lines[] = { { .kind = OPTION_END } };
+	const struct usage usage = { "", lines };
+	struct json_object *array, *o;
+	char module[64];
+	int first, code = options_parse(s, &usage, argc, argv, &first);
+
+	if (code >= 0)
+		return code;
+	if (first < argc)
+		return options_bad(s, &usage, "unexpected argument: %s", argv[first]);
+
+	array = json_object_new_array();
+	o = json_object_new_object();
+	json_text(o, "hmemctl", HMEM_VERSION_STRING);
+	json_text(o, "libhmem", hmem_version());
+	json_text(o, "module", sysfs_read(module, sizeof(module), "/sys/module/hmem/version") ?
+		  NULL : module);
+	json_object_array_add(array, o);
+	return json_print(s, array);
+}
+
+static int verb_help(struct session *s, int argc, char **argv)
+{
+	const struct option_line lines[] = { { .kind = OPTION_END } };
+	const struct usage usage = { "[VERB]", lines };
+	int first, code = options_parse(s, &usage, argc, argv, &first);
+	char *args[] = { NULL, (char[]){ "--help" }, NULL };
+	const struct verb *verb;
+
+	if (code >= 0)
+		return code;
+	if (first == argc) {
+		print_verbs(stdout);
+		return EXIT_DONE;
+	}
+	if (argc - first > 1)
+		return options_bad(s, &usage, "unexpected argument: %s", argv[first + 1]);
+	verb = find_verb(argv[first]);
+	if (!verb)
+		return unknown_verb(argv[first]);
+	args[0] = argv[first];
+	s->verb = verb->name;
+	return verb->run(s, 2, args);
+}
+
+static const char *verb_of_option(const char *word)
+{
+	if (!strcmp(word, "--help") || !strcmp(word, "-h"))
+		return "help";
+	if (!strcmp(word, "--version"))
+		return "version";
+	return word;
+}
+
+static void show_log(void *arg, enum hmem_log_level level, const char *where, const char *message)
+{
+	(void)arg;
+	(void)level;
+	fprintf(stderr, "libhmem: %s: %s\n", where, message);
+}
+
+int main(int argc, char **argv)
+{
+	struct session s = { 0 };
+	const struct verb *verb;
+	int rc;
+
+	if (argc < 2) {
+		print_verbs(stderr);
+		return EXIT_USAGE;
+	}
+	s.verb = verb_of_option(argv[1]);
+	verb = find_verb(s.verb);
+	if (!verb)
+		return unknown_verb(s.verb);
+
+	rc = hmem_ctx_new(&s.hmem);
+	if (rc) {
+		fprintf(stderr, "hmemctl: start the library: %s\n", strerror(-rc));
+		return EXIT_FAILED;
+	}
+	/* Errors come back as return values and are reported once; the log is for debugging. */
+	if (getenv("HMEM_LOG"))
+		hmem_ctx_set_log(s.hmem, show_log, NULL);
+
+	rc = verb->run(&s, argc - 1, argv + 1);
+	hmem_ctx_unref(s.hmem);
+	return rc;
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What every verb of hmemctl is given, and what it answers with. */
+#ifndef HMEMCTL_H
+#define HMEMCTL_H
+
+#include <stdbool.h>
+
+#include <hmem/hmem.h>
+
+#define HMEM_CONTROL "/dev/hmem/control"
+
+enum exit_code {
+	EXIT_DONE = 0,
+	EXIT_FAILED = 1,
+	EXIT_UNSUPPORTED = 2,	/* this machine, kernel or build cannot do it */
+	EXIT_USAGE = 129,
+};
+
+/**
+ * struct session - one run of the command
+ * @hmem: library context
+ * @verb: what was asked for, for messages
+ * @human: -u: sizes, owners and modes as people write them
+ * @verbose: -v: say each step on stderr
+ */
+struct session {
+	struct hmem_ctx *hmem;
+	const char *verb;
+	bool human;
+	bool verbose;
+};
+
+/* Each verb gets its own arguments, argv[0] being its name; returns enum exit_code. */
+int verb_list(struct session *s, int argc, char **argv);
+int verb_info(struct session *s, int argc, char **argv);
+int verb_attach_pool(struct session *s, int argc, char **argv);
+int verb_detach_pool(struct session *s, int argc, char **argv);
+int verb_create_region(struct session *s, int argc, char **argv);
+int verb_resize_region(struct session *s, int argc, char **argv);
+int verb_destroy_region(struct session *s, int argc, char **argv);
+int verb_doctor(struct session *s, int argc, char **argv);
+
+#endif

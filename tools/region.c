@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* resize-region and destroy-region. create-region has a file of its own. */
+#include <errno.h>
+#include <string.h>
+
+#include "json.h"
+#include "options.h"
+#include "report.h"
+#include "size_option.h"
+
+/* Verbs take the bare name of a region of hmem.ko, or a full name with a scheme. */
+static int pool_of(struct session *s, const struct hmem_region_info *info,
+		   struct hmem_pool_info *pool)
+{
+	*pool = (struct hmem_pool_info){ .size = sizeof(*pool) };
+	return *info->pool ? hmem_pool_get_info(s->hmem, info->pool, pool) : 0;
+}
+
+static int resize(struct session *s, const char *name, uint64_t bytes)
+{
+	struct hmem_region *region;
+	int rc = hmem_region_open(s->hmem, name, 0, &region);
+
+	if (rc)
+		return rc;
+	rc = hmem_region_resize(region, bytes);
+	hmem_region_close(region);
+	return rc;
+}
+
+int verb_resize_region(struct session *s, int argc, char **argv)
+{
+	const char *size = NULL;
+	bool dry_run = false;
+	const struct option_line lines[] = {
+		{ OPTION_TEXT, 's', "size", "SIZE",
+		  "new size: 64G, 1.5T, 50% of the pool, all of what is free", &size },
+		OPTION_DRY_RUN(&dry_run),
+		OPTION_HUMAN(s),
+		{ .kind = OPTION_END },
+	};
+	const struct usage usage = { "NAME --size SIZE [--dry-run] [-u]", lines };
+	struct hmem_region_info info = { .size = sizeof(info) };
+	int first, rc = options_parse(s, &usage, argc, argv, &first);
+	struct hmem_pool_info pool;
+	struct json_object *array;
+	uint64_t bytes;
+
+	if (rc >= 0)
+		return rc;
+	if (argc - first != 1)
+		return options_bad(s, &usage, first == argc ? "which region?" :
+						      "one region at a time");
+	if (!size)
+		return options_bad(s, &usage, "--size is missing");
+	if (!size_is_valid(size))
+		return options_bad(s, &usage, "%s is no size", size);
+
+	rc = hmem_region_get_info_by_name(s->hmem, argv[first], &info);
+	if (!rc)
+		rc = pool_of(s, &info, &pool);
+	if (rc)
+		return report_library(s, rc);
+	rc = size_in_pool(size, pool.bytes, pool.free_bytes + info.bytes, &bytes);
+	if (rc) {
+		report_error(s, "resize region %s to %s: its pool tells no capacity to take a "
+			     "part of", argv[first], size);
+		return EXIT_FAILED;
+	}
+	if (*info.pool && bytes > info.bytes && bytes - info.bytes > pool.free_bytes) {
+		char want[32], free[32];
+
+		report_error(s, "resize region %s: pool %s has no room: %s more wanted, %s free",
+			     argv[first], info.pool,
+			     hmem_size_format(bytes - info.bytes, want, sizeof(want)),
+			     hmem_size_format(pool.free_bytes, free, sizeof(free)));
+		report_fix(s, "hmemctl list -p %s shows what could be destroyed", info.pool);
+		return EXIT_FAILED;
+	}
+	if (!dry_run)
+		rc = resize(s, argv[first], bytes);
+	if (!rc && !dry_run)
+		rc = hmem_region_get_info_by_name(s->hmem, argv[first], &info);
+	if (rc)
+		return report_library(s, rc);
+	if (dry_run)
+		info.bytes = bytes;
+
+	array = json_object_new_array();
+	json_object_array_add(array, json_region(s, &info));
+	report_count(s, dry_run ? "would resize 1 region" : "resized 1 region");
+	return json_print(s, array);
+}
+
+int verb_destroy_region(struct session *s, int argc, char **argv)
+{
+	bool dry_run = false;
+	const struct option_line lines[] = {
+		OPTION_DRY_RUN(&dry_run),
+		OPTION_HUMAN(s),
+		{ .kind = OPTION_END },
+	};
+	const struct usage usage = { "NAME... [--dry-run] [-u]", lines };
+	int first, code = options_parse(s, &usage, argc, argv, &first), worst = EXIT_DONE;
+	unsigned int done = 0;
+	struct json_object *array;
+
+	if (code >= 0)
+		return code;
+	if (first == argc)
+		return options_bad(s, &usage, "which region?");
+	array = json_object_new_array();
+	for (; first < argc; first++) {
+		struct hmem_region_info info = { .size = sizeof(info) };
+		int rc = hmem_region_get_info_by_name(s->hmem, argv[first], &info);
+
+		if (!rc && !dry_run)
+			rc = hmem_region_destroy(s->hmem, argv[first]);
+		if (rc) {
+			worst = report_library(s, rc);
+			continue;
+		}
+		json_object_array_add(array, json_region(s, &info));
+		done++;
+	}
+	report_count(s, "%s %u region%s", dry_run ? "would destroy" : "destroyed", done,
+		     done == 1 ? "" : "s");
+	code = json_print(s, array);
+	return worst ? worst : code;
+}
