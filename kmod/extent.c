@@ -12,6 +12,8 @@
  * hm_srcu keeps struct hm_extent and the layout in place for readers. Whoever removes
  * them has first made them unreachable (region->dead, or a smaller layout) and waited.
  */
+#define pr_fmt(fmt) "hmem: " fmt
+
 #include <linux/delay.h>
 #include <linux/highmem.h>
 #include <linux/pagemap.h>

@@ -8,6 +8,8 @@
  * caller, the CXL bus, go on. While one thread revokes a pool, others that want the same
  * wait for it.
  */
+#define pr_fmt(fmt) "hmem: " fmt
+
 #include <linux/bitmap.h>
 #include <linux/device/class.h>
 #include <linux/slab.h>

@@ -18,6 +18,8 @@
  * over. hm_cxl_unbinding counts them between UNBIND_DRIVER and UNBOUND_DRIVER, and
  * hm_cxl_events tells whether one began while the claim was made.
  */
+#define pr_fmt(fmt) "hmem: " fmt
+
 #include <linux/device/bus.h>
 #include <linux/io.h>
 #include <linux/ioport.h>

@@ -7,6 +7,8 @@
  * seen: a region is recorded before it appears, and its extents are free on the media
  * before anybody else gets them.
  */
+#define pr_fmt(fmt) "hmem: " fmt
+
 #include <linux/device/class.h>
 #include <linux/idr.h>
 #include <linux/slab.h>

@@ -7,6 +7,8 @@
  * then to copy B, each followed by a fence, so that the loss of power finds at least one
  * of them intact.
  */
+#define pr_fmt(fmt) "hmem: " fmt
+
 #include <linux/io.h>
 #include <linux/libnvdimm.h>
 #include <linux/slab.h>
