@@ -26,7 +26,8 @@
 #define to_le32(x) ((__le32)htole32(x))
 #endif
 
-_Static_assert(sizeof(struct hm_media_header) == HM_MEDIA_HEADER_BYTES, "header is 4 KiB");
+_Static_assert(offsetof(struct hm_media_header, crc) + 4 == HM_MEDIA_HEADER_BYTES,
+	       "the header is 4 KiB, checksum last");
 _Static_assert(sizeof(struct hm_media_region) == 128, "region record");
 _Static_assert(sizeof(struct hm_media_run) == 16, "run record");
 

@@ -81,7 +81,7 @@ struct hm_media_header {
 	__le32 next_gen;
 	u8 host[16];
 	__le32 body_crc;
-	u8 reserved[HM_MEDIA_HEADER_BYTES - 100];
+	u8 reserved[HM_MEDIA_HEADER_BYTES - 96];
 	__le32 crc;
 };
 

@@ -1,0 +1,309 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The module's own reader of superblocks (kmod/media.c), driven with every damage of the
+ * first 4 KiB, with damage of the region table, and with lies under a good checksum.
+ */
+#include "../../kmod/media.c"
+
+#include <stdlib.h>
+
+#include "tap.h"
+
+#define POOL_BYTES	(64ULL << 20)
+#define REGIONS		3
+
+static u8 good[HM_MEDIA_COPY_BYTES];
+static u8 bad[HM_MEDIA_COPY_BYTES];
+static unsigned long *used;
+static u32 nr_extents;
+
+static struct hm_media_header *header(u8 *copy)
+{
+	return (struct hm_media_header *)copy;
+}
+
+static struct hm_media_region *regions(u8 *copy)
+{
+	return (struct hm_media_region *)(copy + HM_MEDIA_HEADER_BYTES);
+}
+
+static struct hm_media_run *runs(u8 *copy)
+{
+	return (struct hm_media_run *)(regions(copy) + REGIONS);
+}
+
+static void build(u8 *copy)
+{
+	static const u32 run_of[][3] = { { 0, 4, 1 }, { 8, 2, 2 }, { 4, 4, 3 }, { 20, 1, 4 } };
+	static const u32 runs_of[REGIONS] = { 2, 1, 1 }, extents_of[REGIONS] = { 6, 4, 1 };
+	struct hm_media_header *h = header(copy);
+	u64 data_offset;
+
+	memset(copy, 0, HM_MEDIA_COPY_BYTES);
+	hm_media_geometry(POOL_BYTES, &data_offset, &nr_extents);
+	h->flags = HM_MEDIA_CLEAN;
+	h->seq = 7;
+	memset(h->uuid, 0x5a, sizeof(h->uuid));
+	memset(h->host, 0xa5, sizeof(h->host));
+	h->pool_bytes = POOL_BYTES;
+	h->data_offset = data_offset;
+	h->nr_extents = nr_extents;
+	h->nr_regions = REGIONS;
+	h->nr_runs = 4;
+	h->next_gen = 5;
+	for (int i = 0; i < REGIONS; i++) {
+		struct hm_media_region *r = &regions(copy)[i];
+
+		snprintf(r->name, sizeof(r->name), "region-%d", i);
+		r->mode = 0640;
+		r->uid = 1000;
+		r->nr_runs = runs_of[i];
+		r->nr_extents = extents_of[i];
+	}
+	for (int i = 0; i < 4; i++) {
+		runs(copy)[i].start = run_of[i][0];
+		runs(copy)[i].count = run_of[i][1];
+		runs(copy)[i].gen = run_of[i][2];
+	}
+	hm_media_seal(copy);
+}
+
+static enum hm_media_verdict judge(const u8 *copy)
+{
+	const char *why;
+
+	return hm_media_check(copy, POOL_BYTES, used, &why);
+}
+
+/* What attaching a pool with these copies would do: the verdict, and which one it takes. */
+static enum hm_media_verdict choose(const u8 *a, const u8 *b, int *which, bool *repair)
+{
+	enum hm_media_verdict va = judge(a), vb = judge(b);
+
+	return hm_media_choose(va, va == HM_MEDIA_OK ? 7 : 0, vb, vb == HM_MEDIA_OK ? 7 : 0,
+			       which, repair);
+}
+
+static void every_byte_of_the_header(void)
+{
+	unsigned int recovered_b = 0, recovered_a = 0, refused = 0, tried = 0;
+
+	memcpy(bad, good, sizeof(bad));
+	for (int i = 0; i < HM_MEDIA_HEADER_BYTES; i++) {
+		for (int bit = 0; bit <= 8; bit++) {
+			u8 flip = bit == 8 ? 0xff : 1U << bit;
+			bool repair = false;
+			int which = -1;
+
+			bad[i] ^= flip;
+			tried++;
+			recovered_b += choose(bad, good, &which, &repair) == HM_MEDIA_OK &&
+				       which == 1 && repair;
+			recovered_a += choose(good, bad, &which, &repair) == HM_MEDIA_OK &&
+				       which == 0 && repair;
+			switch (choose(bad, bad, &which, &repair)) {
+			case HM_MEDIA_CORRUPT:
+			case HM_MEDIA_FOREIGN:
+				refused++;
+				break;
+			default:
+				break;
+			}
+			bad[i] ^= flip;
+		}
+	}
+	TAP_EQ(recovered_b, tried, "copy A damaged in any byte: copy B is used and A repaired");
+	TAP_EQ(recovered_a, tried, "copy B damaged in any byte: copy A is used and B repaired");
+	TAP_EQ(refused, tried, "both damaged in any byte: refused, and not as blank");
+}
+
+static void every_byte_of_the_table(void)
+{
+	unsigned int caught = 0, tried = 0;
+	size_t end = hm_media_bytes(REGIONS, 4);
+
+	memcpy(bad, good, sizeof(bad));
+	for (size_t i = HM_MEDIA_HEADER_BYTES; i < end; i++) {
+		for (int bit = 0; bit < 8; bit++) {
+			bad[i] ^= 1U << bit;
+			caught += judge(bad) == HM_MEDIA_CORRUPT;
+			bad[i] ^= 1U << bit;
+			tried++;
+		}
+	}
+	TAP_EQ(caught, tried, "every single-bit damage of the region table is seen");
+}
+
+/* Change one thing and make the checksums right: only the rules can catch it. */
+static void lie(const char *what, void (*change)(u8 *copy))
+{
+	memcpy(bad, good, sizeof(bad));
+	change(bad);
+	hm_media_seal(bad);
+	TAP_EQ(judge(bad), HM_MEDIA_CORRUPT, "under a good checksum: %s", what);
+}
+
+static void overlap(u8 *c) { runs(c)[1].start = 1; }
+static void outside(u8 *c) { runs(c)[3].start = nr_extents; }
+static void overrun(u8 *c) { runs(c)[3].start = 1; runs(c)[3].count = 0xffffffff; }
+static void empty_run(u8 *c) { runs(c)[3].count = 0; }
+static void no_generation(u8 *c) { runs(c)[0].gen = 0; }
+static void future_generation(u8 *c) { runs(c)[0].gen = 5; }
+static void wrong_sum(u8 *c) { regions(c)[0].nr_extents = 7; }
+static void too_many_runs(u8 *c) { regions(c)[2].nr_runs = 2; }
+static void no_runs(u8 *c) { regions(c)[2].nr_runs = 0; }
+static void same_name(u8 *c) { memcpy(regions(c)[1].name, regions(c)[0].name, 64); }
+static void slash(u8 *c) { regions(c)[0].name[0] = '/'; }
+static void dot(u8 *c) { regions(c)[0].name[0] = '.'; }
+static void unterminated(u8 *c) { memset(regions(c)[0].name, 'x', 64); }
+static void control(u8 *c) { strcpy(regions(c)[0].name, "control"); }
+static void setuid_mode(u8 *c) { regions(c)[0].mode = 04755; }
+static void reserved_region(u8 *c) { regions(c)[0].reserved[3] = 1; }
+static void reserved_run(u8 *c) { runs(c)[0].reserved = 1; }
+static void reserved_header(u8 *c) { header(c)->reserved[100] = 1; }
+static void unknown_flag(u8 *c) { header(c)->flags |= 2; }
+static void many_regions(u8 *c) { header(c)->nr_regions = HM_MEDIA_MAX_REGIONS + 1; }
+static void other_size(u8 *c) { header(c)->pool_bytes = POOL_BYTES * 2; }
+static void other_offset(u8 *c) { header(c)->data_offset = 0; }
+static void other_count(u8 *c) { header(c)->nr_extents = nr_extents + 1; }
+static void fewer_runs(u8 *c) { header(c)->nr_runs = 5; }
+
+static void every_rule(void)
+{
+	lie("two runs that overlap", overlap);
+	lie("a run that starts outside the pool", outside);
+	lie("a run whose end overflows", overrun);
+	lie("a run of nothing", empty_run);
+	lie("a run without a generation", no_generation);
+	lie("a run of a generation to come", future_generation);
+	lie("runs that do not add up", wrong_sum);
+	lie("a region with the next one's runs", too_many_runs);
+	lie("a region without runs", no_runs);
+	lie("two regions of one name", same_name);
+	lie("a name with a slash", slash);
+	lie("a name that begins with a dot", dot);
+	lie("a name without an end", unterminated);
+	lie("a region called control", control);
+	lie("a mode with setuid", setuid_mode);
+	lie("a reserved byte of a region", reserved_region);
+	lie("a reserved field of a run", reserved_run);
+	lie("a reserved byte of the header", reserved_header);
+	lie("an unknown flag", unknown_flag);
+	lie("more regions than there can be", many_regions);
+	lie("another pool size", other_size);
+	lie("extents that begin elsewhere", other_offset);
+	lie("more extents than fit", other_count);
+	lie("a run that no region has", fewer_runs);
+}
+
+/* Random damage under a good checksum must be judged, whatever the judgement. */
+static void random_lies(void)
+{
+	unsigned int ok = 0, corrupt = 0, other = 0;
+	size_t end = hm_media_bytes(REGIONS, 4);
+
+	srand(1);
+	for (int round = 0; round < 20000; round++) {
+		memcpy(bad, good, end);
+		for (int i = rand() % 4; i >= 0; i--) {
+			size_t at = HM_MEDIA_HEADER_BYTES + rand() % (end - HM_MEDIA_HEADER_BYTES);
+
+			if (rand() % 3 == 0)
+				at = 8 + rand() % 84;
+			bad[at] = rand() % 2 ? rand() : 0xff * (rand() % 2);
+		}
+		if (header(bad)->nr_regions > HM_MEDIA_MAX_REGIONS ||
+		    header(bad)->nr_runs > HM_MEDIA_MAX_RUNS)
+			continue;
+		hm_media_seal(bad);
+		switch (judge(bad)) {
+		case HM_MEDIA_OK:
+			ok++;
+			break;
+		case HM_MEDIA_CORRUPT:
+			corrupt++;
+			break;
+		default:
+			other++;
+		}
+	}
+	tap_diag("random changes: %u harmless, %u refused", ok, corrupt);
+	TAP_OK(corrupt > 1000 && other == 0, "random changes under a good checksum are judged");
+}
+
+static void verdicts(void)
+{
+	static u8 blank[HM_MEDIA_COPY_BYTES];
+	bool repair;
+	int which;
+
+	TAP_EQ(judge(blank), HM_MEDIA_BLANK, "zeroes are blank");
+	TAP_EQ(judge(good), HM_MEDIA_OK, "a sealed superblock is intact");
+	TAP_EQ(find_next_bit(used, nr_extents, 0), 0UL, "and tells which extents are taken");
+	TAP_EQ(choose(blank, blank, &which, &repair), HM_MEDIA_BLANK, "two blanks are blank");
+	TAP_OK(choose(blank, good, &which, &repair) == HM_MEDIA_OK && which == 1 && repair,
+	       "one blank copy is repaired from the other");
+	memcpy(bad, good, sizeof(bad));
+	bad[0] = 'X';
+	TAP_EQ(choose(bad, blank, &which, &repair), HM_MEDIA_FOREIGN,
+	       "something else beside a blank is refused");
+	memcpy(bad, good, sizeof(bad));
+	header(bad)->version = HM_MEDIA_VERSION + 1;
+	header(bad)->crc = hm_crc32c(bad, offsetof(struct hm_media_header, crc));
+	TAP_EQ(judge(bad), HM_MEDIA_NEWER, "a newer version is told from damage");
+	TAP_EQ(choose(bad, good, &which, &repair), HM_MEDIA_NEWER,
+	       "a newer version on one copy refuses the pool");
+	TAP_OK(hm_media_choose(HM_MEDIA_OK, 7, HM_MEDIA_OK, 8, &which, &repair) == HM_MEDIA_OK &&
+		       which == 1 && repair,
+	       "of two intact copies the later one counts");
+	TAP_OK(hm_media_choose(HM_MEDIA_OK, 8, HM_MEDIA_OK, 8, &which, &repair) == HM_MEDIA_OK &&
+		       which == 0 && !repair,
+	       "two equal copies need no repair");
+}
+
+static void tags(void)
+{
+	u8 uuid[16] = "a pool's own id", other[16] = "another pool's.";
+	u64 tag = hm_media_tag(uuid, 5, 9);
+	unsigned int believed = 0;
+
+	TAP_EQ(hm_media_tag_state(tag, uuid, 5, 9), HM_TAG_PREPARED, "a tag is believed");
+	TAP_EQ(hm_media_tag_state(tag, uuid, 5, 10), HM_TAG_STALE, "a former owner's is stale");
+	TAP_EQ(hm_media_tag_state(0, uuid, 5, 9), HM_TAG_STALE, "no tag is stale");
+	TAP_EQ(hm_media_tag_state(tag, uuid, 6, 9), HM_TAG_CORRUPT, "another extent's is damage");
+	TAP_EQ(hm_media_tag_state(tag, other, 5, 9), HM_TAG_CORRUPT, "another pool's is damage");
+	for (int bit = 0; bit < 64; bit++)
+		believed += hm_media_tag_state(tag ^ 1ULL << bit, uuid, 5, 9) != HM_TAG_CORRUPT;
+	TAP_EQ(believed, 0U, "every single-bit damage of a tag is seen");
+}
+
+static void geometry(void)
+{
+	u64 offset;
+	u32 n;
+
+	TAP_OK(!hm_media_geometry(0, &offset, &n), "nothing is too small");
+	TAP_OK(!hm_media_geometry(4 << 20, &offset, &n), "4 MiB hold no extent");
+	TAP_OK(hm_media_geometry(6 << 20, &offset, &n) && n == 1 && offset == 4 << 20,
+	       "6 MiB hold one");
+	TAP_OK(hm_media_geometry(1ULL << 40, &offset, &n) && offset == 6 << 20 &&
+		       n == (1U << 19) - 3,
+	       "1 TiB has 4 MiB of tags");
+	TAP_OK(!hm_media_geometry(~0ULL, &offset, &n), "2^64 bytes cannot be numbered");
+}
+
+int main(void)
+{
+	used = calloc(POOL_BYTES >> HM_MEDIA_EXTENT_SHIFT, sizeof(*used));
+	build(good);
+	TAP_EQ(hm_crc32c("123456789", 9), 0xe3069283U, "the checksum is CRC32C");
+	geometry();
+	verdicts();
+	every_byte_of_the_header();
+	every_byte_of_the_table();
+	every_rule();
+	random_lies();
+	tags();
+	free(used);
+	return tap_done();
+}
