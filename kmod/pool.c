@@ -295,10 +295,15 @@ static int close_regions(struct hm_pool *pool, bool force)
 	struct hm_region *region;
 	int error = 0;
 
+	if (!force)
+		list_for_each_entry(region, &pool->regions, node)
+			flush_delayed_work(&region->linger);
 	spin_lock(&pool->open_lock);
 	list_for_each_entry(region, &pool->regions, node)
 		if (region->open)
 			error = -EBUSY;
+	if (!error && !pool->persistent && pool->nr_regions)
+		error = -ENOTEMPTY;
 	if (!error || force)
 		list_for_each_entry(region, &pool->regions, node)
 			region->dead = true;
@@ -352,12 +357,7 @@ int hm_pool_detach(const struct hmem_pool_detach *arg)
 	if (error)
 		return error;
 	pool = hm_pool_find(arg->name);
-	if (!pool)
-		error = -ENOENT;
-	else if (!pool->persistent && pool->nr_regions)
-		error = -ENOTEMPTY;
-	else
-		error = close_regions(pool, false);
+	error = pool ? close_regions(pool, false) : -ENOENT;
 	if (!error)
 		release_pool(pool);
 	mutex_unlock(&hm_lock);

@@ -122,8 +122,9 @@ static char *hm_region_devnode(const struct device *dev, umode_t *mode, kuid_t *
 {
 	const struct hm_region *region = container_of_const(dev, struct hm_region, dev);
 
+	/* With the type, since devtmpfs takes 0 for "as usual". */
 	if (mode)
-		*mode = region->mode;
+		*mode = S_IFCHR | region->mode;
 	if (uid)
 		*uid = region->uid;
 	if (gid)
@@ -185,7 +186,7 @@ struct hm_region *hm_region_alloc(struct hm_pool *pool, const char *name)
 	device_initialize(&region->dev);
 	region->dev.class = &hm_region_class;
 	region->dev.type = &hm_region_type;
-	region->dev.parent = &pool->dev;
+	/* No parent: below the pool's directory a region's name could meet an attribute's. */
 	cdev_init(&region->cdev, &hm_region_fops);
 	region->cdev.owner = THIS_MODULE;
 	error = dev_set_name(&region->dev, "%s", name);
@@ -442,6 +443,7 @@ static bool close_for_good(struct hm_region *region)
 {
 	bool closed;
 
+	flush_delayed_work(&region->linger);
 	spin_lock(&region->pool->open_lock);
 	closed = !region->open;
 	if (closed)
