@@ -215,6 +215,8 @@ struct hm_region {
 extern struct mutex hm_lock;
 extern struct list_head hm_pools;
 extern struct srcu_struct hm_srcu;
+/* Emptied before the module goes: what runs on it may hold the module's last reference. */
+extern struct workqueue_struct *hm_wq;
 
 /* ioctl.c */
 extern const struct file_operations hm_control_fops;

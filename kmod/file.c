@@ -47,7 +47,7 @@ void hm_region_linger(struct work_struct *work)
 	struct hm_pool *pool = region->pool;
 
 	if (!READ_ONCE(region->dead) && hm_extents_pinned(region, 0)) {
-		schedule_delayed_work(&region->linger, HZ / 10);
+		queue_delayed_work(hm_wq, &region->linger, HZ / 10);
 		return;
 	}
 	spin_lock(&pool->open_lock);
@@ -72,7 +72,7 @@ static int hm_release(struct inode *inode, struct file *file)
 
 	if (last && hm_extents_pinned(region, 0)) {
 		__module_get(THIS_MODULE);
-		schedule_delayed_work(&region->linger, HZ / 10);
+		queue_delayed_work(hm_wq, &region->linger, HZ / 10);
 		return 0;
 	}
 	if (last) {

@@ -15,6 +15,7 @@
 #include "trace.h"
 
 DEFINE_SRCU(hm_srcu);
+struct workqueue_struct *hm_wq;
 
 static struct miscdevice hm_control = {
 	.minor = MISC_DYNAMIC_MINOR,
@@ -26,11 +27,14 @@ static struct miscdevice hm_control = {
 
 static int __init hm_init(void)
 {
-	int error;
+	int error = -ENOMEM;
 
+	hm_wq = alloc_workqueue("hmem", WQ_UNBOUND, 0);
+	if (!hm_wq)
+		return error;
 	error = hm_inodes_init();
 	if (error)
-		return error;
+		goto workqueue;
 	error = hm_pools_init();
 	if (error)
 		goto inodes;
@@ -48,12 +52,15 @@ pools:
 	hm_pools_exit();
 inodes:
 	hm_inodes_exit();
+workqueue:
+	destroy_workqueue(hm_wq);
 	return error;
 }
 
 static void __exit hm_exit(void)
 {
 	misc_deregister(&hm_control);
+	destroy_workqueue(hm_wq);
 	/* The CXL bus is heard until the last claim is given back. */
 	hm_pools_release();
 	hm_cxl_exit();
