@@ -146,6 +146,25 @@ int claim_region(const struct session *s, const struct cxl_region_state *region,
 	return rc;
 }
 
+/* See cxl_free_capacity(): worth a word before it is too late. */
+static void warn_of_lost_capacity(const struct session *s, const struct cxl_plan *plan)
+{
+	struct cxl_ctx *cxl = plan->mode == CXL_DECODER_MODE_PMEM ? cxl_open(s) : NULL;
+	struct cxl_memdev *memdev;
+	unsigned int i;
+
+	if (!cxl)
+		return;
+	cxl_memdev_foreach(cxl, memdev)
+		for (i = 0; i < plan->ways; i++)
+			if (!strcmp(plan->device[i].memdev, cxl_memdev_get_devname(memdev)) &&
+			    cxl_free_capacity(memdev, CXL_DECODER_MODE_RAM))
+				report_warning(s, "the volatile capacity of %s cannot be configured "
+					       "any more while its persistent capacity is",
+					       plan->device[i].memdev);
+	cxl_unref(cxl);
+}
+
 int claim_plan(const struct session *s, const struct cxl_plan *plan,
 	       const struct claim_how *how, struct claim *claim)
 {
@@ -154,6 +173,7 @@ int claim_plan(const struct session *s, const struct cxl_plan *plan,
 	bool autoprobe;
 	int rc;
 
+	warn_of_lost_capacity(s, plan);
 	hold_signals(&signals);
 	autoprobe = dax_autoprobe_stop();
 	rc = cxl_setup(s, plan, region);

@@ -48,7 +48,16 @@ uint64_t cxl_free_capacity(struct cxl_memdev *memdev, enum cxl_decoder_mode mode
 		uint64_t used = cxl_decoder_get_dpa_size(decoder);
 
 		/* "No answer" is all ones in libcxl. */
-		if (used == ULLONG_MAX || cxl_decoder_get_mode(decoder) != mode)
+		if (!used || used == ULLONG_MAX)
+			continue;
+		/*
+		 * Device addresses are given out in order, the volatile ones first: what
+		 * was skipped for the first persistent region cannot be had any more.
+		 */
+		if (mode == CXL_DECODER_MODE_RAM &&
+		    cxl_decoder_get_mode(decoder) == CXL_DECODER_MODE_PMEM)
+			return 0;
+		if (cxl_decoder_get_mode(decoder) != mode)
 			continue;
 		total -= used < total ? used : total;
 	}
@@ -69,6 +78,35 @@ struct cxl_decoder *cxl_free_decoder(struct cxl_memdev *memdev)
 			return decoder;
 	}
 	return NULL;
+}
+
+static unsigned int free_decoders(struct cxl_port *port)
+{
+	struct cxl_decoder *decoder;
+	unsigned int n = 0;
+
+	cxl_decoder_foreach(port, decoder)
+		if (!cxl_decoder_get_region(decoder))
+			n++;
+	return n;
+}
+
+unsigned int cxl_path_decoders(struct cxl_memdev *memdev)
+{
+	struct cxl_endpoint *endpoint = cxl_memdev_get_endpoint(memdev);
+	unsigned int least = UINT_MAX;
+	struct cxl_port *port;
+
+	if (!endpoint)
+		return 0;
+	for (port = cxl_endpoint_get_port(endpoint); port && !cxl_port_is_root(port);
+	     port = cxl_port_get_parent(port)) {
+		unsigned int n = free_decoders(port);
+
+		if (n < least)
+			least = n;
+	}
+	return least;
 }
 
 static bool is_named(const struct cxl_request *request, struct cxl_memdev *memdev)
@@ -103,7 +141,8 @@ static unsigned int find_candidates(struct cxl_ctx *cxl, const struct cxl_reques
 			continue;
 		target = cxl_decoder_get_target_by_memdev(window, memdev);
 		free = cxl_free_capacity(memdev, request->mode);
-		if (!target || free < CXL_CAPACITY_UNIT || !cxl_free_decoder(memdev))
+		if (!target || free < CXL_CAPACITY_UNIT || !cxl_free_decoder(memdev) ||
+		    !cxl_path_decoders(memdev))
 			continue;
 		found[n++] = (struct candidate){ memdev, cxl_target_get_position(target), free,
 						 false };
@@ -146,22 +185,6 @@ static bool place(struct cxl_plan *plan, unsigned int window_ways, struct candid
 	return true;
 }
 
-/* Named devices keep the order they were named in, if the window allows that order. */
-static void order_as_named(const struct cxl_request *request, struct candidate *c, unsigned int n)
-{
-	unsigned int i, j, done = 0;
-
-	for (i = 0; i < request->n_memdevs; i++)
-		for (j = done; j < n; j++)
-			if (!strcmp(request->memdevs[i], cxl_memdev_get_devname(c[j].memdev))) {
-				struct candidate tmp = c[done];
-
-				c[done++] = c[j];
-				c[j] = tmp;
-				break;
-			}
-}
-
 static uint64_t round_down(uint64_t value, uint64_t unit)
 {
 	return value - value % unit;
@@ -179,7 +202,6 @@ static bool plan_in_window(struct cxl_ctx *cxl, const struct cxl_request *reques
 	if (!window_ways || window_ways > CXL_MAX_WAYS || room == ULLONG_MAX)
 		return false;
 	n = find_candidates(cxl, request, window, c);
-	order_as_named(request, c, n);
 
 	/* Each start gives a plan of its own; a second device may have more than the first. */
 	for (skip = 0; skip < n; skip++) {
@@ -242,9 +264,9 @@ static int explain(struct cxl_ctx *cxl, const struct cxl_request *request, bool 
 		   char *why, size_t size)
 {
 	const char *kind = cxl_kind(request->mode);
+	unsigned int n = 0, usable = 0, blocked = 0;
 	struct cxl_memdev *memdev;
 	uint64_t free = 0;
-	unsigned int n = 0, usable = 0;
 
 	cxl_memdev_foreach(cxl, memdev) {
 		uint64_t this = cxl_free_capacity(memdev, request->mode);
@@ -254,20 +276,26 @@ static int explain(struct cxl_ctx *cxl, const struct cxl_request *request, bool 
 			continue;
 		free += this;
 		usable++;
+		blocked += !cxl_path_decoders(memdev);
 	}
 	if (!n)
 		return because(why, size, -ENODEV, "the kernel knows no CXL memory device");
-	if (!window_seen)
-		return because(why, size, -ENXIO,
-			       "no CXL window is meant for %s memory", kind);
 	if (!usable)
 		return because(why, size, -ENOSPC,
 			       "no CXL memory device has unconfigured %s capacity", kind);
+	if (!window_seen)
+		return because(why, size, -ENXIO,
+			       "no CXL window is meant for %s memory", kind);
 	if (request->ways > usable)
 		return because(why, size, -EINVAL,
 			       "%u ways wanted, but only %u device%s unconfigured %s capacity",
 			       request->ways, usable, usable == 1 ? " has" : "s have", kind);
-	return because(why, size, -ENOSPC,
+	if (blocked)
+		return because(why, size, -EBUSY,
+			       "%llu MiB of unconfigured %s capacity are there, but a port on the "
+			       "way has no decoder left for another CXL region",
+			       (unsigned long long)free >> 20, kind);
+	return because(why, size, -EBUSY,
 		       "%llu MiB of unconfigured %s capacity are there, but no window has room "
 		       "for them, or interleaves them as asked", (unsigned long long)free >> 20,
 		       kind);

@@ -26,7 +26,7 @@
  * struct cxl_request - what is wanted
  * @mode: CXL_DECODER_MODE_RAM or _PMEM
  * @ways: devices to interleave over; 0: as few as a window allows
- * @memdevs: only these, in this order; NULL: any
+ * @memdevs: only these, in whatever order; NULL: any
  * @n_memdevs: how many
  * @granularity: bytes on one device before the next; 0: what the window does
  * @size: size of the CXL region; 0: as much as there is, and of several plans the
@@ -61,15 +61,22 @@ struct cxl_plan {
  * @plan: written only on success
  * @why: what is missing, on failure
  *
- * Return: 0; -ENODEV (no CXL memory device), -ENXIO (no window for this kind of
- * memory), -ENOSPC (windows and devices are there but nothing is free), -ENOENT (a
- * device that was named is not there), -EINVAL (that many ways do not fit).
+ * Return: 0; -ENODEV (no CXL memory device), -ENOSPC (none has capacity of this kind
+ * that is not configured), -ENXIO (no window for this kind of memory), -EBUSY (the
+ * capacity is there but no window or port has room for it), -ENOENT (a device that was
+ * named is not there), -EINVAL (that many ways do not fit).
  */
 int cxl_plan(struct cxl_ctx *cxl, const struct cxl_request *request, struct cxl_plan *plan,
 	     char *why, size_t why_size);
 
 /** cxl_free_capacity - bytes of one kind that no endpoint decoder of the device maps */
 uint64_t cxl_free_capacity(struct cxl_memdev *memdev, enum cxl_decoder_mode mode);
+
+/**
+ * cxl_path_decoders - CXL regions that can still be made with the device: each takes
+ *	a decoder in every port between its window and the device
+ */
+unsigned int cxl_path_decoders(struct cxl_memdev *memdev);
 
 /** cxl_free_decoder - the endpoint decoder that the device would use next, or NULL */
 struct cxl_decoder *cxl_free_decoder(struct cxl_memdev *memdev);

@@ -203,6 +203,12 @@ static void examine_memdev(struct examination *e, const char *memdev)
 	else
 		found(e, "memdev", FINDING_OK, NULL, "memory device %s: %u of %u decoders free",
 		      memdev, use.free, use.decoders);
+	if (use.pmem && use.ram < number(e, memdev, "ram/size")) {
+		snprintf(fix, sizeof(fix), "detach the persistent pool of %s with --release, "
+			 "configure its volatile capacity, attach the pool again", memdev);
+		found(e, "capacity", FINDING_WARN, fix, "%s: its volatile capacity cannot be "
+		      "configured while its persistent capacity is", memdev);
+	}
 	examine_capacity(e, memdev, "volatile", "ram", number(e, memdev, "ram/size"), use.ram);
 	examine_capacity(e, memdev, "persistent", "pmem", number(e, memdev, "pmem/size"),
 			 use.pmem);

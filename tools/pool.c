@@ -8,6 +8,7 @@
  */
 #include <ctype.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,6 +21,7 @@
 #include "size_option.h"
 
 #define MAX_CXL_REGIONS 64
+#define MAX_MEMDEVS 64
 
 struct attachment {
 	struct session *s;
@@ -162,31 +164,41 @@ static void attach_all_existing(struct attachment *a, struct cxl_ctx *cxl)
 
 /* --- CXL memory that is not configured -------------------------------------- */
 
-/* Return: 0, or why there is nothing to make, as cxl_plan(). */
-static int make_and_attach(struct attachment *a, const struct cxl_request *request, char *why,
-			   size_t why_size)
+static void report_blank(const struct attachment *a, const struct cxl_plan *plan)
+{
+	char devices[CXL_MAX_WAYS * CXL_NAME] = "";
+	unsigned int i;
+
+	for (i = 0; i < plan->ways; i++) {
+		size_t used = strlen(devices);
+
+		snprintf(devices + used, sizeof(devices) - used, " %s", plan->device[i].memdev);
+	}
+	report_warning(a->s, "blank, there is nothing to bring back:%s", devices);
+	report_fix(a->s, "to use it anyway: hmemctl attach-pool%s --type pmem", devices);
+}
+
+/* @plan: what was made, or tried. Return: 0, or why there is nothing to make, as cxl_plan(). */
+static int make_and_attach(struct attachment *a, const struct cxl_request *request,
+			   struct cxl_plan *plan, char *why, size_t why_size)
 {
 	struct cxl_ctx *cxl = cxl_open(a->s);
-	struct cxl_plan plan;
 	struct claim claim;
 	int rc = -ENOMEM;
 
 	if (cxl)
-		rc = cxl_plan(cxl, request, &plan, why, why_size);
+		rc = cxl_plan(cxl, request, plan, why, why_size);
 	cxl_unref(cxl);
 	if (rc)
 		return rc;
 	if (a->dry_run) {
-		step_make(a->s, a->answer, &plan);
-		step_attach(a->s, a->answer, NULL, a->name, plan.size);
+		step_make(a->s, a->answer, plan);
+		step_attach(a->s, a->answer, NULL, a->name, plan->size);
 		return 0;
 	}
-	rc = claim_plan(a->s, &plan, &a->how, &claim);
+	rc = claim_plan(a->s, plan, &a->how, &claim);
 	if (rc == -ENODATA) {
-		report_warning(a->s, "%s is blank, there is nothing to bring back",
-			       plan.device[0].memdev);
-		report_fix(a->s, "to use it anyway: hmemctl attach-pool %s",
-			   plan.device[0].memdev);
+		report_blank(a, plan);
 		a->skipped++;
 	} else if (rc) {
 		a->failed++;
@@ -204,10 +216,12 @@ static unsigned int ways_of(const struct attachment *a, unsigned int n_memdevs)
 /* Several devices that are named together are one interleaved pool. */
 static void attach_memdevs(struct attachment *a, const char *const *memdevs, unsigned int n)
 {
-	static const enum cxl_decoder_mode modes[] = { CXL_DECODER_MODE_PMEM,
-						       CXL_DECODER_MODE_RAM };
+	/* Volatile first: see cxl_free_capacity(). */
+	static const enum cxl_decoder_mode modes[] = { CXL_DECODER_MODE_RAM,
+						       CXL_DECODER_MODE_PMEM };
 	char why[2][256] = { "", "" };
 	unsigned int i, made = 0;
+	struct cxl_plan plan;
 
 	for (i = 0; i < 2; i++) {
 		const struct cxl_request request = {
@@ -218,7 +232,7 @@ static void attach_memdevs(struct attachment *a, const char *const *memdevs, uns
 		};
 
 		if (type_fits(a, modes[i]) &&
-		    !make_and_attach(a, &request, why[i], sizeof(why[i])))
+		    !make_and_attach(a, &request, &plan, why[i], sizeof(why[i])))
 			made++;
 	}
 	if (made)
@@ -231,38 +245,85 @@ static void attach_memdevs(struct attachment *a, const char *const *memdevs, uns
 	a->failed++;
 }
 
+/* Devices that --all has not come to yet. */
+struct remaining {
+	const char *memdev[MAX_MEMDEVS];
+	unsigned int n;
+};
+
+static bool can_have_both(struct cxl_memdev *memdev)
+{
+	return cxl_memdev_get_ram_size(memdev) && cxl_memdev_get_pmem_size(memdev) &&
+	       cxl_path_decoders(memdev) > 1;
+}
+
+static void list_devices(struct cxl_ctx *cxl, bool only_both, struct remaining *r)
+{
+	struct cxl_memdev *memdev;
+
+	r->n = 0;
+	cxl_memdev_foreach(cxl, memdev)
+		if (r->n < MAX_MEMDEVS && (!only_both || can_have_both(memdev)))
+			r->memdev[r->n++] = cxl_memdev_get_devname(memdev);
+}
+
+static void cross_out(struct remaining *r, const struct cxl_plan *plan)
+{
+	unsigned int i, j, kept = 0;
+
+	for (i = 0; i < r->n; i++) {
+		bool used = false;
+
+		for (j = 0; j < plan->ways; j++)
+			used |= !strcmp(r->memdev[i], plan->device[j].memdev);
+		if (!used)
+			r->memdev[kept++] = r->memdev[i];
+	}
+	r->n = kept;
+}
+
 /*
- * Persistent first: where both kinds share a window, a persistent region then finds
- * at least the room that it had.
+ * Persistent before volatile: where both kinds share a window, a persistent region
+ * then finds at least the room that it had. But on one device with both kinds the
+ * volatile one has to come first, see cxl_free_capacity(), unless that takes away the
+ * decoder that the persistent one needs.
  */
 static void make_all(struct attachment *a, struct cxl_ctx *cxl)
 {
-	static const enum cxl_decoder_mode modes[] = { CXL_DECODER_MODE_PMEM,
-						       CXL_DECODER_MODE_RAM };
+	static const struct {
+		enum cxl_decoder_mode mode;
+		bool only_both;
+	} pass[] = {
+		{ CXL_DECODER_MODE_RAM, true },
+		{ CXL_DECODER_MODE_PMEM, false },
+		{ CXL_DECODER_MODE_RAM, false },
+	};
 	unsigned int i;
 
-	for (i = 0; i < 2; i++) {
-		struct cxl_memdev *memdev;
+	for (i = 0; i < sizeof(pass) / sizeof(pass[0]); i++) {
+		struct remaining r;
 
-		if (!type_fits(a, modes[i]))
+		if (!type_fits(a, pass[i].mode) || (pass[i].only_both && a->dry_run))
 			continue;
-		cxl_memdev_foreach(cxl, memdev) {
-			const char *name = cxl_memdev_get_devname(memdev);
+		list_devices(cxl, pass[i].only_both, &r);
+		while (r.n) {
 			const struct cxl_request request = {
-				.mode = modes[i],
-				.memdevs = &name,
-				.n_memdevs = 1,
+				.mode = pass[i].mode,
+				.memdevs = r.memdev,
+				.n_memdevs = r.n,
 			};
+			struct cxl_plan plan;
 			char why[256];
-			int rc;
 
-			if (cxl_free_capacity(memdev, modes[i]) < CXL_CAPACITY_UNIT)
-				continue;
-			rc = make_and_attach(a, &request, why, sizeof(why));
-			if (rc) {
-				report_warning(a->s, "%s was passed over: %s", name, why);
+			int rc = make_and_attach(a, &request, &plan, why, sizeof(why));
+
+			if (rc == -EBUSY || rc == -ENXIO) {
+				report_warning(a->s, "%s", why);
 				a->skipped++;
 			}
+			if (rc)
+				break;
+			cross_out(&r, &plan);
 		}
 	}
 }
