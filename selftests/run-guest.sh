@@ -5,6 +5,9 @@
 # guest, runs them in turn and marks in its output where each begins and ends; here the
 # output is taken apart again. A guest that dies or hangs fails the test it was at.
 
+# What hmem-vm takes for a splat, when it looks at the whole log.
+splat=$(. qemu/boot.bash && echo "$boot_splat")
+
 # run_in_guest KERNEL TOPOLOGY NAME:FILE:SECONDS...
 run_in_guest() {
 	local kernel=$1 topology=$2 remaining
@@ -43,7 +46,7 @@ boot_and_run() {
 	mkfifo "$scratch/output"
 	setsid "$vm" run --kernel "$kernel" --topology "$topology" \
 		--timeout $((total + boot_limit)) --copy "$PWD/selftests/guest-batch" -- \
-		/root/guest-batch "$mark" "${batch[@]}" >"$scratch/output" 2>&1 </dev/null &
+		/root/guest-batch "$mark" "$splat" "${batch[@]}" >"$scratch/output" 2>&1 </dev/null &
 	guest=$!
 	echo $guest >"$logs/running.$BASHPID"
 

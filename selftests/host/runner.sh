@@ -21,6 +21,7 @@ fake_test() {
 # A guest that is this host: runs the batch with a kernel log of its own.
 cat >"$fake/bin/vm" <<'END'
 #!/bin/bash
+[ "$1" != build ] || exit 0
 echo "$*" >>"$FAKE/boots"
 while [ "$1" != -- ]; do shift; done
 shift 2
@@ -163,10 +164,10 @@ tap_is "$(grep -c 'topology ram1' "$fake/boots")" 2 "another topology is another
 export FAKE_VM_STATUS=1
 outcome "a guest that fails although its tests pass" 1 "2 passed, 1 failed, 0 skipped" e-last.sh
 unset FAKE_VM_STATUS
-printf '#!/bin/sh\necho no image here\nexit 1\n' >"$fake/bin/vm"
+printf '#!/bin/sh\n[ $1 = build ] || echo no image here\nexit 1\n' >"$fake/bin/vm"
 outcome "no guest" 1 "0 passed, 2 failed, 0 skipped" g-both.sh
 tap_matches "$tap_output" "no image here" "what hmem-vm says is shown"
-printf '#!/bin/sh\nexec sleep 1000\n' >"$fake/bin/vm"
+printf '#!/bin/sh\n[ $1 = build ] || exec sleep 1000\n' >"$fake/bin/vm"
 outcome "a guest that never boots" 1 "0 passed, 2 failed, 0 skipped" g-both.sh
 
 fake_test vm/passes <<'END'
