@@ -6,10 +6,8 @@
 #   kernel.log          the serial console: the kernel's log from its first line
 #   hmem.output         a virtio port: the command's stdout
 #   hmem.errors         a virtio port: its stderr
-#   hmem.control        a virtio port: "exit STATUS", from init
-#   hmem.power          a virtio port: "power-cut", from hmem-power-cut
-#
-# The last two end in one pipe that the runner reads, whose end tells it QEMU's.
+#   hmem.control        a virtio port: what init has to say, "exit STATUS" or "power-cut",
+#                       in a pipe whose end tells the runner that QEMU ended
 
 # What in the kernel's log makes a run a failure.
 boot_splat='WARNING: |BUG: |Oops[: ]|Call Trace:|KASAN|UBSAN|kernel BUG at|general protection fault'
@@ -42,19 +40,27 @@ boot_accelerator()
 	[[ $(< "$verdict") != yes ]] || accelerator=(-accel kvm)
 }
 
-# boot_try_kvm KERNEL - boot a kernel to its initramfs with KVM
+# boot_try_kvm KERNEL - boot a kernel to its init with KVM
 #
-# The init finds no drives there and turns the power off.
+# There are no drives, so the init says so and turns the power off.
 boot_try_kvm()
 {
-	local log=$run_dir/kvm.log
+	local line pid
 
-	timeout -s KILL 30 "$qemu_dir/in-tree" "$image/tree" "$image=image" "$run_dir=run" -- \
+	exec {kvm_output}< <(exec "$qemu_dir/in-tree" "$image/tree" "$image=image" "$run_dir=run" -- \
 		qemu-system-x86_64 "${boot_machine[@]}" -accel kvm -smp 2 -m 1G \
-		-kernel "/mnt/image/boot/$1/vmlinuz" -initrd "/mnt/image/boot/$1/initramfs" \
-		-append "console=ttyS0 panic=-1" -serial file:/mnt/run/kvm.log \
-		< /dev/null > /dev/null 2>&1 &&
-		grep -q 'hmem-vm: cannot put the root file system together' "$log"
+		-kernel "/mnt/image/boot/$1/kernel" -initrd /mnt/run/initramfs \
+		-append "console=ttyS0 panic=-1" -serial stdio < /dev/null 2>&1)
+	pid=$!
+	while IFS= read -r -t 10 line <&"$kvm_output"; do
+		# QEMU only stops the guest then, and waits for a debugger.
+		[[ $line != *"KVM internal error"* ]] || break
+		[[ $line != *"hmem-vm: cannot mount"* ]] || break
+	done
+	kill -KILL "$pid" 2> /dev/null
+	wait "$pid" 2> /dev/null
+	exec {kvm_output}<&-
+	[[ $line == *"hmem-vm: cannot mount"* ]]
 }
 
 # -hypervisor: without it Debian's kernels do not commit CXL regions, because nothing
@@ -81,15 +87,14 @@ boot_start()
 		exec "$qemu_dir/in-tree" "$image/tree" "$image=image" "$run_dir=run" "$state=state" -- \
 			qemu-system-x86_64 "${boot_machine[@]}" "${accelerator[@]}" \
 			-name hmem-vm -smp "$smp" -m "$memory" \
-			-kernel "/mnt/image/boot/$kernel/vmlinuz" \
-			-initrd "/mnt/image/boot/$kernel/initramfs" \
+			-kernel "/mnt/image/boot/$kernel/kernel" -initrd /mnt/run/initramfs \
 			-append "console=ttyS0 ignore_loglevel log_buf_len=4M panic=-1 $append" \
 			-serial file:/mnt/run/kernel.log \
 			-drive file=/mnt/image/root.erofs,format=raw,if=none,readonly=on,id=root \
 			-device virtio-blk-pci,drive=root \
 			-drive file=/mnt/run/scratch,format=raw,if=none,id=scratch \
 			-device virtio-blk-pci,drive=scratch \
-			-drive file=/mnt/run/payload.tar,format=raw,if=none,readonly=on,id=payload \
+			-drive file=/mnt/run/payload.erofs,format=raw,if=none,readonly=on,id=payload \
 			-device virtio-blk-pci,drive=payload \
 			-device virtio-rng-pci \
 			-device virtio-serial-pci,max_ports=8 \
@@ -100,8 +105,6 @@ boot_start()
 			-device virtserialport,chardev=output,name=hmem.output \
 			-chardev file,id=errors,path=/dev/fdset/3,append=on \
 			-device virtserialport,chardev=errors,name=hmem.errors \
-			-chardev file,id=power,path=/dev/fdset/1,append=on \
-			-device virtserialport,chardev=power,name=hmem.power \
 			"${console[@]}" "${topology_arguments[@]}" "${qemu_arguments[@]}"
 	)
 	boot_pid=$!

@@ -61,30 +61,50 @@ payload_stage_project()
 	find "$selftests" -name '*.d' -delete
 }
 
-# payload_create OUT KERNEL MACHINE_ID COPIES COMMAND... - write the payload, a tar
-# archive to be unpacked over the image's root, to OUT. COPIES is the name of an array
-# of files.
+# payload_make_init - build the guest's init, in an archive to follow the image's initramfs
+payload_make_init()
+{
+	local init=$project_dir/$payload_build/init
+
+	[[ ! $init.cpio -nt $qemu_dir/guest/init.c ]] || return 0
+	mkdir -p "$project_dir/$payload_build"
+	"$qemu_dir/in-tree" "$image/tree" "$qemu_dir/guest=guest" "${init%/*}=build" -- \
+		sh -ec 'gcc -std=gnu11 -O2 -Wall -Wextra -static -o /tmp/init /mnt/guest/init.c
+			cd /tmp
+			echo init | cpio --quiet -o -H newc -R 0:0 > "/mnt/build/init.cpio.$1"
+			mv "/mnt/build/init.cpio.$1" /mnt/build/init.cpio' sh $$ >&2 < /dev/null ||
+		fail "cannot build the guest's init"
+}
+
+# payload_create KERNEL MACHINE_ID COPIES COMMAND... - write the run's initramfs and
+# payload.erofs, to be laid over the image's root, into its directory. COPIES is the name
+# of an array of files.
 payload_create()
 {
-	local out=$1 kernel=$2 machine_id=$3 file
-	local -n files=$4
+	local kernel=$1 machine_id=$2 file
+	local -n files=$3
 
-	shift 4
+	shift 3
 	payload_stage=$run_dir/payload
 	(umask 022; mkdir -p "$payload_stage"/{etc,root,usr/bin,usr/lib/x86_64-linux-gnu,usr/lib/hmem-vm})
 	chmod 700 "$payload_stage/root"
 
 	[[ $no_build ]] || payload_make "$kernel"
 	payload_stage_project "$kernel"
-	cp "$qemu_dir/guest/init" "$payload_stage/usr/lib/hmem-vm/init"
 	cp "$qemu_dir/guest/hmem-power-cut" "$payload_stage/usr/bin/"
 	echo "$machine_id" > "$payload_stage/etc/machine-id"
 	echo "hmem-${machine_id:0:8}" > "$payload_stage/etc/hostname"
-	printf '%q ' "$@" > "$payload_stage/usr/lib/hmem-vm/command"
+	printf '%s\0' "$@" > "$payload_stage/usr/lib/hmem-vm/command"
+	echo "$(stty size 2> /dev/null || echo 24 80) ${TERM:-linux}" > "$payload_stage/usr/lib/hmem-vm/terminal"
 	for file in "${files[@]}"; do
 		cp -rL "$file" "$payload_stage/root/" || fail "cannot copy $file"
 	done
-	tar -C "$payload_stage" --numeric-owner --owner=0 --group=0 -cf "$out" . ||
-		fail "cannot write the payload $out"
+	"$qemu_dir/in-tree" "$image/tree" "$run_dir=run" -- \
+		mkfs.erofs --quiet --all-root /mnt/run/payload.erofs /mnt/run/payload > "$run_dir/mkfs.log" 2>&1 ||
+		fail "cannot write the run's files:" "$(tail -n 1 "$run_dir/mkfs.log")"
 	rm -rf "$payload_stage"
+
+	payload_make_init
+	cat "$image/boot/$kernel/initramfs" "$project_dir/$payload_build/init.cpio" > "$run_dir/initramfs" ||
+		fail "cannot write the run's initramfs"
 }
