@@ -133,8 +133,7 @@ static void make_printable(char *text)
 static void log_line(struct hmem_ctx *ctx, enum hmem_log_level level, const char *where,
 		     const char *line)
 {
-	if (ctx->log &&
-	    (int)level <= atomic_load_explicit(&ctx->log_level, memory_order_relaxed))
+	if (ctx->log && (int)level <= atomic_load_explicit(&ctx->log_level, memory_order_relaxed))
 		ctx->log(ctx->log_arg, level, where, line);
 }
 
@@ -151,8 +150,7 @@ void hmem_log_at(struct hmem_ctx *ctx, enum hmem_log_level level, const char *wh
 	log_line(ctx, level, where, line);
 }
 
-static int fail(struct hmem_ctx *ctx, const char *where, int error, const char *format,
-		va_list ap)
+static int fail(struct hmem_ctx *ctx, const char *where, int error, const char *format, va_list ap)
 {
 	char line[sizeof(last_error.text)];
 

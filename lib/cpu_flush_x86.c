@@ -11,8 +11,7 @@
 #include <cpuid.h>
 #include <immintrin.h>
 
-__attribute__((target("clwb"))) static void flush_clwb(uintptr_t start, uintptr_t end,
-						       size_t line)
+__attribute__((target("clwb"))) static void flush_clwb(uintptr_t start, uintptr_t end, size_t line)
 {
 	for (; start < end; start += line)
 		_mm_clwb((void *)start);

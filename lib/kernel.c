@@ -49,8 +49,9 @@ static const struct {
 	{ ENOENT, ANY, "there is no such region; `hmemctl list` shows them" },
 	{ EEXIST, ATTACH, "a pool of that name is attached already" },
 	{ EEXIST, ANY, "a region of that name is there already" },
-	{ EBUSY, ATTACH, "the memory is held by device-dax, kmem, pmem or another pool; the kernel "
-			 "log names the holder, `hmemctl doctor` says how to free it" },
+	{ EBUSY, ATTACH,
+	  "the memory is held by device-dax, kmem, pmem or another pool; the kernel "
+	  "log names the holder, `hmemctl doctor` says how to free it" },
 	{ EBUSY, DETACH, "a region of it is open or mapped; end the programs that use it" },
 	{ EBUSY, RESIZE, "pages beyond the new end are pinned, by direct I/O or a device" },
 	{ EBUSY, ANY, "it is open or mapped; `fuser -v` on its device names who" },
@@ -60,16 +61,20 @@ static const struct {
 	{ ENOSPC, ANY, "its pool has no room for that; `hmemctl list -P` shows what is free" },
 	{ EMFILE, ANY, "the table of regions is full; destroy one first" },
 	{ ENODEV, ANY, "the memory behind it is gone, its device was disabled or removed" },
-	{ ENXIO, ATTACH, "the CXL region is not committed or not enabled; `cxl enable-region` "
-			 "enables it" },
+	{ ENXIO, ATTACH,
+	  "the CXL region is not committed or not enabled; `cxl enable-region` "
+	  "enables it" },
 	{ ENXIO, ANY, "its source is not committed or not enabled" },
-	{ EOPNOTSUPP, ANY, "this kernel or machine lacks what it needs; `hmemctl doctor` says "
-			   "what" },
-	{ EUCLEAN, ANY, "the memory holds data that is no intact hmem pool, and it was left alone; "
-			"formatting it loses everything that is there" },
+	{ EOPNOTSUPP, ANY,
+	  "this kernel or machine lacks what it needs; `hmemctl doctor` says "
+	  "what" },
+	{ EUCLEAN, ANY,
+	  "the memory holds data that is no intact hmem pool, and it was left alone; "
+	  "formatting it loses everything that is there" },
 	{ EPROTONOSUPPORT, ANY, "the pool was written by a newer hmem; load a newer hmem.ko" },
-	{ EUSERS, ANY, "another host used the pool last and did not detach it; detach it there, or "
-		       "take it over if that host is gone" },
+	{ EUSERS, ANY,
+	  "another host used the pool last and did not detach it; detach it there, or "
+	  "take it over if that host is gone" },
 	{ EIO, ANY, "the memory reports an error; the kernel log has the address" },
 	{ ENOMEM, ANY, "the kernel has no memory left for its bookkeeping" },
 	{ EINTR, ANY, "a signal came while it waited; it can be tried again" },
@@ -111,8 +116,9 @@ bool hmem_kernel_loaded(struct hmem_ctx *ctx)
 
 int hmem_kernel_not_loaded(struct hmem_ctx *ctx)
 {
-	return hmem_fail(ctx, -ENODEV, "hmem.ko is not loaded, there is no " CONTROL
-				       "; as root: modprobe hmem, or insmod hmem.ko");
+	return hmem_fail(ctx, -ENODEV,
+			 "hmem.ko is not loaded, there is no " CONTROL
+			 "; as root: modprobe hmem, or insmod hmem.ko");
 }
 
 /* A file descriptor, or a negative errno. */

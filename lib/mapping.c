@@ -23,8 +23,8 @@ static void *aligned_hint(uint64_t offset, size_t length, uint64_t align)
 
 	if (room < length)
 		return NULL;
-	free_range = mmap(NULL, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-			  -1, 0);
+	free_range =
+		mmap(NULL, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (free_range == MAP_FAILED)
 		return NULL;
 	munmap(free_range, room);

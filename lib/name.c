@@ -42,13 +42,12 @@ static int unknown_scheme(struct hmem_ctx *ctx, const char *name, size_t length)
 			break;
 		used += (size_t)sprintf(known + used, "%s%s:", used ? " " : "", provider->scheme);
 	}
-	return hmem_fail(ctx, -EINVAL, "\"%s\": no provider is called \"%.*s\"; known are %s",
-			 name, (int)(length < 40 ? length : 40), name, known);
+	return hmem_fail(ctx, -EINVAL, "\"%s\": no provider is called \"%.*s\"; known are %s", name,
+			 (int)(length < 40 ? length : 40), name, known);
 }
 
-int hmem_name_resolve(struct hmem_ctx *ctx, const char *name,
-		      const struct hmem_provider_ops **ops, const char **rest,
-		      char full[HMEM_REGION_NAME_MAX + 1])
+int hmem_name_resolve(struct hmem_ctx *ctx, const char *name, const struct hmem_provider_ops **ops,
+		      const char **rest, char full[HMEM_REGION_NAME_MAX + 1])
 {
 	const struct hmem_provider_entry *provider;
 	const char *scheme = name, *found;
@@ -88,9 +87,8 @@ int hmem_name_check(struct hmem_ctx *ctx, const char *kind, const char *name)
 	if (!*name)
 		return hmem_fail(ctx, -EINVAL, "the name of the %s is empty", kind);
 	if (strnlen(name, HMEM_NAME_MAX + 1) > HMEM_NAME_MAX)
-		return hmem_fail(ctx, -ENAMETOOLONG,
-				 "%s \"%.40s...\": a name has at most %d bytes", kind, name,
-				 HMEM_NAME_MAX);
+		return hmem_fail(ctx, -ENAMETOOLONG, "%s \"%.40s...\": a name has at most %d bytes",
+				 kind, name, HMEM_NAME_MAX);
 	if (*name == '.' || *name == '-')
 		return hmem_fail(ctx, -EINVAL, "%s \"%s\": a name cannot begin with '%c'", kind,
 				 name, *name);

@@ -17,11 +17,11 @@
 #include <hmem/pool.h>
 
 /* Every member up to the last: the first published versions. */
-#define OPTIONS_SIZE_V1	sizeof(struct hmem_pool_options)
+#define OPTIONS_SIZE_V1 sizeof(struct hmem_pool_options)
 #define RESULT_SIZE_V1	sizeof(struct hmem_pool_result)
 #define INFO_SIZE_V1	sizeof(struct hmem_pool_info)
 
-#define ATTACH_FLAGS	(HMEM_POOL_FORMAT | HMEM_POOL_CHECK | HMEM_POOL_TAKE_OVER)
+#define ATTACH_FLAGS (HMEM_POOL_FORMAT | HMEM_POOL_CHECK | HMEM_POOL_TAKE_OVER)
 
 /*
  * Who this host is, so that a persistent pool knows who used it last. A host without
@@ -36,8 +36,9 @@ static void read_host(struct hmem_ctx *ctx, uint8_t host[16])
 	if (hmem_sysfs_path(ctx, dir, "/etc") ||
 	    hmem_sysfs_text(dir, "machine-id", text, sizeof(text)) ||
 	    hmem_sysfs_parse_uuid(text, host))
-		hmem_log(ctx, HMEM_LOG_WARNING,
-			 "no machine-id in /etc/machine-id: no persistent pool will know this host");
+		hmem_log(
+			ctx, HMEM_LOG_WARNING,
+			"no machine-id in /etc/machine-id: no persistent pool will know this host");
 }
 
 static int check_options(struct hmem_ctx *ctx, const struct hmem_pool_options *options)
@@ -56,10 +57,11 @@ static int check_options(struct hmem_ctx *ctx, const struct hmem_pool_options *o
 		if (err)
 			return err;
 		if (options->bytes || options->nid != -1)
-			return hmem_fail(ctx, -EINVAL,
-					 "attaching CXL region %s: its size and node are given; bytes "
-					 "must be 0 and nid -1",
-					 options->source);
+			return hmem_fail(
+				ctx, -EINVAL,
+				"attaching CXL region %s: its size and node are given; bytes "
+				"must be 0 and nid -1",
+				options->source);
 		return 0;
 	}
 	if (!options->name || !*options->name)
@@ -190,9 +192,9 @@ int hmem_pool_get_info(struct hmem_ctx *ctx, const char *name, struct hmem_pool_
 	if (err == -ENOENT && !hmem_kernel_loaded(ctx))
 		return hmem_kernel_not_loaded(ctx);
 	if (err == -ENOENT)
-		return hmem_fail(ctx, err,
-				 "there is no pool %s; `hmemctl list -P` shows those that are there",
-				 name);
+		return hmem_fail(
+			ctx, err,
+			"there is no pool %s; `hmemctl list -P` shows those that are there", name);
 	if (!err)
 		hmem_sized_write(info, &ours, sizeof(ours));
 	return err;
@@ -216,8 +218,8 @@ static int visit_pool(void *arg, const char *dir, const char *name)
 	return err ? err : visit->fn(visit->arg, &info);
 }
 
-int hmem_pool_iterate(struct hmem_ctx *ctx,
-		      int (*fn)(void *arg, const struct hmem_pool_info *info), void *arg)
+int hmem_pool_iterate(struct hmem_ctx *ctx, int (*fn)(void *arg, const struct hmem_pool_info *info),
+		      void *arg)
 {
 	struct visit visit = { ctx, fn, arg };
 

@@ -52,7 +52,7 @@ const struct hmem_provider_entry *hmem_provider_first(struct hmem_ctx *ctx)
 }
 
 const struct hmem_provider_entry *hmem_provider_next(struct hmem_ctx *ctx,
-					       const struct hmem_provider_entry *provider)
+						     const struct hmem_provider_entry *provider)
 {
 	const struct hmem_provider_entry *next;
 
@@ -63,14 +63,13 @@ const struct hmem_provider_entry *hmem_provider_next(struct hmem_ctx *ctx,
 }
 
 const struct hmem_provider_entry *hmem_provider_find(struct hmem_ctx *ctx, const char *scheme,
-					       size_t length)
+						     size_t length)
 {
 	const struct hmem_provider_entry *provider;
 
 	for (provider = hmem_provider_first(ctx); provider;
 	     provider = hmem_provider_next(ctx, provider))
-		if (strlen(provider->scheme) == length &&
-		    !memcmp(provider->scheme, scheme, length))
+		if (strlen(provider->scheme) == length && !memcmp(provider->scheme, scheme, length))
 			return provider;
 	return NULL;
 }

@@ -42,8 +42,9 @@ struct dax {
 static int device_path(struct hmem_ctx *ctx, const char *name, char path[PATH_MAX])
 {
 	if (!*name)
-		return hmem_fail(ctx, -EINVAL, "dax: needs a device behind the colon, such as "
-					       "dax:/dev/dax0.0");
+		return hmem_fail(ctx, -EINVAL,
+				 "dax: needs a device behind the colon, such as "
+				 "dax:/dev/dax0.0");
 	return hmem_sysfs_path(ctx, path, "%s%s", strchr(name, '/') ? "" : "/dev/", name);
 }
 
@@ -155,8 +156,8 @@ static int dax_open(struct hmem_ctx *ctx, const char *name, unsigned int flags, 
 		return hmem_fail(ctx, -ENOMEM, "no memory for a handle on %s", path);
 	snprintf(dax->path, sizeof(dax->path), "%s", name);
 	dax->writable = !(flags & HMEM_OPEN_READ_ONLY);
-	dax->fd = open(path, (dax->writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NOCTTY |
-			     O_NONBLOCK);
+	dax->fd =
+		open(path, (dax->writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (dax->fd < 0) {
 		err = open_failed(ctx, path, -errno);
 		free(dax);

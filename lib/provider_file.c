@@ -133,8 +133,8 @@ static int file_new(struct hmem_ctx *ctx, const char *path, int fd, bool writabl
 	file->fd = fd;
 	file->writable = writable;
 	file->persistent = survives_power_loss(&fs);
-	file->sync_faults = file->persistent && hmem_flush_cpu_possible(ctx) &&
-			    map_sync_works(fd, writable);
+	file->sync_faults =
+		file->persistent && hmem_flush_cpu_possible(ctx) && map_sync_works(fd, writable);
 	pthread_mutex_init(&file->resizing, NULL);
 	strcpy(file->path, path);
 	*state = file;

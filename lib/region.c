@@ -18,11 +18,11 @@
 #include <hmem/region.h>
 
 /* Every member up to pool, and up to uuid: the first published versions. */
-#define OPTIONS_SIZE_V1	sizeof(struct hmem_region_options)
+#define OPTIONS_SIZE_V1 sizeof(struct hmem_region_options)
 #define INFO_SIZE_V1	sizeof(struct hmem_region_info)
 
-#define CREATE_FLAGS	HMEM_CREATE_EXCLUSIVE
-#define OPEN_FLAGS	HMEM_OPEN_READ_ONLY
+#define CREATE_FLAGS HMEM_CREATE_EXCLUSIVE
+#define OPEN_FLAGS   HMEM_OPEN_READ_ONLY
 
 /* @state: the provider's */
 struct hmem_region {
@@ -84,12 +84,12 @@ int hmem_region_create(struct hmem_ctx *ctx, const char *name,
 				 checked.flags & ~CREATE_FLAGS);
 	if (checked.mode & ~(mode_t)0777)
 		return hmem_fail(ctx, -EINVAL,
-				 "creating %s: mode %#o has more than permission bits",
-				 full, (unsigned int)checked.mode);
+				 "creating %s: mode %#o has more than permission bits", full,
+				 (unsigned int)checked.mode);
 	if (checked.bytes > INT64_MAX)
 		return hmem_fail(ctx, -EINVAL,
-				 "creating %s: %" PRIu64 " bytes is more than any memory has",
-				 full, checked.bytes);
+				 "creating %s: %" PRIu64 " bytes is more than any memory has", full,
+				 checked.bytes);
 	if (!ops->create)
 		return cannot(ctx, ops, "created");
 	if (!checked.mode)
@@ -193,15 +193,14 @@ int hmem_region_map(struct hmem_region *region, uint64_t offset, size_t length, 
 				 region->name, offset, page);
 	if (offset >= info.bytes)
 		return hmem_fail(region->ctx, -EINVAL,
-				 "mapping %s: offset %" PRIu64
-				 " is past its end, it has %" PRIu64 " bytes",
+				 "mapping %s: offset %" PRIu64 " is past its end, it has %" PRIu64
+				 " bytes",
 				 region->name, offset, info.bytes);
 	rest = info.bytes - offset;
 	if (!length) {
 		if (rest > SIZE_MAX)
 			return hmem_fail(region->ctx, -EINVAL,
-					 "mapping %s: %" PRIu64
-					 " bytes do not fit in this process",
+					 "mapping %s: %" PRIu64 " bytes do not fit in this process",
 					 region->name, rest);
 		length = (size_t)rest;
 	}
@@ -236,8 +235,8 @@ int hmem_region_unmap(struct hmem_region *region, void *address, size_t length)
 	err = -errno;
 	if (!region)
 		return err;
-	return hmem_fail(region->ctx, err, "unmapping %zu bytes at %p of %s: %s", length,
-			 address, region->name, strerror(-err));
+	return hmem_fail(region->ctx, err, "unmapping %zu bytes at %p of %s: %s", length, address,
+			 region->name, strerror(-err));
 }
 
 int hmem_region_persist(struct hmem_region *region, const void *address, size_t length)
@@ -264,8 +263,8 @@ int hmem_region_resize(struct hmem_region *region, uint64_t bytes)
 				 "resizing %s: %" PRIu64 " bytes is no size for a region",
 				 region->name, bytes);
 	if (region->flags & HMEM_OPEN_READ_ONLY)
-		return hmem_fail(region->ctx, -EPERM,
-				 "resizing %s: it was opened read-only", region->name);
+		return hmem_fail(region->ctx, -EPERM, "resizing %s: it was opened read-only",
+				 region->name);
 	return region->ops->resize(region->ctx, region->state, bytes);
 }
 

@@ -94,7 +94,8 @@ int hmem_size_parse(const char *text, uint64_t whole, uint64_t *bytes)
 		if (negative || number.whole > 100)
 			return -ERANGE;
 		part = (number.whole * whole +
-			(unsigned __int128)number.fraction * whole / number.scale) / 100;
+			(unsigned __int128)number.fraction * whole / number.scale) /
+		       100;
 		return bounded(part, whole < INT64_MAX ? whole : INT64_MAX, bytes);
 	}
 	if (*rest == ' ' && rest[1])
@@ -105,7 +106,7 @@ int hmem_size_parse(const char *text, uint64_t whole, uint64_t *bytes)
 	if (negative || number.whole > INT64_MAX)
 		return -ERANGE;
 	return bounded((number.whole << shift) +
-		       ((unsigned __int128)number.fraction << shift) / number.scale,
+			       ((unsigned __int128)number.fraction << shift) / number.scale,
 		       INT64_MAX, bytes);
 }
 
@@ -122,8 +123,8 @@ char *hmem_size_format(uint64_t bytes, char *buffer, size_t length)
 	do {
 		int shift = 10 * (++unit + 1);
 
-		hundredths = ((unsigned __int128)bytes * 100 + ((uint64_t)1 << (shift - 1))) >>
-			     shift;
+		hundredths =
+			((unsigned __int128)bytes * 100 + ((uint64_t)1 << (shift - 1))) >> shift;
 	} while (hundredths >= 102400 && units[unit + 1]);
 	snprintf(buffer, length, "%u.%02u %ciB", (unsigned int)(hundredths / 100),
 		 (unsigned int)(hundredths % 100), units[unit]);

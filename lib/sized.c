@@ -24,9 +24,8 @@ int hmem_sized_check(struct hmem_ctx *ctx, const char *what, const void *to, siz
 	size_t size = size_of(to);
 
 	if (size < first_size || size > SIZE_SANE)
-		return hmem_fail(ctx, -EINVAL,
-				 "%s: its member size is %zu; set it to sizeof(%s)", what, size,
-				 what);
+		return hmem_fail(ctx, -EINVAL, "%s: its member size is %zu; set it to sizeof(%s)",
+				 what, size, what);
 	return 0;
 }
 
@@ -41,8 +40,8 @@ int hmem_sized_read(struct hmem_ctx *ctx, const char *what, void *to, size_t siz
 	for (size_t i = size; i < theirs; i++)
 		if (((const unsigned char *)from)[i])
 			return hmem_fail(ctx, -E2BIG,
-					 "%s: uses members unknown to libhmem %s; update it",
-					 what, hmem_version());
+					 "%s: uses members unknown to libhmem %s; update it", what,
+					 hmem_version());
 	memset(to, 0, size);
 	memcpy(to, from, theirs < size ? theirs : size);
 	return 0;

@@ -82,7 +82,8 @@ int hmem_sysfs_int(const char *dir, const char *file, int *value)
 		return err;
 	errno = 0;
 	number = strtol(text, &end, 10);
-	if (errno || end == text || *end || number < INT_MIN || number > INT_MAX)
+	if (errno || end == text || *end || strchr(" \t+", *text) || number < INT_MIN ||
+	    number > INT_MAX)
 		return -EIO;
 	*value = (int)number;
 	return 0;
