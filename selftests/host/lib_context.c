@@ -187,7 +187,8 @@ int main(void)
 	last_errors();
 	logs();
 	references();
-	TAP_OK(strlen(hmem_version()) >= 5 && strspn(hmem_version(), "0123456789.") ==
-	       strlen(hmem_version()), "the version is %s", hmem_version());
+	TAP_OK(strlen(hmem_version()) >= 5 &&
+		       strspn(hmem_version(), "0123456789.") == strlen(hmem_version()),
+	       "the version is %s", hmem_version());
 	return tap_done();
 }

@@ -218,11 +218,13 @@ static void dispatch(void)
 	TAP_STR_EQ(called, "create only", "is told so");
 	TAP_STR_EQ(name_seen, "a:b/c", "the name comes without its scheme");
 	TAP_OK(options_seen.bytes == 5 && options_seen.flags == HMEM_CREATE_EXCLUSIVE &&
-	       options_seen.mode == 0600, "the options are complete");
+		       options_seen.mode == 0600,
+	       "the options are complete");
 	TAP_EQ(hmem_region_create(ctx, "toy:", &options, &region), 0, "create with a handle");
 	TAP_STR_EQ(called, "create", "is called");
 	TAP_EQ(hmem_region_map(region, 4096, 0, &address, &length), 0, "map");
-	TAP_OK(address == memory + 4096 && length == 8192 && number_seen == 8192, "is told the rest");
+	TAP_OK(address == memory + 4096 && length == 8192 && number_seen == 8192,
+	       "is told the rest");
 	TAP_EQ(hmem_region_unmap(region, address, length), 0, "unmap");
 	TAP_STR_EQ(called, "unmap", "is called");
 	TAP_EQ(hmem_region_persist(region, address, 3), 0, "persist");

@@ -57,7 +57,8 @@ int main(void)
 	data[3 * MI] = 1;
 	TAP_EQ(hmem_region_persist(first, data, length), 0, "persisting does nothing, and works");
 
-	TAP_EQ(hmem_region_create(ctx, "anon:scratch", &options, &second), 0, "the same name again");
+	TAP_EQ(hmem_region_create(ctx, "anon:scratch", &options, &second), 0,
+	       "the same name again");
 	TAP_EQ(hmem_region_map(second, 2 * MI, 2 * MI, &address, NULL), 0, "a part is mapped");
 	other = address;
 	TAP_EQ((uintptr_t)other & (2 * MI - 1), 0, "at a 2 MiB boundary as well");
@@ -76,7 +77,8 @@ int main(void)
 	TAP_EQ(data[0], 77, "and we see the child's");
 
 	TAP_EQ(hmem_region_resize(first, 8 * MI), 0, "it grows");
-	TAP_EQ(hmem_region_map(first, 6 * MI, 2 * MI, &address, NULL), 0, "what was added is mapped");
+	TAP_EQ(hmem_region_map(first, 6 * MI, 2 * MI, &address, NULL), 0,
+	       "what was added is mapped");
 	hmem_region_unmap(first, address, 2 * MI);
 	TAP_EQ(hmem_region_resize(first, 1), 0, "it shrinks");
 	hmem_region_get_info(first, &info);
@@ -100,7 +102,8 @@ int main(void)
 	options.bytes = INT64_MAX;
 	TAP_EQ(hmem_region_create(ctx, "anon:", &options, &none), -EINVAL, "2^63 - 1 bytes");
 	options.bytes = (uint64_t)1 << 61;
-	if (TAP_EQ(hmem_region_create(ctx, "anon:", &options, &first), 0, "2^61 bytes are a promise")) {
+	if (TAP_EQ(hmem_region_create(ctx, "anon:", &options, &first), 0,
+		   "2^61 bytes are a promise")) {
 		TAP_EQ(hmem_region_map(first, 0, 0, &address, NULL), -ENOMEM, "nobody can map");
 		TAP_OK(strstr(hmem_last_error(ctx), "anon:"), "and a message");
 		TAP_EQ(hmem_region_map(first, ((uint64_t)1 << 61) - 4096, 4096, &address, NULL), 0,
@@ -109,8 +112,11 @@ int main(void)
 		hmem_region_close(first);
 	}
 	options.bytes = 3;
-	TAP_EQ(hmem_region_create(ctx, "anon:a label with spaces, / and more than sixty-four bytes, "
-				       "which are cut", &options, &first), 0, "any label will do");
+	TAP_EQ(hmem_region_create(ctx,
+				  "anon:a label with spaces, / and more than sixty-four bytes, "
+				  "which are cut",
+				  &options, &first),
+	       0, "any label will do");
 	hmem_region_close(first);
 	hmem_ctx_unref(ctx);
 	return tap_done();

@@ -286,7 +286,8 @@ static void bad_ranges(void)
 	message("unmapping");
 	TAP_EQ(hmem_region_unmap(NULL, (void *)4096, 0), -EINVAL, "unmapping nothing");
 	TAP_EQ(hmem_region_persist(NULL, &here, 1), -EINVAL, "persisting no region");
-	TAP_EQ(hmem_region_persist(region, (void *)-64, 128), -EINVAL, "persisting a range that wraps");
+	TAP_EQ(hmem_region_persist(region, (void *)-64, 128), -EINVAL,
+	       "persisting a range that wraps");
 	message("wrap");
 	TAP_EQ(hmem_region_resize(NULL, 1), -EINVAL, "resizing no region");
 	TAP_EQ(hmem_region_resize(region, 0), -EINVAL, "resizing to nothing");
@@ -299,7 +300,8 @@ static void bad_ranges(void)
 	TAP_EQ(hmem_region_get_info(region, NULL), -EINVAL, "answering nowhere");
 	TAP_EQ(hmem_region_open(ctx, at("range"), 0, NULL), -EINVAL, "opening to nowhere");
 	TAP_EQ(hmem_region_open(ctx, at("range"), 0x80, &region), -EINVAL, "an unknown flag");
-	TAP_EQ(hmem_region_open(NULL, at("range"), 0, &region), -EINVAL, "opening without a context");
+	TAP_EQ(hmem_region_open(NULL, at("range"), 0, &region), -EINVAL,
+	       "opening without a context");
 	TAP_EQ(hmem_region_destroy(NULL, at("range")), -EINVAL, "destroying without a context");
 	TAP_EQ(hmem_region_get_info_by_name(NULL, at("range"), NULL), -EINVAL,
 	       "asking without a context");
@@ -322,7 +324,8 @@ static void resizing(void)
 	TAP_EQ(st.st_size, 3 * MI + 4096, "to whole pages");
 	TAP_OK((uint64_t)st.st_blocks * 512 >= 3 * MI, "that are allocated");
 	hmem_region_unmap(region, data, 4096);
-	TAP_EQ(hmem_region_map(region, 2 * MI, 4096, &address, NULL), 0, "what was added is mapped");
+	TAP_EQ(hmem_region_map(region, 2 * MI, 4096, &address, NULL), 0,
+	       "what was added is mapped");
 	hmem_region_unmap(region, address, 4096);
 	TAP_EQ(hmem_region_resize(region, 1), 0, "it shrinks");
 	TAP_EQ(size_of(at("resize")), 4096, "to a page");
@@ -387,7 +390,8 @@ static void not_files(void)
 	message("no such file or directory");
 	TAP_EQ(try_create(at("directory/file/file"), 4096, 0), -ENOTDIR, "a file for a directory");
 	message("not a directory");
-	TAP_EQ(hmem_region_destroy(ctx, at("directory/file/file")), -ENOTDIR, "destroying below it");
+	TAP_EQ(hmem_region_destroy(ctx, at("directory/file/file")), -ENOTDIR,
+	       "destroying below it");
 
 	if (mkfifo(scratch_path("fifo"), 0600))
 		tap_bail("no FIFO: %s", strerror(errno));
@@ -568,7 +572,8 @@ static void full(void)
 	TAP_EQ(access(scratch_path("full/large"), F_OK), -1, "leaves nothing behind");
 	region = create(at("full/region"), 2 * MI);
 	TAP_EQ(hmem_region_get_info(region, &info), 0, "the file system works");
-	TAP_OK(!(info.caps & (HMEM_CAP_PERSISTENT | HMEM_CAP_FLUSH_CPU)), "tmpfs is not persistent");
+	TAP_OK(!(info.caps & (HMEM_CAP_PERSISTENT | HMEM_CAP_FLUSH_CPU)),
+	       "tmpfs is not persistent");
 	TAP_EQ(hmem_region_get_info_by_name(ctx, at("full/region"), &info), 0, "and by name");
 	TAP_OK(!(info.caps & (HMEM_CAP_PERSISTENT | HMEM_CAP_FLUSH_CPU)), "it says the same");
 	if (hmem_region_map(region, 0, 0, &address, NULL))

@@ -131,13 +131,14 @@ int main(void)
 	for (size_t i = 0; i < sizeof(shown) / sizeof(shown[0]); i++)
 		TAP_STR_EQ(hmem_size_format(shown[i].bytes, buffer, sizeof(buffer)), shown[i].text,
 			   "%llu is shown", (unsigned long long)shown[i].bytes);
-	TAP_STR_EQ(hmem_size_format(64 * GI, small, sizeof(small)), "64.", "a small buffer is kept");
-	TAP_OK(hmem_size_format(1, small, 0) == small && small[0] == '6', "no buffer is left alone");
+	TAP_STR_EQ(hmem_size_format(64 * GI, small, sizeof(small)), "64.",
+		   "a small buffer is kept");
+	TAP_OK(hmem_size_format(1, small, 0) == small && small[0] == '6',
+	       "no buffer is left alone");
 	for (int shift = 0; shift < 63; shift++) {
 		hmem_size_format((uint64_t)1 << shift, buffer, sizeof(buffer));
-		if (!TAP_OK(shift < 10 ||
-				    (!hmem_size_parse(buffer, 0, &bytes) &&
-				     bytes == (uint64_t)1 << shift),
+		if (!TAP_OK(shift < 10 || (!hmem_size_parse(buffer, 0, &bytes) &&
+					   bytes == (uint64_t)1 << shift),
 			    "2^%d is read as it was written", shift))
 			tap_diag("%s", buffer);
 	}

@@ -52,7 +52,7 @@ __attribute__((unused)) static const char *scratch(void)
 
 /* A path below it; good until the eighth next call. */
 __attribute__((format(printf, 1, 2), unused)) static const char *scratch_path(const char *format,
-									       ...)
+									      ...)
 {
 	static char paths[8][PATH_MAX];
 	static unsigned int next;
