@@ -6,6 +6,7 @@
 #define HM_COMPAT_H
 
 #include <linux/crc32.h>
+#include <linux/mm.h>
 #include <linux/version.h>
 
 /* CRC32C as everybody defines it: initial value and result inverted. */
@@ -18,5 +19,24 @@ static inline u32 hm_crc32c(const void *data, size_t length)
 	return ~__crc32c_le(~0U, data, length);
 #endif
 }
+
+/*
+ * Map the 2 MiB folio that is locked by the caller at once. Before 6.15 no such function is
+ * exported: the core maps the folio that .fault returns, which costs it a page table that
+ * it then does not need.
+ */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 15, 0) && defined(CONFIG_TRANSPARENT_HUGEPAGE)
+#define HM_CAN_INSERT_PMD 1
+static inline vm_fault_t hm_insert_pmd(struct vm_fault *vmf, struct folio *folio)
+{
+	return vmf_insert_folio_pmd(vmf, folio, vmf->flags & FAULT_FLAG_WRITE);
+}
+#else
+#define HM_CAN_INSERT_PMD 0
+static inline vm_fault_t hm_insert_pmd(struct vm_fault *vmf, struct folio *folio)
+{
+	return VM_FAULT_FALLBACK;
+}
+#endif
 
 #endif /* HM_COMPAT_H */

@@ -84,6 +84,19 @@ static int hm_release(struct inode *inode, struct file *file)
 	return 0;
 }
 
+/* The extent under a fault, prepared and with its home locked. */
+static struct hm_extent *fault_extent(struct hm_region *region, struct vm_fault *vmf)
+{
+	pgoff_t index = vmf->pgoff >> HM_EXTENT_ORDER;
+
+	return index < U32_MAX ? hm_extent_lock(region, index) : ERR_PTR(-ENXIO);
+}
+
+static vm_fault_t fault_error(struct hm_extent *extent)
+{
+	return PTR_ERR(extent) == -ENOMEM ? VM_FAULT_OOM : VM_FAULT_SIGBUS;
+}
+
 static vm_fault_t hm_fault(struct vm_fault *vmf)
 {
 	struct hm_region *region = vmf->vma->vm_file->private_data;
@@ -92,11 +105,9 @@ static vm_fault_t hm_fault(struct vm_fault *vmf)
 	int srcu;
 
 	srcu = srcu_read_lock(&hm_srcu);
-	extent = ERR_PTR(-ENXIO);
-	if (vmf->pgoff >> HM_EXTENT_ORDER < U32_MAX)
-		extent = hm_extent_lock(region, vmf->pgoff >> HM_EXTENT_ORDER);
+	extent = fault_extent(region, vmf);
 	if (IS_ERR(extent)) {
-		ret = PTR_ERR(extent) == -ENOMEM ? VM_FAULT_OOM : VM_FAULT_SIGBUS;
+		ret = fault_error(extent);
 	} else {
 		folio_get(extent->home);
 		vmf->page = folio_page(extent->home, vmf->pgoff & (HM_EXTENT_PAGES - 1));
@@ -108,8 +119,43 @@ static vm_fault_t hm_fault(struct vm_fault *vmf)
 	return ret;
 }
 
+/*
+ * The short way to a 2 MiB mapping, where the kernel exports it. The page table entry is
+ * looked at again under the home's lock: a fault that went the other way may have put a
+ * table there meanwhile, and then this one follows it.
+ */
+static vm_fault_t hm_huge_fault(struct vm_fault *vmf, unsigned int order)
+{
+	struct hm_region *region = vmf->vma->vm_file->private_data;
+	vm_fault_t ret = VM_FAULT_FALLBACK;
+	struct hm_extent *extent;
+	int srcu;
+
+	if (order != HM_EXTENT_ORDER ||
+	    !thp_vma_suitable_order(vmf->vma, vmf->address & ~(HM_EXTENT_BYTES - 1), order))
+		return VM_FAULT_FALLBACK;
+	srcu = srcu_read_lock(&hm_srcu);
+	extent = fault_extent(region, vmf);
+	if (IS_ERR(extent)) {
+		ret = fault_error(extent);
+	} else {
+		pmd_t pmd = pmdp_get_lockless(vmf->pmd);
+
+		if (pmd_none(pmd) || pmd_trans_huge(pmd))
+			ret = hm_insert_pmd(vmf, extent->home);
+		if (!(ret & VM_FAULT_FALLBACK))
+			atomic64_inc(&region->faults);
+		folio_unlock(extent->home);
+	}
+	srcu_read_unlock(&hm_srcu, srcu);
+	if (!(ret & VM_FAULT_FALLBACK))
+		trace_hmem_fault(region, vmf, ret);
+	return ret;
+}
+
 static const struct vm_operations_struct hm_vm_ops = {
 	.fault = hm_fault,
+	.huge_fault = HM_CAN_INSERT_PMD ? hm_huge_fault : NULL,
 };
 
 static int hm_mmap(struct file *file, struct vm_area_struct *vma)
