@@ -53,13 +53,14 @@ cxl_dax_devices() {
 	done
 }
 
-# The dax device of a ram region is there and has its driver, as far as drivers are loaded.
+# The dax device of a ram region is there and has its driver. It asks for kmem, and for
+# nothing else when that is not loaded.
 cxl_dax_settled() {
 	local device
 
 	[ -e /sys/bus/cxl/drivers/cxl_dax_region ] || return 0
 	[ -n "$(cxl_dax_devices "$1")" ] || return 1
-	[ -e /sys/bus/dax/drivers/device_dax ] || [ -e /sys/bus/dax/drivers/kmem ] || return 0
+	[ -e /sys/bus/dax/drivers/kmem ] || return 0
 	for device in $(cxl_dax_devices "$1"); do
 		[ -e "/sys/bus/dax/devices/$device/driver" ] || return 1
 	done
@@ -77,14 +78,23 @@ cxl_release() {
 
 # cxl_create_held ram|pmem [MEMDEV...]: a region that the kernel's own drivers hold
 cxl_create_held() {
-	local kind=$1 memdevs region
+	local kind=$1 memdevs window region= complaints=
 
 	shift
 	memdevs=("$@")
 	[ $# -gt 0 ] || memdevs=("$(cxl_memdev "$kind")")
-	region=$(cxl create-region -m -t "$kind" -w "${#memdevs[@]}" "${memdevs[@]}" |
-		sed -n 's/.*"region":"\([^"]*\)".*/\1/p')
-	[ -n "$region" ] || return
+	# Which window leads to the devices, cxl knows, but does not choose by it.
+	for window in /sys/bus/cxl/devices/root0/decoder0.*; do
+		[ "$(cat "$window/interleave_ways")" = "${#memdevs[@]}" ] || continue
+		region=$(cxl create-region -m -t "$kind" -d "${window##*/}" "${memdevs[@]}" 2>&1)
+		complaints+=$region$'\n'
+		region=$(sed -n 's/.*"region":"\([^"]*\)".*/\1/p' <<<"$region")
+		[ -z "$region" ] || break
+	done
+	if [ -z "$region" ]; then
+		echo "no $kind region on ${memdevs[*]}: $complaints" >&2
+		return 1
+	fi
 	if [ "$kind" = ram ]; then
 		cxl_wait 10 cxl_dax_settled "$region" || return
 	fi

@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The fixture of the kernel-contract tests: raw ioctls on a module that the test
- * loads itself and unloads at the end, so that every program runs alone.
+ * The module and its ioctls as they are, without libhmem, for the kernel-contract tests.
  *
- * Functions return 0 or a positive answer, or a negative errno. What a test cannot
- * go on without is a must_*(): it bails out, and pools and module are still taken
- * away, so that the next program starts clean.
+ * Functions return 0 or a positive answer, or a negative errno.
  */
 #ifndef SELFTESTS_GUEST_KMOD_H
 #define SELFTESTS_GUEST_KMOD_H
@@ -17,7 +14,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <limits.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -28,25 +24,17 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <linux/hmem.h>
 
-#include "../tap.h"
-
 #define MIB		(1ULL << 20)
 #define EXTENT		((uint64_t)HMEM_EXTENT_SIZE)
 #define CONTROL		"/dev/hmem/control"
-
-/* The ordinary users of the guest image. */
-#define USER_UID	1000
-#define OTHER_UID	1001
 
 /* The module. */
 
@@ -238,8 +226,6 @@ static inline void sweep(int control)
 		pool_detach(control, names[i]);
 }
 
-/* Begin and end of a test program. */
-
 static inline int control_open(void)
 {
 	int fd = open(CONTROL, O_RDWR | O_CLOEXEC);
@@ -256,78 +242,6 @@ static inline int module_remove(void)
 		close(control);
 	}
 	return module_unload();
-}
-
-/*
- * Splits off a child that goes on as the test; the parent takes regions, pools and the
- * module away when it has ended, however it ended and whatever it had mapped.
- */
-static inline void fixture_guard(void)
-{
-	int status, rc;
-	pid_t pid;
-
-	fflush(stdout);
-	prctl(PR_SET_CHILD_SUBREAPER, 1);
-	pid = fork();
-	if (pid < 0)
-		tap_bail("fork: %s", strerror(errno));
-	if (!pid) {
-		setpgid(0, 0);
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		return;
-	}
-	while (waitpid(pid, &status, 0) < 0)
-		;
-	kill(-pid, SIGKILL);
-	while (waitpid(-1, NULL, 0) > 0)
-		;
-	rc = module_loaded() ? module_remove() : 0;
-	if (rc)
-		tap_diag("hmem.ko cannot be unloaded after the test: %s", strerror(-rc));
-	_exit(rc ? 1 : WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status));
-}
-
-/* Loads the module and opens its control device. */
-static inline int must_begin(void)
-{
-	int rc, control;
-
-	if (module_loaded() && module_remove())
-		tap_bail("hmem is loaded and in use; this test loads it itself");
-	fixture_guard();
-	rc = module_load();
-	if (rc)
-		tap_bail("cannot load hmem.ko: %s", strerror(-rc));
-	control = control_open();
-	if (control < 0)
-		tap_bail("%s: %s", CONTROL, strerror(-control));
-	return control;
-}
-
-static inline void must(int rc, const char *what)
-{
-	if (rc < 0)
-		tap_bail("%s: %s", what, strerror(-rc));
-}
-
-static inline int must_open(const char *name, int flags)
-{
-	int fd = region_open(name, flags);
-
-	if (fd < 0)
-		tap_bail("/dev/hmem/%s: %s", name, strerror(-fd));
-	return fd;
-}
-
-/* Maps all of [0, length) shared, as the core aligns it. */
-static inline char *must_map(int fd, size_t length)
-{
-	char *p = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-
-	if (p == MAP_FAILED)
-		tap_bail("mmap of %zu bytes: %s", length, strerror(errno));
-	return p;
 }
 
 /* Touching memory that may not be there. */
@@ -377,73 +291,6 @@ static inline int touch_write(volatile char *p, char value)
 	}
 	touch_armed = 0;
 	return signal;
-}
-
-/* Other processes. */
-
-/* Runs @function in a child, as user @uid; returns what it returned (0..100), or 128 + signal. */
-static inline int run_as(uid_t uid, int (*function)(void *), void *argument)
-{
-	int status;
-	pid_t pid;
-
-	fflush(stdout);
-	pid = fork();
-	if (pid < 0)
-		tap_bail("fork: %s", strerror(errno));
-	if (!pid) {
-		if (uid && (setgroups(0, NULL) || setgid(uid) || setuid(uid)))
-			_exit(101);
-		_exit(function(argument));
-	}
-	while (waitpid(pid, &status, 0) < 0)
-		if (errno != EINTR)
-			tap_bail("waitpid: %s", strerror(errno));
-	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
-}
-
-static inline bool all_bytes(const volatile char *p, size_t length, char value)
-{
-	for (size_t i = 0; i < length; i++)
-		if (p[i] != value)
-			return false;
-	return true;
-}
-
-/* One byte in each 4 KiB page: enough to see whose memory it is, cheap under emulation. */
-static inline bool pages_hold(const volatile char *p, size_t length, char value)
-{
-	for (size_t i = 0; i < length; i += 4096)
-		if (p[i] != value)
-			return false;
-	return true;
-}
-
-/* What the kernel has logged since log_mark(). */
-static inline int log_mark(void)
-{
-	int fd = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-
-	if (fd < 0)
-		tap_bail("/dev/kmsg: %s", strerror(errno));
-	lseek(fd, 0, SEEK_END);
-	return fd;
-}
-
-static inline bool log_contains(int fd, const char *text)
-{
-	char record[8192];
-	bool found = false;
-	ssize_t n;
-
-	while ((n = read(fd, record, sizeof(record) - 1)) > 0 || (n < 0 && errno == EPIPE)) {
-		if (n < 0)
-			continue;
-		record[n] = 0;
-		if (strstr(record, text))
-			found = true;
-	}
-	return found;
 }
 
 #endif

@@ -6,7 +6,7 @@
 #ifndef SELFTESTS_GUEST_POOLS_H
 #define SELFTESTS_GUEST_POOLS_H
 
-#include "kmod.h"
+#include "fixture.h"
 
 #include <libgen.h>
 

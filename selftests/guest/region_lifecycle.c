@@ -5,7 +5,7 @@
  *
  * hmem-test: topology=none kernels=lts,newest
  */
-#include "kmod.h"
+#include "fixture.h"
 
 #define POOL		"rl"
 #define EXTENTS		32
@@ -181,6 +181,14 @@ static void owners(void)
 	must(region_destroy(control, "q"), "destroy");
 }
 
+/* Both reasons hold for a volatile pool; the contract does not say which comes first. */
+static void refuses_to_detach(const char *what)
+{
+	int rc = pool_detach(control, POOL);
+
+	TAP_OK(rc == -EBUSY || rc == -ENOTEMPTY, "%s (%d)", what, rc);
+}
+
 static void in_use(void)
 {
 	int fd, ready[2], go[2];
@@ -191,13 +199,13 @@ static void in_use(void)
 	TAP_EQ(pool_detach(control, POOL), -ENOTEMPTY, "detach a volatile pool with a region");
 	fd = must_open("u", O_RDWR);
 	TAP_EQ(region_destroy(control, "u"), -EBUSY, "destroy an open region");
-	TAP_EQ(pool_detach(control, POOL), -EBUSY, "detach a pool with an open region");
+	refuses_to_detach("detach a pool with an open region");
 	p = must_map(fd, 2 * EXTENT);
 	close(fd);
 	TAP_EQ(region_destroy(control, "u"), -EBUSY, "destroy a mapped region, never touched");
 	p[0] = 1;
 	TAP_EQ(region_destroy(control, "u"), -EBUSY, "destroy a mapped region");
-	TAP_EQ(pool_detach(control, POOL), -EBUSY, "detach a pool with a mapped region");
+	refuses_to_detach("detach a pool with a mapped region");
 	munmap(p, EXTENT);
 	TAP_EQ(region_destroy(control, "u"), -EBUSY, "destroy it while its second half is mapped");
 	if (pipe(ready) || pipe(go))

@@ -5,7 +5,7 @@
  *
  * hmem-test: topology=none kernels=lts,newest
  */
-#include "kmod.h"
+#include "fixture.h"
 
 #include <pthread.h>
 

@@ -8,7 +8,7 @@
 
 #include <stddef.h>
 
-#include "kmod.h"
+#include "fixture.h"
 
 #define PAGE		4096
 #define POOL		"up"
