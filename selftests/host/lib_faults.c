@@ -195,7 +195,7 @@ static void *mapping;
 
 static const char *name(void)
 {
-	static char text[100];
+	static char text[PATH_MAX + 16];
 
 	snprintf(text, sizeof(text), "file:%s/region", scratch());
 	return text;

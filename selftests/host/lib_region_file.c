@@ -25,7 +25,7 @@ static struct hmem_ctx *ctx;
 /* The name of a file below the scratch directory. */
 static const char *at(const char *file)
 {
-	static char names[4][300];
+	static char names[4][PATH_MAX + 64];
 	static unsigned int next;
 	char *name = names[next++ % 4];
 

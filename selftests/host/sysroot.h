@@ -18,7 +18,7 @@
 
 #include "tap.h"
 
-static char scratch_dir[64];
+static char scratch_dir[PATH_MAX];
 static pid_t scratch_owner;
 
 static int scratch_remove_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
@@ -39,11 +39,16 @@ static void scratch_remove(void)
 __attribute__((unused)) static const char *scratch(void)
 {
 	if (!*scratch_dir) {
-		strcpy(scratch_dir, "/tmp/hmem-test.XXXXXX");
+		const char *above = getenv("TMPDIR");
+
+		snprintf(scratch_dir, sizeof(scratch_dir), "%s/hmem-test.XXXXXX",
+			 above ? above : "/tmp");
 		if (!mkdtemp(scratch_dir))
 			tap_bail("no scratch directory: %s", strerror(errno));
-		/* Children that become another user pass through it. */
+		/* Children that become another user pass through it, and what the runner made. */
 		chmod(scratch_dir, 0755);
+		if (above && getenv("HMEM_SOURCE"))
+			chmod(above, 0711);
 		scratch_owner = getpid();
 		atexit(scratch_remove);
 	}
