@@ -51,7 +51,7 @@ struct hm_region;
  * @name: as sysfs shows it
  * @prepare: find the source and take what must be taken before hm_lock; fills in
  *	persistent, bytes, nid
- * @unprepare: let go of what @prepare took, whether the pool was attached or not
+ * @unprepare: let go of what @prepare locked, whether the pool was attached or not
  * @claim: take the memory exclusively
  * @unclaim: undo @claim
  * @free: forget the source; the last call on a pool that was prepared

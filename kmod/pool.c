@@ -19,6 +19,7 @@
 #include "core.h"
 #include "trace.h"
 
+/* The registry; core.h says what it covers. */
 DEFINE_MUTEX(hm_lock);
 LIST_HEAD(hm_pools);
 
@@ -274,15 +275,18 @@ int hm_pool_attach(struct hmem_pool_attach *arg)
 	if (error)
 		goto put;
 	error = mutex_lock_killable(&hm_lock);
-	if (!error) {
-		error = attach_locked(pool, arg);
-		mutex_unlock(&hm_lock);
+	if (error) {
+		pool->ops->unprepare(pool);
+		goto free;
 	}
+	error = attach_locked(pool, arg);
+	strscpy_pad(arg->name, dev_name(&pool->dev), sizeof(arg->name));
 	pool->ops->unprepare(pool);
-	if (!error && !(arg->flags & HMEM_ATTACH_CHECK)) {
-		strscpy_pad(arg->name, dev_name(&pool->dev), sizeof(arg->name));
+	/* From here on an attached pool may be revoked and gone. */
+	mutex_unlock(&hm_lock);
+	if (!error && !(arg->flags & HMEM_ATTACH_CHECK))
 		return 0;
-	}
+free:
 	pool->ops->free(pool);
 put:
 	put_device(&pool->dev);

@@ -183,7 +183,7 @@ static int read_endpoints(struct hm_cxl *cxl, char *page)
 		return -ENXIO;
 	for (u64 i = 0; i < ways; i++) {
 		struct device *decoder;
-		char name[16], *target;
+		char name[32], *target;
 
 		snprintf(name, sizeof(name), "target%llu", i);
 		target = read_attribute(cxl->region, name, page);
