@@ -110,7 +110,7 @@ tap_matches() {
 	fi
 	tap_fail "$3"
 	tap_diag "no match for: $2"
-	tap_diag "in: $1"
+	tap_diag "in: $(tail -n 20 <<<"$1")"
 	return 1
 }
 
