@@ -18,9 +18,17 @@ finding() {
 	hmemctl doctor 2>/dev/null | jq -r ".[] | select(.check == \"$1\") | [.status, .message, .fix] | join(\" | \")"
 }
 
+cxl_has_dax() {
+	[ -n "$(cxl_dax_devices "$region")" ]
+}
+
 insmod /root/hmem.ko || tap_bail "hmem.ko does not load"
-region=$(cxl_create_held ram) && [ -n "$region" ] || tap_bail "no CXL region"
+region=$(cxl_create ram)
+[ -n "$region" ] || tap_bail "no CXL region"
+cxl_wait 10 cxl_has_dax || tap_bail "no dax device"
 dax=$(cxl_dax_devices "$region")
+# Where kmem exists as a module, device_dax binds to a CXL region only when told to.
+daxctl reconfigure-device -m devdax "$dax" >/dev/null 2>&1
 [ "$(driver_of "$dax")" = device_dax ] || tap_bail "$dax is not bound to device_dax"
 
 tap_matches "$(finding dax)" "ok .* held by device-dax .* hmemctl attach-pool $region" \

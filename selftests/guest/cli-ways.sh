@@ -3,7 +3,7 @@
 #
 # hmem-test: topology=switch4 timeout=180
 #
-# hmemctl and several devices: interleaving on request, one pool each otherwise.
+# hmemctl and several devices: interleaving on request, and ports that are full.
 
 here=$(dirname "$0")
 . "$here/../tap.sh"
@@ -22,8 +22,9 @@ tap_check "it can be written and read" \
 	bash -c 'head -c 100000 /bin/bash >/tmp/cli-wide && cp /tmp/cli-wide /dev/hmem/wide &&
 		cmp -n 100000 /tmp/cli-wide /dev/hmem/wide'
 tap_check "a second region in the same pool" hmemctl create-region big --size 2M --pool "$pool"
-tap_check "attach-pool --all takes the other two" hmemctl attach-pool --all
-tap_is "$(ls /sys/class/hmem_pool | wc -l)" 3 "one pool each"
+# The bridge of this guest has one decoder, so one CXL region is all that it takes.
+tap_check "attach-pool --all passes over the other two" hmemctl attach-pool --all
+tap_matches "$tap_output" "a port on the way has no decoder left" "and says why"
 hmemctl destroy-region wide big >/dev/null 2>&1
 # shellcheck disable=SC2046 # names
 tap_check "all pools can be released" \

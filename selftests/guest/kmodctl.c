@@ -13,7 +13,7 @@
  *	kmodctl info REGION
  *	kmodctl fill REGION SEED [OFFSET LENGTH]	stores a pattern, through a mapping
  *	kmodctl verify REGION SEED [OFFSET LENGTH]	the pattern is there; SEED 0: zeroes
- *	kmodctl hold REGION open|map|pin	until standard input ends
+ *	kmodctl hold REGION open|map|pin	until it is killed
  *	kmodctl use REGION store|read|info	without end; says what stopped it
  *	kmodctl churn POOL			creates and destroys; says what stopped it
  *
@@ -119,7 +119,6 @@ static int hold(const char *region, const char *how)
 {
 	struct iovec iov;
 	int fd = region_open(region, O_RDWR), fds[2];
-	char byte;
 	char *p;
 
 	if (fd < 0)
@@ -138,9 +137,8 @@ static int hold(const char *region, const char *how)
 		close(fd);
 	}
 	printf("held\n");
-	while (read(0, &byte, 1) > 0)
-		;
-	return 0;
+	for (;;)
+		pause();
 }
 
 static int use_store(int fd)
@@ -219,6 +217,7 @@ int main(int argc, char **argv)
 	const char *verb = argv[1] ? argv[1] : "";
 	char **w = argv + 2;
 
+	setvbuf(stdout, NULL, _IOLBF, 0);
 	if (argc == 2 && !strcmp(verb, "load"))
 		return answer(module_load());
 	if (argc == 2 && !strcmp(verb, "unload"))
