@@ -20,6 +20,14 @@ completiondir	?= $(prefix)/share/bash-completion/completions
 udevdir		?= $(prefix)/lib/udev/rules.d
 dkmsdir		?= $(prefix)/src/hmem-$(HMEM_RELEASE)
 
+# V=1 shows the commands.
+ifndef V
+Q	:= @
+SAY	= @printf '  %-6s %s\n'
+else
+SAY	= @:
+endif
+
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := all
 
@@ -45,7 +53,7 @@ $(FLAGS_STAMP): FORCE | $(BUILD)
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 
 $(BUILD):
-	mkdir -p $@
+	@mkdir -p $@
 
 # --- libhmem -------------------------------------------------------------------------
 
@@ -60,20 +68,24 @@ LIB_CFLAGS	:= -fPIC -fvisibility=hidden -D_GNU_SOURCE -DHMEM_BUILD \
 
 $(BUILD)/obj/lib/%.o: lib/%.c $(FLAGS_STAMP)
 	@mkdir -p $(@D)
-	$(COMPILE) $(LIB_CFLAGS) -c -o $@ $<
+	$(SAY) CC $@
+	$(Q)$(COMPILE) $(LIB_CFLAGS) -c -o $@ $<
 
 $(LIB_SO): $(LIB_OBJ) $(LIB_MAP) $(FLAGS_STAMP)
-	$(LINK) -shared -Wl,-soname,libhmem.so.0 $(NO_UNDEFINED) \
+	$(SAY) LINK $@
+	$(Q)$(LINK) -shared -Wl,-soname,libhmem.so.0 $(NO_UNDEFINED) \
 		$(LIB_MAP:%=-Wl,--version-script=%) -o $@ $(LIB_OBJ) $(LIBHMEM_LIBS)
 
 $(BUILD)/libhmem.so: $(LIB_SO)
-	ln -sf $(<F) $@
+	$(Q)ln -sf $(<F) $@
 
 $(BUILD)/libhmem.a: $(LIB_OBJ)
-	rm -f $@
-	$(AR) rcs $@ $^
+	$(SAY) AR $@
+	$(Q)rm -f $@
+	$(Q)$(AR) rcs $@ $^
 
 lib: $(if $(LIB_SRC),$(LIB_SO) $(BUILD)/libhmem.so $(BUILD)/libhmem.a) ## libhmem
+	@:
 
 # --- hmemctl -------------------------------------------------------------------------
 
@@ -88,19 +100,23 @@ TOOLS_OBJ	:= $(TOOLS_SRC:%.c=$(BUILD)/obj/%.o)
 
 $(BUILD)/obj/tools/%.o: tools/%.c $(FLAGS_STAMP)
 	@mkdir -p $(@D)
-	$(COMPILE) -D_GNU_SOURCE -DHMEM_VERSION_STRING='"$(HMEM_RELEASE)"' \
+	$(SAY) CC $@
+	$(Q)$(COMPILE) -D_GNU_SOURCE -DHMEM_VERSION_STRING='"$(HMEM_RELEASE)"' \
 		$(HMEMCTL_CFLAGS) -c -o $@ $<
 
 # The one in the build directory finds the library beside it; the installed one looks
 # where the system does.
 $(BUILD)/hmemctl: $(TOOLS_OBJ) $(BUILD)/libhmem.so
-	$(LINK) -Wl,-rpath,'$$ORIGIN' -o $@ $(TOOLS_OBJ) -L$(BUILD) -lhmem $(HMEMCTL_LIBS)
+	$(SAY) LINK $@
+	$(Q)$(LINK) -Wl,-rpath,'$$ORIGIN' -o $@ $(TOOLS_OBJ) -L$(BUILD) -lhmem $(HMEMCTL_LIBS)
 
 $(BUILD)/install/hmemctl: $(TOOLS_OBJ) $(BUILD)/libhmem.so
 	@mkdir -p $(@D)
-	$(LINK) -o $@ $(TOOLS_OBJ) -L$(BUILD) -lhmem $(HMEMCTL_LIBS)
+	$(SAY) LINK $@
+	$(Q)$(LINK) -o $@ $(TOOLS_OBJ) -L$(BUILD) -lhmem $(HMEMCTL_LIBS)
 
 tools: $(if $(TOOLS_SRC),$(BUILD)/hmemctl) ## hmemctl
+	@:
 
 # --- programs that link libhmem: examples, tests -------------------------------------
 
@@ -111,20 +127,26 @@ TESTS		:= $(patsubst %.c,$(BUILD)/%,$(wildcard selftests/host/*.c selftests/gues
 # Examples are built as a stranger's program would be: no define comes from here.
 $(BUILD)/examples/%: examples/%.c $(BUILD)/libhmem.so $(FLAGS_STAMP)
 	@mkdir -p $(@D)
-	$(COMPILE) -MF $@.d -Wl,-rpath,'$$ORIGIN/..' $(LDFLAGS) -o $@ $< -L$(BUILD) -lhmem
+	$(SAY) CC $@
+	$(Q)$(COMPILE) -MF $@.d -Wl,-rpath,'$$ORIGIN/..' $(LDFLAGS) -o $@ $< -L$(BUILD) -lhmem
 
 $(BUILD)/selftests/%: selftests/%.c $(BUILD)/libhmem.so $(FLAGS_STAMP)
 	@mkdir -p $(@D)
-	$(COMPILE) -MF $@.d -D_GNU_SOURCE -Iselftests -Wl,-rpath,'$$ORIGIN/../..' $(LDFLAGS) \
+	$(SAY) CC $@
+	$(Q)$(COMPILE) -MF $@.d -D_GNU_SOURCE -Iselftests -Wl,-rpath,'$$ORIGIN/../..' $(LDFLAGS) \
 		-o $@ $< -L$(BUILD) -lhmem
 
 $(BUILD)/bench/%: bench/%.c $(BUILD)/libhmem.so $(FLAGS_STAMP)
 	@mkdir -p $(@D)
-	$(COMPILE) -MF $@.d -D_GNU_SOURCE -Wl,-rpath,'$$ORIGIN/..' $(LDFLAGS) -o $@ $< -L$(BUILD) -lhmem
+	$(SAY) CC $@
+	$(Q)$(COMPILE) -MF $@.d -D_GNU_SOURCE -Wl,-rpath,'$$ORIGIN/..' $(LDFLAGS) -o $@ $< -L$(BUILD) -lhmem
 
 examples: $(EXAMPLES) ## the example programs
+	@:
 selftests: $(TESTS) ## the tests written in C
+	@:
 benches: $(BENCHES) ## the measuring programs
+	@:
 
 # --- hmem.ko -------------------------------------------------------------------------
 
@@ -246,7 +268,7 @@ help: ## this list
 	@sed -n 's/^\([a-z%-]*\):[^#]* ## \(.*\)/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | \
 		sed 's/%/NAME/' | expand -t 20
 	@echo 'Variables: BUILD=$(BUILD) (what is built goes there), KDIR= (kernel headers), CC=,'
-	@echo 'CFLAGS=, prefix=$(prefix), DESTDIR=, HMEM_CACHE= (where the image for guests is kept)'
+	@echo 'CFLAGS=, V=1 (show commands), prefix=$(prefix), DESTDIR=, HMEM_CACHE= (where the image for guests is kept)'
 
 -include $(LIB_OBJ:.o=.d) $(TOOLS_OBJ:.o=.d) $(addsuffix .d,$(EXAMPLES) $(TESTS) $(BENCHES))
 
