@@ -52,7 +52,6 @@ tap_check "a udev rule is among them" ls "$root"/opt/hmem/lib/udev/rules.d/*.rul
 # As a stranger would, with nothing but pkg-config.
 cat >"$TMPDIR/stranger.c" <<'END'
 #include <hmem/hmem.h>
-#include <linux/hmem.h>
 #include <stdio.h>
 
 int main(void)
@@ -61,7 +60,7 @@ int main(void)
 	struct hmem_region *region;
 	struct hmem_region_options options = HMEM_REGION_OPTIONS_INIT;
 
-	options.bytes = HMEM_EXTENT_SIZE;
+	options.bytes = 2 << 20;
 	if (hmem_ctx_new(&ctx) || hmem_region_create(ctx, "anon:", &options, &region))
 		return 1;
 	hmem_region_close(region);
@@ -70,6 +69,8 @@ int main(void)
 	return 0;
 }
 END
+# A program uses the library or the kernel's contract.
+echo '#include <linux/hmem.h>' >"$TMPDIR/kernel.c"
 pc() {
 	PKG_CONFIG_SYSROOT_DIR=$root PKG_CONFIG_PATH=$root/opt/hmem/lib64/pkgconfig \
 		pkg-config "$@" libhmem
@@ -78,8 +79,13 @@ build_stranger() {
 	# shellcheck disable=SC2046 # lists of words
 	"${CC:-cc}" -std=c11 $(pc --cflags) -o "$TMPDIR/stranger" "$TMPDIR/stranger.c" $(pc --libs)
 }
+build_against_kernel() {
+	# shellcheck disable=SC2046 # a list of words
+	"${CC:-cc}" -std=c11 $(pc --cflags) -c -o "$TMPDIR/kernel.o" "$TMPDIR/kernel.c"
+}
 tap_is "$(pc --modversion)" "$version" "pkg-config knows the version"
 tap_check "a program builds with what pkg-config says" build_stranger
+tap_check "so does one that uses the kernel's contract" build_against_kernel
 export LD_LIBRARY_PATH=$root/opt/hmem/lib64
 tap_check "it runs with the installed library" "$TMPDIR/stranger"
 tap_is "$tap_output" "$version" "the library is of that version"
