@@ -146,7 +146,7 @@ int claim_region(const struct session *s, const struct cxl_region_state *region,
 	return rc;
 }
 
-/* See cxl_free_capacity(): worth a word before it is too late. */
+/* See cxl_free_capacity(): worth a word while it can still be changed. */
 static void warn_of_lost_capacity(const struct session *s, const struct cxl_plan *plan)
 {
 	struct cxl_ctx *cxl = plan->mode == CXL_DECODER_MODE_PMEM ? cxl_open(s) : NULL;
@@ -160,7 +160,7 @@ static void warn_of_lost_capacity(const struct session *s, const struct cxl_plan
 			if (!strcmp(plan->device[i].memdev, cxl_memdev_get_devname(memdev)) &&
 			    cxl_free_capacity(memdev, CXL_DECODER_MODE_RAM))
 				report_warning(s, "the volatile capacity of %s cannot be configured "
-					       "any more while its persistent capacity is",
+					       "while its persistent capacity is",
 					       plan->device[i].memdev);
 	cxl_unref(cxl);
 }
@@ -173,7 +173,6 @@ int claim_plan(const struct session *s, const struct cxl_plan *plan,
 	bool autoprobe;
 	int rc;
 
-	warn_of_lost_capacity(s, plan);
 	hold_signals(&signals);
 	autoprobe = dax_autoprobe_stop();
 	rc = cxl_setup(s, plan, region);
@@ -183,6 +182,8 @@ int claim_plan(const struct session *s, const struct cxl_plan *plan,
 		rc = attach(s, region, how, &claim->result);
 		if (rc)
 			cxl_teardown(s, region);
+		else
+			warn_of_lost_capacity(s, plan);
 	}
 	dax_autoprobe_restore(autoprobe);
 	sigprocmask(SIG_SETMASK, &signals, NULL);

@@ -114,8 +114,9 @@ static int free_targets(struct cxl_region *region)
 	unsigned int i, n = cxl_region_get_interleave_ways(region);
 	int rc;
 
-	if (n > CXL_MAX_WAYS)
-		n = CXL_MAX_WAYS;
+	/* Never shaped, so it has no targets; libcxl would not even look. */
+	if (!n || n > CXL_MAX_WAYS)
+		return 0;
 	for (i = 0; i < n; i++)
 		decoder[i] = cxl_region_get_target_decoder(region, (int)i);
 	rc = errno_of(cxl_region_clear_all_targets(region));

@@ -326,7 +326,12 @@ static void examine_region(struct examination *e, const char *region)
 	sysfs_read(mode, sizeof(mode), CXL "/mode", e->root, region);
 	hmem_size_format(bytes, size, sizeof(size));
 	if (!number(e, region, "commit")) {
-		snprintf(fix, sizeof(fix), "cxl destroy-region -f %s", region);
+		/* cxl destroys no region that has no shape yet. */
+		if (number(e, region, "interleave_ways"))
+			snprintf(fix, sizeof(fix), "cxl destroy-region -f %s", region);
+		else
+			snprintf(fix, sizeof(fix), "echo %s > /sys/bus/cxl/devices/%s/../"
+				 "delete_region", region, region);
 		found(e, "region", FINDING_WARN, fix,
 		      "CXL region %s (%s, %s) is not committed: half made, or left over", region,
 		      mode, size);
