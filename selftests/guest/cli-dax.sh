@@ -72,9 +72,10 @@ tap_check "detach-pool" hmemctl detach-pool "$region"
 
 # Also what a host is like whose udev has loaded kmem.
 memory=/sys/devices/system/memory/auto_online_blocks
-if ! modprobe kmem || ! echo offline >$memory ||
-	! daxctl reconfigure-device -m system-ram --no-online --force "$dax" >/dev/null 2>&1 ||
-	[ "$(driver_of "$dax")" != kmem ]; then
+is_kmem() {
+	[ "$(driver_of "$dax")" = kmem ]
+}
+if ! echo offline >$memory || ! modprobe kmem || ! cxl_wait 10 is_kmem; then
 	tap_skip "system RAM" "kmem does not take the dax device here"
 	cxl_destroy_all
 	rmmod hmem
@@ -94,12 +95,9 @@ hmemctl destroy-region x >/dev/null 2>&1
 tap_check "detach-pool --release" hmemctl detach-pool "$pool" --release
 tap_is "$(cxl_regions)" "" "no CXL region is left"
 
-region=$(cxl create-region -m -t ram "$(cxl_memdev ram)" | sed -n 's/.*"region":"\([^"]*\)".*/\1/p')
+region=$(cxl_create_held ram)
 cxl_wait 10 cxl_has_dax
 dax=$(cxl_dax_devices "$region")
-is_kmem() {
-	[ "$(driver_of "$dax")" = kmem ]
-}
 cxl_wait 10 is_kmem
 tap_check_status 1 "memory that is online as system RAM is not taken" \
 	hmemctl attach-pool "$region"
