@@ -55,6 +55,11 @@ $(FLAGS_STAMP): FORCE | $(BUILD)
 $(BUILD):
 	@mkdir -p $@
 
+all: ## libhmem, hmemctl, examples, tests and, where there are headers, hmem.ko (the default)
+	@./install-deps --check build
+	+@$(MAKE) --no-print-directory lib tools examples selftests benches
+	+@$(MAKE) --no-print-directory kmod-if-headers
+
 # --- libhmem -------------------------------------------------------------------------
 
 -include lib/Makefile.inc
@@ -171,15 +176,10 @@ kmod-if-headers:
 		echo 'hmem.ko not built: the headers in $(KDIR) are of $(KRELEASE), older than 6.12'; \
 	else $(MAKE) --no-print-directory kmod; fi
 
-# --- everything ----------------------------------------------------------------------
-
-all: ## libhmem, hmemctl, examples, tests and, where there are headers, hmem.ko (the default)
-	@./install-deps --check build
-	+@$(MAKE) --no-print-directory lib tools examples selftests benches
-	+@$(MAKE) --no-print-directory kmod-if-headers
+# --- what it takes, what it leaves --------------------------------------------------
 
 deps: ## install the Debian packages that are missing (as root)
-	@./install-deps build guest
+	@./install-deps build tests guest
 
 clean: ## remove what was built here (the image for guests stays in its cache)
 	rm -rf $(BUILD)
@@ -195,12 +195,12 @@ demo-host: lib examples ## the same program on this machine: no module, no root
 
 # Not a prerequisite each: what is missing is said, or brought, before anything starts.
 check: ## all tests; TEST=NAME one of them (selftests/run --list names them)
-	@./install-deps build guest
+	@./install-deps build tests guest
 	+@$(MAKE) --no-print-directory all
 	@BUILD=$(BUILD) selftests/run $(if $(TEST),'$(TEST)')
 
 check-sanitize: ## host tests with the address and undefined behaviour sanitizers
-	@./install-deps build
+	@./install-deps build tests
 	+@$(MAKE) --no-print-directory BUILD=$(BUILD)/sanitize SANITIZE=yes \
 		lib tools examples selftests
 	@BUILD=$(BUILD)/sanitize selftests/run --only host $(if $(TEST),'$(TEST)')
