@@ -50,22 +50,27 @@ static int device_path(struct hmem_ctx *ctx, const char *name, char path[PATH_MA
 
 /*
  * A device over persistent memory hangs below a region of the NVDIMM bus whose type is
- * nd_pmem; CXL RAM and soft-reserved memory have no such ancestor.
+ * nd_pmem; CXL RAM and soft-reserved memory have no such ancestor. Not being able to
+ * look is an error: persist must not be skipped for want of a file descriptor.
  */
-static bool is_persistent(const char *dir)
+static int read_persistence(const char *dir, bool *persistent)
 {
 	char path[PATH_MAX], type[32];
 	char *slash;
 
+	*persistent = false;
 	if (!realpath(dir, path))
-		return false;
-	while ((slash = strrchr(path, '/')) && slash != path) {
+		return -errno;
+	while (!*persistent && (slash = strrchr(path, '/')) && slash != path) {
+		int err;
+
 		*slash = '\0';
-		if (!hmem_sysfs_text(path, "devtype", type, sizeof(type)) &&
-		    !strcmp(type, "nd_pmem"))
-			return true;
+		err = hmem_sysfs_text(path, "devtype", type, sizeof(type));
+		if (err && err != -ENOENT)
+			return err;
+		*persistent = !err && !strcmp(type, "nd_pmem");
 	}
-	return false;
+	return 0;
 }
 
 /* @dir: the device's directory in sysfs. -ENOENT without a last error: it is gone. */
@@ -73,18 +78,21 @@ static int read_attributes(struct hmem_ctx *ctx, const char *dir, struct attribu
 {
 	int err;
 
+	is->nid = -1;
 	err = hmem_sysfs_u64(dir, "size", 10, &is->bytes);
 	if (!err)
 		err = hmem_sysfs_u64(dir, "align", 10, &is->align);
-	/* Older kernels do not say where a device is. */
-	if (!err && hmem_sysfs_int(dir, "numa_node", &is->nid))
-		is->nid = -1;
 	if (!err && (!is->align || is->align & (is->align - 1)))
 		err = -EIO;
-	if (err)
-		return hmem_sysfs_broken(ctx, dir, err);
-	is->persistent = is_persistent(dir);
-	return 0;
+	if (!err) {
+		/* Older kernels do not say where a device is. */
+		err = hmem_sysfs_int(dir, "numa_node", &is->nid);
+		if (err == -ENOENT)
+			err = 0;
+	}
+	if (!err)
+		err = read_persistence(dir, &is->persistent);
+	return err ? hmem_sysfs_broken(ctx, dir, err) : 0;
 }
 
 /* The directory of the device that @st describes, and whether it is one of device-dax. */
