@@ -8,10 +8,19 @@
 #include <dirent.h>
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/statvfs.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/vfs.h>
+#include <sys/wait.h>
+
+/* The uapi and the library have structs of the same name. */
+#define hmem_region_info hmem_uapi_region_info
+#include <linux/hmem.h>
+#undef hmem_region_info
 
 #include <hmem/hmem.h>
 
@@ -27,6 +36,9 @@ static bool hit;
 /* How often msync() and fsync() were really reached, and whether MAP_SYNC is played. */
 static int msyncs;
 static bool play_dax;
+
+/* Descriptors that a program started by the application would inherit. */
+static int inherited;
 
 static bool fails(const char *function)
 {
@@ -51,6 +63,7 @@ int open(const char *path, int flags, ...)
 	va_start(ap, flags);
 	mode = flags & O_CREAT ? (mode_t)va_arg(ap, int) : 0;
 	va_end(ap);
+	inherited += !(flags & O_CLOEXEC);
 	return fails("open") ? -1 : real(path, flags, mode);
 }
 
@@ -104,7 +117,12 @@ int ftruncate(int fd, off_t length)
 int posix_fallocate(int fd, off_t offset, off_t length)
 {
 	REAL(int, "posix_fallocate", int, off_t, off_t);
-	return fails("posix_fallocate") ? injected : real(fd, offset, length);
+	if (!fails("posix_fallocate"))
+		return real(fd, offset, length);
+	/* As far as it got: the size may have changed. */
+	if (injected != EINTR && syscall(SYS_ftruncate, fd, length / 2))
+		tap_bail("ftruncate: %s", strerror(errno));
+	return injected;
 }
 
 int fchmod(int fd, mode_t mode)
@@ -153,6 +171,7 @@ int unlink(const char *path)
 int memfd_create(const char *name, unsigned int flags)
 {
 	REAL(int, "memfd_create", const char *, unsigned int);
+	inherited += !(flags & MFD_CLOEXEC);
 	return fails("memfd_create") ? -1 : real(name, flags);
 }
 
@@ -160,6 +179,19 @@ ssize_t read(int fd, void *buffer, size_t size)
 {
 	REAL(ssize_t, "read", int, void *, size_t);
 	return fails("read") ? -1 : real(fd, buffer, size);
+}
+
+/* The module: every command succeeds, and every answer is zero but a region's size. */
+int ioctl(int fd, unsigned long number, ...)
+{
+	va_list ap;
+
+	(void)fd;
+	va_start(ap, number);
+	if (number == HMEM_REGION_INFO)
+		va_arg(ap, struct hmem_uapi_region_info *)->bytes = 4096;
+	va_end(ap);
+	return fails("ioctl") ? -1 : 0;
 }
 
 int scandir(const char *path, struct dirent ***entries, int (*filter)(const struct dirent *),
@@ -408,6 +440,70 @@ static int create_anon(void)
 	return err;
 }
 
+static int open_as(const char *which, unsigned int flags)
+{
+	struct hmem_region *opened = NULL;
+	int err = hmem_region_open(ctx, which, flags, &opened);
+
+	if (err && opened)
+		return 1;
+	hmem_region_close(opened);
+	return err;
+}
+
+static int open_hmem(void)
+{
+	return open_as("hmem:db", HMEM_OPEN_READ_ONLY);
+}
+
+static int create_hmem(void)
+{
+	struct hmem_region_options options = HMEM_REGION_OPTIONS_INIT;
+	struct hmem_region *made = NULL;
+	int err;
+
+	options.bytes = 4096;
+	err = hmem_region_create(ctx, "hmem:db", &options, &made);
+	if (err && made)
+		return 1;
+	hmem_region_close(made);
+	return err;
+}
+
+static int destroy_hmem(void)
+{
+	return hmem_region_destroy(ctx, "hmem:db");
+}
+
+static int detach_pool(void)
+{
+	return hmem_pool_detach(ctx, "p");
+}
+
+static int attach_pool(void)
+{
+	struct hmem_pool_options options = HMEM_POOL_OPTIONS_INIT;
+	struct hmem_pool_result result = { .size = sizeof(result), .bytes = 4711 };
+	int err;
+
+	options.source = "region0";
+	err = hmem_pool_attach(ctx, &options, &result);
+	return err && result.bytes != 4711 ? 1 : err;
+}
+
+static int open_dax(void)
+{
+	return open_as("dax:dax0.0", 0);
+}
+
+static int info_of_dax(void)
+{
+	struct hmem_region_info info = { .size = sizeof(info), .bytes = 4711 };
+	int err = hmem_region_get_info_by_name(ctx, "dax:dax0.0", &info);
+
+	return err && info.bytes != 4711 ? 1 : err;
+}
+
 static int see_pool(void *arg, const struct hmem_pool_info *info)
 {
 	(void)arg;
@@ -491,6 +587,30 @@ static void sysfs_tree(void)
 		snprintf(path, sizeof(path), "sys/class/hmem_pool/p/%s", files[i][0]);
 		scratch_write(path, files[i][1]);
 	}
+	scratch_write("dev/hmem/control", "");
+	scratch_write("dev/hmem/db", "1234");
+	scratch_write("etc/machine-id", "3d1219c7c4c5404aaa1f6d2a48adfda4\n");
+	scratch_write("sys/dev/char/1:5/size", "2097152\n");
+	scratch_write("sys/dev/char/1:5/align", "2097152\n");
+	scratch_link("sys/dev/char/1:5/subsystem", "/any/bus/dax");
+}
+
+/* What the CPU flushes must be mapped: that is how one can see that it does. */
+static bool flush_reaches(const void *address)
+{
+	int status;
+	pid_t child;
+
+	fflush(stdout);
+	child = fork();
+	if (!child) {
+		/* No report of a sanitizer, only the signal. */
+		signal(SIGSEGV, SIG_DFL);
+		mprotect((void *)address, 4096, PROT_NONE);
+		_exit(hmem_region_persist(region, address, 4096));
+	}
+	waitpid(child, &status, 0);
+	return WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV;
 }
 
 int main(void)
@@ -515,6 +635,7 @@ int main(void)
 		inject("creating a file", create_file, "alloc", ENOMEM, 0);
 		inject("opening a file", open_file, "alloc", ENOMEM, 0);
 		inject("anonymous memory", create_anon, "alloc", ENOMEM, 0);
+		inject("a region of the module", open_hmem, "alloc", ENOMEM, 0);
 		inject("listing pools", list_pools, "alloc", ENOMEM, 0);
 	} else {
 		tap_skip("allocations fail", "the sanitizer has its own allocator");
@@ -554,6 +675,27 @@ int main(void)
 	inject("listing pools", list_pools, "open", EMFILE, 0);
 	inject("listing pools", list_pools, "read", EIO, 0);
 	inject("listing regions", list_regions, "scandir", EMFILE, 0);
+	inject("a region of the module", open_hmem, "open", EMFILE, 0);
+	inject("a region of the module", open_hmem, "ioctl", ENODEV, 0);
+	/* The second ioctl asks about the new region, the third takes it back. */
+	inject("carving", create_hmem, "open", EMFILE, 0);
+	inject("carving", create_hmem, "ioctl", EIO, 0);
+	inject("destroying", destroy_hmem, "open", EMFILE, 0);
+	inject("destroying", destroy_hmem, "ioctl", EBUSY, 0);
+	inject("detaching", detach_pool, "ioctl", EBUSY, 0);
+	inject("attaching", attach_pool, "ioctl", EBUSY, 0);
+	/* Without a machine-id it goes on, without the control device it does not. */
+	inject("attaching", attach_pool, "read", EIO, HARMLESS);
+	if (mknod(scratch_path("dev/dax0.0"), S_IFCHR | 0600, makedev(1, 5)) || open_dax()) {
+		tap_skip("a device of device-dax", "no right to make or open a device node");
+	} else {
+		if (OWN_ALLOCATOR)
+			inject("a device of device-dax", open_dax, "alloc", ENOMEM, 0);
+		inject("a device of device-dax", open_dax, "open", EMFILE, 0);
+		inject("a device of device-dax", open_dax, "fstat", EIO, 0);
+		inject("asking a device", info_of_dax, "stat", EIO, 0);
+	}
+	TAP_EQ(inherited, 0, "no descriptor is inherited across exec");
 
 	if (!statfs(scratch(), &fs) && fs.f_type == 0x01021994) {
 		tap_skip("persisting", "the scratch directory is on tmpfs");
@@ -574,6 +716,7 @@ int main(void)
 		memset(mapping, 5, 1 * MI);
 		TAP_EQ(hmem_region_persist(region, (char *)mapping + 5, 1 * MI - 5), 0, "it works");
 		TAP_EQ(msyncs, 0, "without the kernel");
+		TAP_OK(flush_reaches(mapping), "and by the CPU");
 #endif
 	}
 	hmem_region_unmap(region, mapping, 1 * MI);

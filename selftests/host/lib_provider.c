@@ -214,6 +214,10 @@ static void dispatch(void)
 
 	options.bytes = 5;
 	options.flags = HMEM_CREATE_EXCLUSIVE;
+	options.bytes = (uint64_t)1 << 63;
+	TAP_EQ(hmem_region_create(ctx, "toy:large", &options, NULL), -EINVAL, "2^63 bytes");
+	TAP_STR_EQ(called, "", "do not reach the provider");
+	options.bytes = 5;
 	TAP_EQ(hmem_region_create(ctx, "toy:a:b/c", &options, NULL), 0, "create without a handle");
 	TAP_STR_EQ(called, "create only", "is told so");
 	TAP_STR_EQ(name_seen, "a:b/c", "the name comes without its scheme");
