@@ -1,0 +1,164 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# hmemctl where there is no module: usage errors, sizes, what it says without hmem.ko,
+# and the completion.
+
+. "$(dirname "$0")/../tap.sh"
+
+# Runs hmemctl; stdout goes to $out, stderr to $err, the exit status to $status.
+ctl() {
+	out=$(hmemctl "$@" 2>"$TMPDIR/err" </dev/null)
+	status=$?
+	err=$(<"$TMPDIR/err")
+}
+
+# usage WORDS REGEX: bad usage is 129, stdout stays empty, stderr has REGEX and the usage.
+usage() {
+	# shellcheck disable=SC2086 # words
+	ctl $1
+	tap_is "$status:$out" "129:" "bad usage: hmemctl $1"
+	tap_matches "$err" "$2" "says: $2"
+}
+
+command -v hmemctl >/dev/null || tap_bail "hmemctl was not built"
+[ ! -e /dev/hmem ] || tap_skip_all "hmem.ko is loaded here"
+
+# --- usage
+
+usage "" "usage: hmemctl VERB"
+usage "frobnicate" "no such verb: frobnicate"
+tap_matches "$err" "to do: hmemctl help" "an unknown verb leads to help"
+for pair in region-create:create-region creat-region:create-region pool-attach:attach-pool \
+	destroy:destroy-region lsit:list dotcor:doctor; do
+	usage "${pair%:*}" "to do: hmemctl ${pair#*:}"
+done
+usage "list extra" "unexpected argument: extra"
+usage "list --nonsense" "no such option: --nonsense"
+usage "list -x" "no such option: -x"
+usage "list --pool" "--pool needs a value"
+usage "info" "which region or pool"
+usage "create-region" "--size is missing"
+usage "create-region a b --size 1G" "one region at a time"
+for size in 0 -1 G 1X 1..5G 64GB 1e9 -5% 0% 9E 16E 9223372036854775808 1G1 %; do
+	usage "create-region --size $size" "$size is no size"
+done
+usage "create-region --size 1G --type disk" "disk is no type"
+usage "create-region --size 1G --owner no-such-user" "no user no-such-user"
+usage "create-region --size 1G --group no-such-group" "no group no-such-group"
+for mode in 888 1777 0 rw -1 ""; do
+	usage "create-region --size 1G --mode=$mode" "is no mode"
+done
+for ways in 0 17 two -1; do
+	usage "create-region --size 1G --ways $ways" "is no number of devices"
+done
+usage "resize-region" "which region"
+usage "resize-region a" "--size is missing"
+usage "resize-region a --size nothing" "nothing is no size"
+usage "resize-region a b --size 1G" "one region at a time"
+usage "destroy-region" "which region"
+usage "attach-pool" "which source"
+usage "attach-pool --all region0" "--all takes no source"
+usage "attach-pool --all --format" "--all goes without"
+usage "attach-pool region0 region1" "only memory devices"
+usage "attach-pool region0 --size 1G" "CXL memory is taken whole"
+usage "attach-pool ram" "ram needs --size and --name"
+usage "attach-pool ram --size all --name a" "all is no size of system RAM"
+usage "attach-pool ram --size 1G --name a --node x" "x is no NUMA node"
+usage "attach-pool mem0 --ways 99" "99 is no number of devices"
+usage "attach-pool mem0 --type tape" "tape is no type"
+usage "detach-pool" "which pool"
+usage "doctor extra" "unexpected argument"
+usage "version extra" "unexpected argument"
+usage "help frobnicate" "no such verb"
+
+# --- help and version
+
+for verb in list info create-region resize-region destroy-region attach-pool detach-pool \
+	doctor version help; do
+	ctl "$verb" --help
+	tap_is "$status:$err" "0:" "$verb --help succeeds, on stdout"
+	tap_matches "$out" "^usage: hmemctl $verb" "and tells how $verb is called"
+	ctl help "$verb"
+	tap_matches "$status:$out" "^0:usage: hmemctl $verb" "help $verb tells the same"
+done
+ctl --version
+tap_matches "$status:$out" '^0:.*"hmemctl": "[0-9.]+"' "--version"
+
+# --- without the module
+
+ctl list
+tap_is "$status:$(tr -d ' \n' <<<"$out")" "0:[]" "list is empty without the module"
+tap_matches "$err" "hmem.ko is not loaded" "and says that there is none"
+tap_matches "$err" "0 regions" "and counts"
+for args in "create-region --size 64M" "attach-pool region0" "attach-pool --all" \
+	"create-region --size 50% --dry-run"; do
+	# shellcheck disable=SC2086 # words
+	ctl $args
+	tap_is "$status:$out" "1:" "$args fails without the module"
+	tap_matches "$err" "error: open /dev/hmem/control: No such file" "saying what was tried"
+	tap_matches "$err" "to do: load the module.*insmod hmem.ko" "and what to do"
+done
+for args in "resize-region x --size 1G" "destroy-region x" "detach-pool x" "info x"; do
+	# shellcheck disable=SC2086 # words
+	ctl $args
+	tap_is "$status" 1 "$args fails without the module"
+	tap_matches "$err" "error: " "and says why"
+done
+
+# Regions that need no module, by the same verbs.
+truncate -s 4M "$TMPDIR/region"
+ctl info "$TMPDIR/region"
+tap_matches "$status:$out" '^0:.*"size": 4194304' "info knows files"
+ctl resize-region "$TMPDIR/region" --size 8M
+tap_is "$status:$(stat -c %s "$TMPDIR/region")" "0:8388608" "resize-region too"
+ctl resize-region "$TMPDIR/region" --size 50%
+tap_is "$status" 1 "but there is no pool to take a part of"
+ctl destroy-region "$TMPDIR/region"
+tap_is "$status" 0 "destroy-region removes it"
+tap_check_status 1 "and it is gone" test -e "$TMPDIR/region"
+
+# --- stdout that is full
+
+if [ -w /dev/full ]; then
+	tap_check_status 1 "an answer that cannot be written is a failure" \
+		bash -c 'hmemctl list >/dev/full'
+	tap_matches "$tap_output" "write the answer to stdout: No space left" "that is told"
+else
+	tap_skip "an answer that cannot be written" "there is no /dev/full"
+fi
+
+# --- JSON, by somebody else's parser
+
+if command -v jq >/dev/null; then
+	parser=(jq -e 'type == "array"')
+elif [ -x /usr/bin/python3 ]; then
+	parser=(/usr/bin/python3 -c 'import json, sys; assert type(json.load(sys.stdin)) is list')
+else
+	parser=()
+fi
+for args in list "list -P" "list -P -R -u" version doctor "doctor -u"; do
+	if [ ${#parser[@]} -eq 0 ]; then
+		tap_skip "$args prints a JSON array" "there is neither jq nor python3"
+		continue
+	fi
+	tap_check "$args prints a JSON array" \
+		bash -c "hmemctl $args 2>/dev/null | \"\$@\"" bash "${parser[@]}"
+done
+
+# --- completion
+
+# complete_for WORD...: what is offered for the last word
+complete_for() {
+	COMP_WORDS=(hmemctl "$@")
+	COMP_CWORD=$#
+	_hmemctl
+	echo "${COMPREPLY[*]}"
+}
+. "${HMEM_SOURCE:-$(dirname "$0")/../..}/tools/completion/hmemctl"
+tap_is "$(complete_for creat)" create-region "completion of verbs"
+tap_is "$(complete_for help re)" resize-region "completion of verbs after help"
+tap_is "$(complete_for create-region --ow)" --owner "completion of options"
+tap_is "$(complete_for create-region --type p)" pmem "completion of types"
+tap_is "$(complete_for attach-pool ra)" ram "completion of sources"
+tap_done
