@@ -79,12 +79,19 @@ build_stranger() {
 	# shellcheck disable=SC2046 # lists of words
 	"${CC:-cc}" -std=c11 $(pc --cflags) -o "$TMPDIR/stranger" "$TMPDIR/stranger.c" $(pc --libs)
 }
+build_readme() {
+	awk '/^```$/ { on = 0 } on; /^```c$/ { on = 1 }' README.md >"$TMPDIR/readme.c"
+	# shellcheck disable=SC2046 # lists of words
+	"${CC:-cc}" -Wall -Wextra -Werror $(pc --cflags) -o "$TMPDIR/readme" "$TMPDIR/readme.c" \
+		$(pc --libs)
+}
 build_against_kernel() {
 	# shellcheck disable=SC2046 # a list of words
 	"${CC:-cc}" -std=c11 $(pc --cflags) -c -o "$TMPDIR/kernel.o" "$TMPDIR/kernel.c"
 }
 tap_is "$(pc --modversion)" "$version" "pkg-config knows the version"
 tap_check "a program builds with what pkg-config says" build_stranger
+tap_check "so does the one in the README" build_readme
 tap_check "so does one that uses the kernel's contract" build_against_kernel
 export LD_LIBRARY_PATH=$root/opt/hmem/lib64
 tap_check "it runs with the installed library" "$TMPDIR/stranger"
