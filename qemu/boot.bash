@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# shellcheck shell=bash disable=SC2154 # $image: image.bash; $run_dir: hmem-vm
+# shellcheck shell=bash disable=SC2034,SC2054,SC2154 # variables are shared; commas are QEMU's
 #
 # Booting: a guest is one QEMU process, run out of the image's tree, and these channels:
 #
@@ -15,6 +15,28 @@ boot_splat+='|possible (circular|recursive|irq lock)|suspicious RCU|refcount_t: 
 boot_splat+='|INFO: (task .* blocked for more|rcu_.*(stall|detected))|Kernel panic|Bad page (state|map)'
 boot_splat+='|-+\[ cut here \]-+|unable to handle'
 
+# boot_verdict KERNEL - the file that says whether a kernel boots with KVM on this host
+boot_verdict()
+{
+	echo "$image_cache/kvm/$({
+		cat /etc/machine-id /proc/sys/kernel/osrelease
+		grep -m 1 'model name' /proc/cpuinfo
+		echo "${image##*/} $1"
+	} 2> /dev/null | sha256sum | cut -c 1-16)"
+}
+
+# boot_accelerator_known KERNEL - what a kernel would run with, for a person
+boot_accelerator_known()
+{
+	if [[ ! -w /dev/kvm ]]; then
+		echo tcg
+	elif [[ -e $(boot_verdict "$1") ]]; then
+		[[ $(< "$(boot_verdict "$1")") == yes ]] && echo kvm || echo "tcg (does not boot with kvm here)"
+	else
+		echo "kvm or tcg (not tried yet)"
+	fi
+}
+
 # boot_accelerator KERNEL - QEMU options for the fastest way to run a kernel that is known
 # to work, in $accelerator
 #
@@ -22,22 +44,25 @@ boot_splat+='|-+\[ cut here \]-+|unable to handle'
 # on which this very kernel has come up with KVM has KVM. It is tried once per host.
 boot_accelerator()
 {
-	local verdict
-	local -a known=()
+	local verdict works=no
 
-	accelerator=(-accel tcg,thread=multi)
-	[[ -r /dev/kvm && -w /dev/kvm && ${HMEM_VM_ACCEL:-} != tcg ]] || return 0
-	verdict=$image_cache/kvm/$({ cat /etc/machine-id /proc/sys/kernel/osrelease
-		grep -m1 'model name' /proc/cpuinfo; echo "${image##*/} $1"; } 2> /dev/null |
-		sha256sum | cut -c 1-16)
+	accelerator=(-accel "tcg,thread=multi")
+	[[ -w /dev/kvm ]] || return 0
+	verdict=$(boot_verdict "$1")
 	if [[ ! -e $verdict ]]; then
-		mkdir -p "$image_cache/kvm"
 		say "trying once whether kernel $1 boots with KVM on this host"
-		if boot_try_kvm "$1"; then echo yes; else echo no; fi > "$verdict.$$"
-		mv "$verdict.$$" "$verdict"
-		say "KVM works: $(< "$verdict")"
+		! boot_try_kvm "$1" || works=yes
+		say "it does: $works"
+		# The cache may belong to somebody else; then it is tried again.
+		mkdir -p "$image_cache/kvm" 2> /dev/null
+		if [[ -w $image_cache/kvm ]]; then
+			echo "$works" > "$verdict.$$"
+			mv "$verdict.$$" "$verdict"
+		fi
+	else
+		works=$(< "$verdict")
 	fi
-	[[ $(< "$verdict") != yes ]] || accelerator=(-accel kvm)
+	[[ $works != yes ]] || accelerator=(-accel kvm)
 }
 
 # boot_try_kvm KERNEL - boot a kernel to its init with KVM
@@ -76,19 +101,25 @@ boot_start()
 	local -a console=()
 
 	boot_accelerator "$kernel"
-	[[ ! $interactive ]] || console=(-chardev stdio,id=terminal,signal=off
+	[[ ! $terminal ]] || console=(-chardev stdio,id=terminal,signal=off
 		-device virtconsole,chardev=terminal)
 
 	truncate -s 64M "$run_dir/scratch"
+	# Bash gives a process of its own /dev/null to read from.
+	exec {stdin}<&0
 	# The pipe's writing end is in no process but QEMU.
 	exec {boot_control}< <(
-		exec 3>&1 4>&"$output" 5>&"$errors" > "$run_dir/qemu.log" 2>&1
-		[[ ! $interactive ]] || exec <&"$interactive"
+		exec 3>&1 4>&"$output" 5>&"$errors" 2> "$run_dir/qemu.log"
+		if [[ $terminal ]]; then
+			exec <&"$stdin" >&"$output"
+		else
+			exec < /dev/null > "$run_dir/qemu.log"
+		fi
 		exec "$qemu_dir/in-tree" "$image/tree" "$image=image" "$run_dir=run" "$state=state" -- \
 			qemu-system-x86_64 "${boot_machine[@]}" "${accelerator[@]}" \
 			-name hmem-vm -smp "$smp" -m "$memory" \
 			-kernel "/mnt/image/boot/$kernel/kernel" -initrd /mnt/run/initramfs \
-			-append "console=ttyS0 ignore_loglevel log_buf_len=4M panic=-1 $append" \
+			-append "console=ttyS0 earlyprintk=ttyS0 ignore_loglevel log_buf_len=4M panic=-1 $append" \
 			-serial file:/mnt/run/kernel.log \
 			-drive file=/mnt/image/root.erofs,format=raw,if=none,readonly=on,id=root \
 			-device virtio-blk-pci,drive=root \
@@ -115,6 +146,7 @@ boot_kill()
 {
 	kill -KILL "$boot_pid" 2> /dev/null
 	wait "$boot_pid" 2> /dev/null
+	boot_pid=
 }
 
 # boot_wait TIMEOUT - wait for the guest's end; what became of it in $boot_end: "exit

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154 # $qemu_dir is hmem-vm's
 #
 # Images: a Debian tree that runs QEMU, builds the project for the guest and is packed
 # into what guests boot from.
@@ -33,27 +33,29 @@ image_recipe()
 # them, in $mirror and $mirror_security (empty when the host has none)
 image_mirrors()
 {
-	local uri suite component list
+	local uri suite component origin list
 
-	mirror= mirror_security=
+	mirror=''
+	mirror_security=''
 	# apt itself knows every format that its sources can have.
 	# shellcheck disable=SC2016 # apt's variables
-	while IFS='|' read -r uri suite component; do
+	while IFS='|' read -r uri suite component origin; do
 		[[ $component == main ]] || continue
-		# A list of mirrors; any will do.
+		# A list of mirrors, of which any will do.
 		if [[ $uri == mirror+file:* ]]; then
 			list=${uri#mirror+file:}
 			uri=$(awk '!/^#/ && NF { print $1; exit }' "${list%/}")
 		fi
-		[[ $uri =~ /debian(-security)?/*$ ]] || continue
+		# Without an update since the host was installed, apt does not know whose it is.
+		[[ $origin == Debian || (! $origin && $uri =~ /debian(-security)?/*$) ]] || continue
 		case $suite in
 		*-security | */updates) mirror_security=${mirror_security:-$uri} ;;
 		*) mirror=${mirror:-$uri} ;;
 		esac
-	done < <(apt-get indextargets --format '$(REPO_URI)|$(RELEASE)|$(COMPONENT)' \
+	done < <(apt-get indextargets --format '$(REPO_URI)|$(RELEASE)|$(COMPONENT)|$(ORIGIN)' \
 			'Identifier: Packages')
-	[[ $mirror ]] || fail "apt's sources on this host name no Debian mirror (a URI that" \
-		"ends in /debian, component main); add one to /etc/apt/sources.list.d"
+	[[ $mirror ]] || fail "apt on this host has no source for Debian's main archive;" \
+		"add one to /etc/apt/sources.list.d"
 }
 
 # image_need_mmdebstrap - make sure that the host can build an image
@@ -94,7 +96,9 @@ image_make_tree()
 	mapfile -t backports < <(image_packages backports)
 
 	# INITRD: nobody boots the initrds that the kernel packages would spend a minute on.
-	INITRD=No mmdebstrap --variant=apt --architectures=amd64 \
+	# Its mounts are in a name space of its own, and gone with it whatever happens.
+	INITRD=No run_job unshare --mount --propagation private -- \
+		mmdebstrap --mode=root --variant=apt --architectures=amd64 \
 		--aptopt='APT::Install-Recommends "false"' "${options[@]}" \
 		--include="$(image_packages release | paste -sd,)" \
 		--customize-hook="copy-in $(printf %q "$qemu_dir/image/customize") /usr/lib" \
@@ -128,7 +132,7 @@ image_build()
 	: > "$log"
 
 	if ! image_make_tree "$work/tree" "$log" ||
-	   ! HMEM_TREE_WRITABLE=1 "$qemu_dir/in-tree" "$work/tree" "$work=image" \
+	   ! HMEM_TREE_WRITABLE=1 run_job "$qemu_dir/in-tree" "$work/tree" "$work=image" \
 			"$qemu_dir/image=image-recipe" -- \
 			/mnt/image-recipe/pack /mnt/image >> "$log" 2>&1 < /dev/null; then
 		tail -n 20 "$log" >&2

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# shellcheck shell=bash disable=SC2154 # $image: image.bash
+# shellcheck shell=bash disable=SC2016,SC2154 # variables are shared, or another shell's
 #
 # Payload: what a run adds to the image's root: the project, built in the image's tree
 # for the guest's kernel, the files to copy, the command, and the guest's init.
@@ -12,18 +12,13 @@ payload_build=build/guest
 # payload_make KERNEL - build the project for the guest, as far as something changed
 payload_make()
 {
-	local log=$project_dir/$payload_build.log lock
+	local log=$project_dir/$payload_build.log
 
-	[[ -e $project_dir/Makefile ]] || {
-		say "no Makefile in $project_dir: the guest has no hmem.ko, hmemctl and libhmem"
-		return
-	}
-	mkdir -p "$project_dir/$payload_build"
-	exec {lock}> "$project_dir/$payload_build/.lock"
-	flock "$lock"
-	# kmod: the rest is for every kernel, hmem.ko for one.
-	if ! "$qemu_dir/in-tree" "$image/tree" "$project_dir=project" -- \
-		sh -ec 'cd /mnt/project
+	[[ -e $project_dir/Makefile ]] ||
+		fail "$project_dir has no Makefile to build the project with (--no-build goes without)"
+	# Everything is tried, so that --keep-going has as much as possible.
+	run_job "$qemu_dir/in-tree" "$image/tree" "$project_dir=project" -- \
+		sh -c 'cd /mnt/project || exit
 			status=0
 			[ ! -e Kbuild ] ||
 				make -k --no-print-directory "BUILD=$1" "KDIR=/lib/modules/$2/build" kmod ||
@@ -31,34 +26,34 @@ payload_make()
 			make -k --no-print-directory -j "$(nproc)" "BUILD=$1" \
 				lib tools examples selftests || status=1
 			exit $status' \
-		make "$payload_build" "$1" > "$log" 2>&1 < /dev/null; then
-		if [[ $keep_going ]]; then
-			say "not everything could be built for the guest, see $log"
-		else
-			tail -n 40 "$log" >&2
-			fail "building for the guest failed; the end of $log is above"
-		fi
+		sh "$payload_build" "$1" > "$log" 2>&1 < /dev/null && return
+	if [[ $keep_going ]]; then
+		say "not everything could be built for the guest, see $log"
+	else
+		tail -n 40 "$log" >&2
+		fail "building for the guest failed; the end of $log is above (--keep-going goes on)"
 	fi
-	exec {lock}>&-
 }
 
 # payload_stage_project KERNEL - put what was built where the guest will find it
 payload_stage_project()
 {
-	local build=$project_dir/$payload_build selftests=$payload_stage/root/selftests
-	local -a programs
+	local build=$project_dir/$payload_build root=$payload_stage/root
+	local file
 
-	cp -d "$build"/libhmem.so* "$payload_stage/usr/lib/x86_64-linux-gnu/" 2> /dev/null
-	mapfile -t programs < <(find "$build/hmemctl" "$build/examples" -type f -perm -u+x 2> /dev/null)
-	((!${#programs[@]})) || cp "${programs[@]}" "$payload_stage/usr/bin/"
-	cp "$build/kmod/$1/hmem.ko" "$payload_stage/root/" 2> /dev/null
+	for file in "$build"/libhmem.so*; do
+		[[ ! -f $file ]] || cp -d "$file" "$payload_stage/usr/lib/x86_64-linux-gnu/"
+	done
+	for file in "$build"/hmemctl "$build"/examples/*; do
+		[[ ! -f $file || ! -x $file ]] || cp "$file" "$payload_stage/usr/bin/"
+	done
+	[[ ! -f $build/kmod/$1/hmem.ko ]] || cp "$build/kmod/$1/hmem.ko" "$root/"
 
 	# Scripts as they are, programs in place of their sources.
-	mkdir -p "$selftests"
-	cp -rL "$project_dir/selftests/." "$selftests/" 2> /dev/null
-	find "$selftests" -name '*.[ch]' -delete
-	cp -rL "$build/selftests/." "$selftests/" 2> /dev/null
-	find "$selftests" -name '*.d' -delete
+	mkdir "$root/selftests"
+	[[ ! -d $project_dir/selftests ]] || cp -r "$project_dir/selftests/." "$root/selftests/"
+	[[ ! -d $build/selftests ]] || cp -r "$build/selftests/." "$root/selftests/"
+	find "$root/selftests" -name '*.[chd]' -delete
 }
 
 # payload_make_init - build the guest's init, in an archive to follow the image's initramfs
@@ -67,12 +62,11 @@ payload_make_init()
 	local init=$project_dir/$payload_build/init
 
 	[[ ! $init.cpio -nt $qemu_dir/guest/init.c ]] || return 0
-	mkdir -p "$project_dir/$payload_build"
-	"$qemu_dir/in-tree" "$image/tree" "$qemu_dir/guest=guest" "${init%/*}=build" -- \
+	run_job "$qemu_dir/in-tree" "$image/tree" "$qemu_dir/guest=guest" "${init%/*}=build" -- \
 		sh -ec 'gcc -std=gnu11 -O2 -Wall -Wextra -static -o /tmp/init /mnt/guest/init.c
 			cd /tmp
-			echo init | cpio --quiet -o -H newc -R 0:0 > "/mnt/build/init.cpio.$1"
-			mv "/mnt/build/init.cpio.$1" /mnt/build/init.cpio' sh $$ >&2 < /dev/null ||
+			echo init | cpio --quiet -o -H newc -R 0:0 > /mnt/build/init.cpio.new
+			mv /mnt/build/init.cpio.new /mnt/build/init.cpio' >&2 < /dev/null ||
 		fail "cannot build the guest's init"
 }
 
@@ -81,7 +75,7 @@ payload_make_init()
 # of an array of files.
 payload_create()
 {
-	local kernel=$1 machine_id=$2 file
+	local kernel=$1 machine_id=$2 file lock
 	local -n files=$3
 
 	shift 3
@@ -89,8 +83,15 @@ payload_create()
 	(umask 022; mkdir -p "$payload_stage"/{etc,root,usr/bin,usr/lib/x86_64-linux-gnu,usr/lib/hmem-vm})
 	chmod 700 "$payload_stage/root"
 
+	mkdir -p "$project_dir/$payload_build"
+	exec {lock}> "$project_dir/$payload_build/.lock" ||
+		fail "cannot write to $project_dir/$payload_build"
+	flock "$lock"
 	[[ $no_build ]] || payload_make "$kernel"
 	payload_stage_project "$kernel"
+	payload_make_init
+	exec {lock}>&-
+
 	cp "$qemu_dir/guest/hmem-power-cut" "$payload_stage/usr/bin/"
 	echo "$machine_id" > "$payload_stage/etc/machine-id"
 	echo "hmem-${machine_id:0:8}" > "$payload_stage/etc/hostname"
@@ -99,12 +100,11 @@ payload_create()
 	for file in "${files[@]}"; do
 		cp -rL "$file" "$payload_stage/root/" || fail "cannot copy $file"
 	done
-	"$qemu_dir/in-tree" "$image/tree" "$run_dir=run" -- \
+	run_job "$qemu_dir/in-tree" "$image/tree" "$run_dir=run" -- \
 		mkfs.erofs --quiet --all-root /mnt/run/payload.erofs /mnt/run/payload > "$run_dir/mkfs.log" 2>&1 ||
 		fail "cannot write the run's files:" "$(tail -n 1 "$run_dir/mkfs.log")"
 	rm -rf "$payload_stage"
 
-	payload_make_init
 	cat "$image/boot/$kernel/initramfs" "$project_dir/$payload_build/init.cpio" > "$run_dir/initramfs" ||
 		fail "cannot write the run's initramfs"
 }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154 # $qemu_dir is hmem-vm's
 #
 # Topologies: which CXL hardware a guest has. One file in topologies/ for each:
 #
