@@ -8,14 +8,12 @@
 #include <dirent.h>
 #include <dlfcn.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
-#include <sys/wait.h>
 
 /* The uapi and the library have structs of the same name. */
 #define hmem_region_info hmem_uapi_region_info
@@ -24,6 +22,7 @@
 
 #include <hmem/hmem.h>
 
+#include "flush_seen.h"
 #include "sysroot.h"
 
 #define MI ((uint64_t)1 << 20)
@@ -531,9 +530,10 @@ static int list_regions(void)
 /*
  * Let each call of @function in @operation fail with @error. The result is the same
  * errno, or @instead where that is documented; 0 where the library can do without.
+ * Return how many calls there were.
  */
-static void inject(const char *what, int (*operation)(void), const char *function, int error,
-		   int instead)
+static int inject(const char *what, int (*operation)(void), const char *function, int error,
+		  int instead)
 {
 	int fds = count_lines("/proc/self/fd"), maps = count_lines("/proc/self/maps"), k;
 	bool good = true;
@@ -568,6 +568,7 @@ static void inject(const char *what, int (*operation)(void), const char *functio
 	       function);
 	TAP_EQ(count_lines("/proc/self/maps"), maps, "%s: no mapping is left by %s", what,
 	       function);
+	return k - 1;
 }
 
 /* The library can do without it: the operation succeeds. */
@@ -593,24 +594,6 @@ static void sysfs_tree(void)
 	scratch_write("sys/dev/char/1:5/size", "2097152\n");
 	scratch_write("sys/dev/char/1:5/align", "2097152\n");
 	scratch_link("sys/dev/char/1:5/subsystem", "/any/bus/dax");
-}
-
-/* What the CPU flushes must be mapped: that is how one can see that it does. */
-static bool flush_reaches(const void *address)
-{
-	int status;
-	pid_t child;
-
-	fflush(stdout);
-	child = fork();
-	if (!child) {
-		/* No report of a sanitizer, only the signal. */
-		signal(SIGSEGV, SIG_DFL);
-		mprotect((void *)address, 4096, PROT_NONE);
-		_exit(hmem_region_persist(region, address, 4096));
-	}
-	waitpid(child, &status, 0);
-	return WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV;
 }
 
 int main(void)
@@ -640,13 +623,13 @@ int main(void)
 	} else {
 		tap_skip("allocations fail", "the sanitizer has its own allocator");
 	}
-	/* The second is the directory, without which nothing would be durable. */
 	inject("creating a file", create_file, "open", EMFILE, 0);
 	inject("creating a file", create_file, "fchown", EPERM, 0);
 	inject("creating a file", create_file, "fchmod", EPERM, 0);
 	inject("creating a file", create_file, "posix_fallocate", ENOSPC, 0);
 	inject("creating a file", create_file, "posix_fallocate", EINTR, HARMLESS);
-	inject("creating a file", create_file, "fsync", EIO, 0);
+	TAP_EQ(inject("creating a file", create_file, "fsync", EIO, 0), 2,
+	       "the file and its directory are synced");
 	inject("creating a file", create_file, "fstatfs", EIO, 0);
 	inject("growing a file", grow_file, "fstat", EIO, 0);
 	inject("growing a file", grow_file, "posix_fallocate", ENOSPC, 0);
@@ -667,7 +650,8 @@ int main(void)
 	inject("shrinking a region", resize_down, "fsync", EIO, 0);
 	inject("destroying a file", destroy_file, "lstat", EIO, 0);
 	inject("destroying a file", destroy_file, "unlink", EIO, 0);
-	inject("destroying a file", destroy_file, "fsync", EIO, 0);
+	TAP_EQ(inject("destroying a file", destroy_file, "fsync", EIO, 0), 1,
+	       "the directory is synced");
 	inject("destroying a file", destroy_file, "fsync", EINVAL, HARMLESS);
 	inject("anonymous memory", create_anon, "memfd_create", EMFILE, 0);
 	inject("anonymous memory", create_anon, "ftruncate", ENOMEM, 0);
@@ -716,7 +700,7 @@ int main(void)
 		memset(mapping, 5, 1 * MI);
 		TAP_EQ(hmem_region_persist(region, (char *)mapping + 5, 1 * MI - 5), 0, "it works");
 		TAP_EQ(msyncs, 0, "without the kernel");
-		TAP_OK(flush_reaches(mapping), "and by the CPU");
+		TAP_OK(flush_seen(region, mapping), "and by the CPU");
 #endif
 	}
 	hmem_region_unmap(region, mapping, 1 * MI);

@@ -5,7 +5,6 @@
  */
 #include <fcntl.h>
 #include <stdarg.h>
-#include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -17,6 +16,7 @@
 
 #include <hmem/hmem.h>
 
+#include "flush_seen.h"
 #include "sysroot.h"
 
 #define MI ((uint64_t)1 << 20)
@@ -219,24 +219,6 @@ static void bad_pools(void)
 	TAP_EQ(asked, 0, "none of them reaches the module");
 }
 
-/* What the CPU flushes must be mapped: that is how one can see that it does. */
-static bool flush_reaches(struct hmem_region *region, void *address)
-{
-	int status;
-	pid_t child;
-
-	fflush(stdout);
-	child = fork();
-	if (!child) {
-		/* No report of a sanitizer, only the signal. */
-		signal(SIGSEGV, SIG_DFL);
-		mprotect(address, 4096, PROT_NONE);
-		_exit(hmem_region_persist(region, address, 4096));
-	}
-	waitpid(child, &status, 0);
-	return WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV;
-}
-
 static void regions(void)
 {
 	struct hmem_region_options options = HMEM_REGION_OPTIONS_INIT;
@@ -276,7 +258,7 @@ static void regions(void)
 	TAP_EQ(hmem_region_map(region, 4096, 4 * MI, &address, NULL), 0, "an odd offset is mapped");
 	TAP_EQ((uintptr_t)address & (2 * MI - 1), 4096, "so that its extents are whole");
 	TAP_EQ(hmem_region_persist(region, address, length), 0, "persist works");
-	TAP_OK(!flush_reaches(region, address), "and does nothing on a volatile region");
+	TAP_OK(!flush_seen(region, address), "and does nothing on a volatile region");
 	TAP_EQ(hmem_region_resize(region, 12 * MI), 0, "it is resized");
 	TAP_EQ(asked, HMEM_REGION_RESIZE, "the module is asked");
 	TAP_OK(request.resize.size == sizeof(request.resize) && !request.resize.flags &&
@@ -351,7 +333,7 @@ static void persistent(void)
 	TAP_OK(info.caps & HMEM_CAP_PERSISTENT, "says so");
 #ifdef __x86_64__
 	TAP_OK(info.caps & HMEM_CAP_FLUSH_CPU, "the CPU can flush it");
-	TAP_OK(flush_reaches(region, data), "and does");
+	TAP_OK(flush_seen(region, data), "and does");
 #endif
 	expected = info.caps & HMEM_CAP_FLUSH_CPU ? 0 : 1;
 	memset(data, 3, 8 * MI);

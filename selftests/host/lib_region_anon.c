@@ -64,6 +64,10 @@ int main(void)
 	TAP_EQ((uintptr_t)other & (2 * MI - 1), 0, "at a 2 MiB boundary as well");
 	TAP_EQ(other[1 * MI], 0, "is other memory");
 	hmem_region_unmap(second, other, 2 * MI);
+	TAP_EQ(hmem_region_map(second, 12288, 3 * MI, &address, NULL), 0,
+	       "an odd offset is mapped");
+	TAP_EQ((uintptr_t)address & (2 * MI - 1), 12288, "so that whole 2 MiB can be large pages");
+	hmem_region_unmap(second, address, 3 * MI);
 	hmem_region_close(second);
 
 	fflush(stdout);

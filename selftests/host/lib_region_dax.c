@@ -10,6 +10,7 @@
 
 #include <hmem/hmem.h>
 
+#include "flush_seen.h"
 #include "sysroot.h"
 
 #define MI ((uint64_t)1 << 20)
@@ -142,7 +143,8 @@ static void using_one(void)
 	data = address;
 	/* The memory of /dev/zero ends where its offset reaches the length. */
 	data[4 * MI - 1] = 5;
-	TAP_EQ(hmem_region_persist(region, data, length), 0, "persist does nothing");
+	TAP_EQ(hmem_region_persist(region, data, length), 0, "persist works");
+	TAP_OK(!flush_seen(region, data), "and does nothing on volatile memory");
 	hmem_region_unmap(region, data, length);
 	TAP_EQ(hmem_region_map(region, 4096, 4096, &address, NULL), -EINVAL, "a page of it is not");
 	message("units of 2097152");
@@ -191,6 +193,7 @@ static void using_one(void)
 	memset(data, 6, 2 * MI);
 	TAP_EQ(hmem_region_persist(region, data + 1, 2 * MI - 1), 0, "and flushed");
 	TAP_EQ(data[2 * MI - 1], 6, "and unharmed");
+	TAP_OK(flush_seen(region, data), "by the CPU");
 	hmem_region_unmap(region, data, 2 * MI);
 #endif
 	hmem_region_close(region);

@@ -63,6 +63,8 @@ static const struct {
 	{ "0%", 100, -ERANGE, 0 },
 	{ "0.1%", 100, -ERANGE, 0 },
 	{ "101%", 100, -ERANGE, 0 },
+	/* 2^65 + 50, which is 50 to those who count in 128 bits */
+	{ "36893488147419103282%", (uint64_t)1 << 63, -ERANGE, 0 },
 	{ "-5%", 100, -ERANGE, 0 },
 	{ "all", UINT64_MAX, -ERANGE, 0 },
 
