@@ -3,6 +3,7 @@
  * The provider table of a context.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -116,7 +117,7 @@ int hmem_provider_register(struct hmem_ctx *ctx, const struct hmem_provider_ops 
 		free(provider);
 		return err;
 	}
-	strcpy(provider->scheme, provider->ops.scheme);
+	snprintf(provider->scheme, sizeof(provider->scheme), "%s", provider->ops.scheme);
 
 	pthread_mutex_lock(&ctx->lock);
 	for (end = &ctx->providers; *end; end = &(*end)->next)

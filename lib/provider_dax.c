@@ -116,7 +116,7 @@ static int find_attributes(struct hmem_ctx *ctx, const char *path, const struct 
 	}
 	bus[length < 0 ? 0 : length] = '\0';
 	slash = strrchr(bus, '/');
-	if (!slash || strcmp(slash, "/dax"))
+	if (!slash || strcmp(slash, "/dax") != 0)
 		return hmem_fail(ctx, -EINVAL,
 				 "%s is no device-dax device; `daxctl list` shows those", path);
 	err = read_attributes(ctx, dir, is);
@@ -196,10 +196,11 @@ static void dax_close(struct hmem_ctx *ctx, void *state)
 static int dax_create(struct hmem_ctx *ctx, const char *name,
 		      const struct hmem_region_options *options, void **state)
 {
-	struct dax *dax;
-	int err = dax_open(ctx, name, 0, (void **)&dax);
+	void *opened = NULL;
+	int err = dax_open(ctx, name, 0, &opened);
+	struct dax *dax = opened;
 
-	if (err)
+	if (!dax)
 		return err;
 	if (options->flags & HMEM_CREATE_EXCLUSIVE)
 		err = hmem_fail(ctx, -EEXIST, "%s: a device exists before it is created", name);
@@ -278,7 +279,7 @@ static int dax_get_info(struct hmem_ctx *ctx, void *state, struct hmem_region_in
 static int dax_get_info_by_name(struct hmem_ctx *ctx, const char *name,
 				struct hmem_region_info *info)
 {
-	struct attributes is;
+	struct attributes is = { 0 };
 	char path[PATH_MAX];
 	struct stat st;
 	int err = device_path(ctx, name, path);
@@ -304,7 +305,7 @@ static int visit_device(void *arg, const char *dir, const char *name)
 {
 	struct hmem_region_info info = { .size = sizeof(info), .nid = -1 };
 	struct visit *visit = arg;
-	struct attributes is;
+	struct attributes is = { 0 };
 	char path[PATH_MAX];
 	struct stat st;
 	int err;

@@ -136,7 +136,7 @@ static int file_new(struct hmem_ctx *ctx, const char *path, int fd, bool writabl
 	file->sync_faults =
 		file->persistent && hmem_flush_cpu_possible(ctx) && map_sync_works(fd, writable);
 	pthread_mutex_init(&file->resizing, NULL);
-	strcpy(file->path, path);
+	snprintf(file->path, sizeof(file->path), "%s", path);
 	*state = file;
 	return 0;
 }
@@ -170,10 +170,10 @@ static int sync_directory(const char *path, int fd)
 	char *slash;
 	int dir, err = 0;
 
-	strcpy(directory, path);
+	snprintf(directory, sizeof(directory), "%s", path);
 	slash = strrchr(directory, '/');
 	if (!slash)
-		strcpy(directory, ".");
+		snprintf(directory, sizeof(directory), ".");
 	else
 		slash[slash == directory] = '\0';
 	dir = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -376,8 +376,8 @@ static int file_resize(struct hmem_ctx *ctx, void *state, uint64_t bytes)
 		err = -errno;
 	else if (bytes > (uint64_t)st.st_size)
 		err = allocate(file->fd, bytes, (uint64_t)st.st_size);
-	else if (ftruncate(file->fd, (off_t)bytes))
-		err = -errno;
+	else
+		err = ftruncate(file->fd, (off_t)bytes) ? -errno : 0;
 	if (!err && fsync(file->fd))
 		err = -errno;
 	pthread_mutex_unlock(&file->resizing);

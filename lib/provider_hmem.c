@@ -86,7 +86,7 @@ static int device_open(struct hmem_ctx *ctx, const char *name, unsigned int flag
 	if (!device)
 		return hmem_fail(ctx, -ENOMEM, "no memory for a handle on region %s", name);
 	device->writable = writable;
-	strcpy(device->name, name);
+	snprintf(device->name, sizeof(device->name), "%s", name);
 	device->fd = open(path, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC);
 	if (device->fd < 0) {
 		err = open_failed(ctx, name, path, -errno);

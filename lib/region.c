@@ -54,7 +54,7 @@ static struct hmem_region *region_new(struct hmem_ctx *ctx, const struct hmem_pr
 	region->ctx = ctx;
 	region->ops = ops;
 	region->flags = flags;
-	strcpy(region->name, name);
+	snprintf(region->name, sizeof(region->name), "%s", name);
 	return region;
 }
 
@@ -165,7 +165,7 @@ void hmem_region_close(struct hmem_region *region)
 static int get_info(struct hmem_region *region, struct hmem_region_info *info)
 {
 	*info = (struct hmem_region_info){ .size = sizeof(*info), .nid = -1 };
-	strcpy(info->name, region->name);
+	snprintf(info->name, sizeof(info->name), "%s", region->name);
 	return region->ops->get_info(region->ctx, region->state, info);
 }
 

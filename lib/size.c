@@ -58,7 +58,7 @@ static int parse_unit(const char *text)
 	if (!*text)
 		return 0;
 	unit = strchr(units, *text >= 'a' && *text <= 'z' ? *text - 'a' + 'A' : *text);
-	if (!unit || (text[1] && strcmp(text + 1, "iB")))
+	if (!unit || (text[1] && strcmp(text + 1, "iB") != 0))
 		return -1;
 	return 10 * (int)(unit - units + 1);
 }
@@ -112,21 +112,22 @@ int hmem_size_parse(const char *text, uint64_t whole, uint64_t *bytes)
 
 char *hmem_size_format(uint64_t bytes, char *buffer, size_t length)
 {
-	unsigned __int128 hundredths = 0;
-	int unit = -1;
+	unsigned __int128 hundredths;
+	const char *unit = units;
+	int shift = 10;
 
 	if (bytes < 1024) {
 		snprintf(buffer, length, "%" PRIu64 " B", bytes);
 		return buffer;
 	}
 	/* Rounded before it is compared: 1023.999 KiB is 1.00 MiB and not 1024.00 KiB. */
-	do {
-		int shift = 10 * (++unit + 1);
-
+	for (;; unit++, shift += 10) {
 		hundredths =
 			((unsigned __int128)bytes * 100 + ((uint64_t)1 << (shift - 1))) >> shift;
-	} while (hundredths >= 102400 && units[unit + 1]);
+		if (hundredths < 102400 || !unit[1])
+			break;
+	}
 	snprintf(buffer, length, "%u.%02u %ciB", (unsigned int)(hundredths / 100),
-		 (unsigned int)(hundredths % 100), units[unit]);
+		 (unsigned int)(hundredths % 100), *unit);
 	return buffer;
 }

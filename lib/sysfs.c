@@ -58,7 +58,7 @@ int hmem_sysfs_text(const char *dir, const char *file, char *text, size_t size)
 
 int hmem_sysfs_u64(const char *dir, const char *file, int base, uint64_t *value)
 {
-	char text[64], *end;
+	char text[64] = "", *end;
 	unsigned long long number;
 	int err = hmem_sysfs_text(dir, file, text, sizeof(text));
 
@@ -74,7 +74,7 @@ int hmem_sysfs_u64(const char *dir, const char *file, int base, uint64_t *value)
 
 int hmem_sysfs_int(const char *dir, const char *file, int *value)
 {
-	char text[64], *end;
+	char text[64] = "", *end;
 	long number;
 	int err = hmem_sysfs_text(dir, file, text, sizeof(text));
 
@@ -120,7 +120,7 @@ int hmem_sysfs_parse_uuid(const char *text, uint8_t uuid[16])
 
 int hmem_sysfs_uuid(const char *dir, const char *file, uint8_t uuid[16])
 {
-	char text[64];
+	char text[64] = "";
 	int err = hmem_sysfs_text(dir, file, text, sizeof(text));
 
 	return err ? err : hmem_sysfs_parse_uuid(text, uuid);
