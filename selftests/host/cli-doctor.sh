@@ -120,7 +120,7 @@ says 1 pci-device "fail .* 0000:01:00.0 has no driver .*cxl_pci/bind" "a device 
 healthy; rm -r "${root:?}/sys/bus/pci/devices/0000:01:00.0"
 says 1 pci-device "fail there is no CXL memory device" "no device"
 healthy; rm "${root:?}/sys/bus/cxl/devices/mem0/driver"
-says 1 memdev "fail memory device mem0 is disabled .*cxl enable-memdev mem0" "a disabled device"
+says 1 memdev "fail memory device mem0 is disabled.*cxl enable-memdev mem0" "a disabled device"
 healthy; rm -r "${root:?}/sys/bus/cxl/devices/endpoint2"
 says 1 memdev "fail memory device mem0 has no endpoint" "a device without endpoint"
 healthy; put sys/bus/cxl/devices/decoder2.1/dpa_size 1
