@@ -31,7 +31,6 @@
 #include <linux/srcu.h>
 #include <linux/uuid.h>
 #include <linux/workqueue.h>
-#include <linux/xarray.h>
 
 #include <uapi/linux/hmem.h>
 
@@ -156,19 +155,29 @@ enum hm_extent_state {
 };
 
 /**
- * struct hm_extent - an extent of a region that has been touched
- * @home: where its data lives for good. A near copy will stand beside it.
+ * struct hm_extent - an extent of a region
+ * @home: where its data lives for good, NULL until it is touched. A near copy will stand
+ *	beside it.
  * @index: its number on the pool
  * @gen: generation of the run that it belongs to
- * @next_gone: chains extents that are about to be freed
- * @state: under the home's folio lock
+ * @state: what is known of it
+ *
+ * All of it is written under the home's folio lock, or when nobody can reach it.
  */
 struct hm_extent {
 	struct folio *home;
-	struct hm_extent *next_gone;
 	u32 index;
 	u32 gen;
 	enum hm_extent_state state;
+};
+
+#define HM_LEAF_EXTENTS		128U
+#define HM_MIDDLE_LEAVES	512U
+
+/* Finds an extent by its number in the region; table.c. */
+struct hm_table {
+	struct hm_extent ***root;
+	u32 nr_middles;
 };
 
 /**
@@ -179,7 +188,7 @@ struct hm_extent {
  * @pool: holds a reference
  * @inode: owner of the address space that every mapping belongs to
  * @layout: under hm_srcu, written under hm_lock
- * @extents: index in the region to struct hm_extent
+ * @table: index in the region to struct hm_extent
  * @uuid: identity
  * @uid: owner
  * @gid: group
@@ -188,7 +197,7 @@ struct hm_extent {
  * @dead: destroyed, detached or revoked; under pool->open_lock, read under hm_srcu
  * @linger: waits for pages that stay pinned after the last close
  * @faults: faults served
- * @nr_touched: entries of @extents
+ * @nr_touched: extents that have a home
  */
 struct hm_region {
 	struct device dev;
@@ -197,7 +206,7 @@ struct hm_region {
 	struct hm_pool *pool;
 	struct inode *inode;
 	struct hm_layout __rcu *layout;
-	struct xarray extents;
+	struct hm_table table;
 	u8 uuid[UUID_SIZE];
 	kuid_t uid;
 	kgid_t gid;
@@ -269,6 +278,25 @@ static inline void *hm_extent_address(const struct hm_extent *extent)
 {
 	return folio_address(extent->home);
 }
+
+/* table.c */
+int hm_table_init(struct hm_table *table, u32 nr_extents);
+void hm_table_free(struct hm_table *table);
+struct hm_extent *hm_table_make(struct hm_table *table, u32 index);
+struct hm_extent *hm_table_next(struct hm_table *table, u32 *index);
+static inline struct hm_extent *hm_table_find(struct hm_table *table, u32 index)
+{
+	u32 leaf = index / HM_LEAF_EXTENTS;
+	struct hm_extent **middle = READ_ONCE(table->root[leaf / HM_MIDDLE_LEAVES]);
+	struct hm_extent *extents;
+
+	extents = middle ? READ_ONCE(middle[leaf % HM_MIDDLE_LEAVES]) : NULL;
+	return extents ? &extents[index % HM_LEAF_EXTENTS] : NULL;
+}
+
+/* Every touched extent from @from on; under hm_srcu, or when none can be touched. */
+#define hm_table_for_each(table, index, extent, from) \
+	for (index = (from); ((extent) = hm_table_next(table, &(index))); (index)++)
 
 /* file.c */
 extern const struct file_operations hm_region_fops;

@@ -2,15 +2,15 @@
 /*
  * DOC: extents
  *
- * An extent comes into being when it is touched: its struct hm_extent is made, and it is
- * zeroed unless it holds the region's data already. All of that happens under the folio
+ * An extent comes into being when it is touched: it gets its home, and is zeroed unless it
+ * holds the region's data already. All of that happens under the folio
  * lock of its home, which is also what the core holds while it maps the page that a fault
  * returned. So whoever wants an extent away takes that lock, unmaps, clears
  * folio->mapping and lets go, in the order in which truncation does it: no mapping can
  * appear behind its back.
  *
- * hm_srcu keeps struct hm_extent and the layout in place for readers. Whoever removes
- * them has first made them unreachable (region->dead, or a smaller layout) and waited.
+ * hm_srcu keeps the layout and an extent's home in place for readers. Whoever takes them
+ * has first made them unreachable (region->dead, or a smaller layout) and waited.
  */
 #define pr_fmt(fmt) "hmem: " fmt
 
@@ -70,32 +70,17 @@ static int prepare_extent(struct hm_region *region, struct hm_extent *extent, u3
 	return 0;
 }
 
-static struct hm_extent *get_extent(struct hm_region *region, u32 index)
+/* Give an extent its home, which is locked; somebody else may have done so already. */
+static void touch_extent(struct hm_region *region, struct hm_extent *extent,
+			 const struct hm_run *run, u32 index, struct folio *home)
 {
-	const struct hm_layout *layout = srcu_dereference(region->layout, &hm_srcu);
-	struct hm_extent *extent, *other;
-	const struct hm_run *run;
-
-	if (index >= layout->nr_extents)
-		return ERR_PTR(-ENXIO);
-	extent = xa_load(&region->extents, index);
-	if (extent)
-		return extent;
-
-	run = hm_layout_find(layout, index);
-	extent = kzalloc(sizeof(*extent), GFP_KERNEL);
-	if (!extent)
-		return ERR_PTR(-ENOMEM);
+	if (extent->home)
+		return;
 	extent->index = run->start + (index - run->first);
 	extent->gen = run->gen;
-	extent->home = hm_pool_folio(region->pool, extent->index);
-	other = xa_cmpxchg(&region->extents, index, NULL, extent, GFP_KERNEL);
-	if (other) {
-		kfree(extent);
-		return xa_is_err(other) ? ERR_PTR(xa_err(other)) : other;
-	}
+	extent->state = HM_EXTENT_UNKNOWN;
+	smp_store_release(&extent->home, home);
 	atomic64_inc(&region->nr_touched);
-	return extent;
 }
 
 /**
@@ -110,36 +95,50 @@ static struct hm_extent *get_extent(struct hm_region *region, u32 index)
  */
 struct hm_extent *hm_extent_lock(struct hm_region *region, u32 index)
 {
-	const struct hm_layout *layout;
+	const struct hm_layout *layout = srcu_dereference(region->layout, &hm_srcu);
+	const struct hm_run *run = NULL;
 	struct hm_extent *extent;
 	struct folio *home;
-	int error = 0;
+	int error;
 
 	if (READ_ONCE(region->dead))
 		return ERR_PTR(-ENODEV);
-	extent = get_extent(region, index);
-	if (IS_ERR(extent))
-		return extent;
+	if (index >= layout->nr_extents)
+		return ERR_PTR(-ENXIO);
+	extent = hm_table_find(&region->table, index) ?: hm_table_make(&region->table, index);
+	if (!extent)
+		return ERR_PTR(-ENOMEM);
+	home = smp_load_acquire(&extent->home);
+	if (!home) {
+		run = hm_layout_find(layout, index);
+		home = hm_pool_folio(region->pool, run->start + (index - run->first));
+	}
 
-	home = extent->home;
 	folio_lock(home);
 	/* Killed or cut off while we waited: the one who did has yet to take this lock. */
-	layout = srcu_dereference(region->layout, &hm_srcu);
-	if (READ_ONCE(region->dead))
+	if (READ_ONCE(region->dead)) {
 		error = -ENODEV;
-	else if (index >= layout->nr_extents)
+		goto unlock;
+	}
+	if (index >= srcu_dereference(region->layout, &hm_srcu)->nr_extents) {
 		error = -ENXIO;
-	else
+		goto unlock;
+	}
+	if (unlikely(run))
+		touch_extent(region, extent, run, index, home);
+	if (unlikely(extent->state != HM_EXTENT_READY)) {
 		error = prepare_extent(region, extent, index);
-	if (error) {
-		folio_unlock(home);
-		return ERR_PTR(error);
+		if (error)
+			goto unlock;
 	}
 	if (home->mapping != region->inode->i_mapping) {
 		home->index = (pgoff_t)index << HM_EXTENT_ORDER;
 		home->mapping = region->inode->i_mapping;
 	}
 	return extent;
+unlock:
+	folio_unlock(home);
+	return ERR_PTR(error);
 }
 
 /**
@@ -153,11 +152,11 @@ void hm_extents_zap(struct hm_region *region, u32 from)
 {
 	struct address_space *mapping = region->inode->i_mapping;
 	struct hm_extent *extent;
-	unsigned long index;
+	u32 index;
 
 	/* In one sweep what is mapped now, then one by one what a fault was just mapping. */
 	unmap_mapping_range(mapping, (loff_t)from << HM_EXTENT_SHIFT, 0, 1);
-	xa_for_each_start(&region->extents, index, extent, from) {
+	hm_table_for_each(&region->table, index, extent, from) {
 		folio_lock(extent->home);
 		if (extent->home->mapping == mapping) {
 			if (folio_mapped(extent->home))
@@ -174,19 +173,21 @@ void hm_extents_zap(struct hm_region *region, u32 from)
 
 static bool extent_pinned(const struct hm_extent *extent)
 {
-	return folio_ref_count(extent->home) != HM_BASE_REFS;
+	const struct folio *home = READ_ONCE(extent->home);
+
+	return home && folio_ref_count(home) != HM_BASE_REFS;
 }
 
 /** hm_extents_pinned - whether anybody holds pages at or behind @from; none is mapped */
 bool hm_extents_pinned(struct hm_region *region, u32 from)
 {
 	struct hm_extent *extent;
-	unsigned long index;
+	u32 index;
 	bool pinned = false;
 	int srcu;
 
 	srcu = srcu_read_lock(&hm_srcu);
-	xa_for_each_start(&region->extents, index, extent, from) {
+	hm_table_for_each(&region->table, index, extent, from) {
 		pinned = extent_pinned(extent);
 		if (pinned)
 			break;
@@ -205,9 +206,9 @@ void hm_extents_wait(struct hm_region *region)
 {
 	unsigned long next_report = jiffies + 10 * HZ;
 	struct hm_extent *extent;
-	unsigned long index;
+	u32 index;
 
-	xa_for_each(&region->extents, index, extent) {
+	hm_table_for_each(&region->table, index, extent, 0) {
 		unsigned int delay_ms = 1;
 
 		while (extent_pinned(extent)) {
@@ -224,27 +225,20 @@ void hm_extents_wait(struct hm_region *region)
 }
 
 /**
- * hm_extents_forget - drop what is known of extents
+ * hm_extents_forget - untouch extents
  * @from: first of them
  *
  * They are neither mapped nor pinned and can no longer be reached through the region.
  */
 void hm_extents_forget(struct hm_region *region, u32 from)
 {
-	struct hm_extent *extent, *gone = NULL;
-	unsigned long index;
+	struct hm_extent *extent;
+	u32 index;
 
-	xa_for_each_start(&region->extents, index, extent, from) {
-		xa_erase(&region->extents, index);
+	hm_table_for_each(&region->table, index, extent, from) {
+		WRITE_ONCE(extent->home, NULL);
 		atomic64_dec(&region->nr_touched);
-		extent->next_gone = gone;
-		gone = extent;
 	}
 	/* fsync(2) and the like walk what is there without asking the layout. */
 	synchronize_srcu(&hm_srcu);
-	while (gone) {
-		extent = gone;
-		gone = extent->next_gone;
-		kfree(extent);
-	}
 }

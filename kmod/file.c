@@ -265,29 +265,34 @@ static loff_t hm_llseek(struct file *file, loff_t offset, int whence)
 static int hm_fsync(struct file *file, loff_t start, loff_t end, int datasync)
 {
 	struct hm_region *region = file->private_data;
-	struct hm_extent *extent;
-	unsigned long index;
-	int error = 0, srcu;
+	u32 last, index;
 
 	if (READ_ONCE(region->dead))
 		return -ENODEV;
 	if (!region->pool->persistent)
 		return 0;
-	for (index = start >> HM_EXTENT_SHIFT; index <= end >> HM_EXTENT_SHIFT; index++) {
+	last = min_t(u64, end >> HM_EXTENT_SHIFT, U32_MAX - 1);
+	for (index = min_t(u64, start >> HM_EXTENT_SHIFT, U32_MAX);; index++) {
+		struct hm_extent *extent;
+		struct folio *home = NULL;
 		loff_t from, to;
-		struct folio *home;
+		int srcu;
 
 		srcu = srcu_read_lock(&hm_srcu);
-		extent = xa_find(&region->extents, &index, end >> HM_EXTENT_SHIFT, XA_PRESENT);
-		if (extent && READ_ONCE(region->dead))
-			error = -ENODEV;
-		if (!extent || error) {
+		extent = hm_table_next(&region->table, &index);
+		if (extent && index <= last)
+			home = READ_ONCE(extent->home);
+		if (READ_ONCE(region->dead)) {
 			srcu_read_unlock(&hm_srcu, srcu);
-			break;
+			return -ENODEV;
 		}
-		home = extent->home;
-		folio_get(home);
+		if (home)
+			folio_get(home);
 		srcu_read_unlock(&hm_srcu, srcu);
+		if (!extent || index > last)
+			return 0;
+		if (!home)	/* cut off just now */
+			continue;
 
 		from = max_t(loff_t, start, (loff_t)index << HM_EXTENT_SHIFT);
 		to = min_t(loff_t, end, ((loff_t)(index + 1) << HM_EXTENT_SHIFT) - 1);
@@ -295,7 +300,6 @@ static int hm_fsync(struct file *file, loff_t start, loff_t end, int datasync)
 		folio_put(home);
 		cond_resched();
 	}
-	return error;
 }
 
 const struct file_operations hm_region_fops = {

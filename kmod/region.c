@@ -136,7 +136,7 @@ static void hm_region_release(struct device *dev)
 {
 	struct hm_region *region = to_hm_region(dev);
 
-	WARN_ON(!xa_empty(&region->extents));
+	hm_table_free(&region->table);
 	if (dev->devt)
 		ida_free(&hm_minors, MINOR(dev->devt));
 	iput(region->inode);
@@ -178,7 +178,6 @@ struct hm_region *hm_region_alloc(struct hm_pool *pool, const char *name)
 	region->inode = inode;
 	region->pool = pool;
 	get_device(&pool->dev);
-	xa_init(&region->extents);
 	INIT_LIST_HEAD(&region->node);
 	INIT_DELAYED_WORK(&region->linger, hm_region_linger);
 	generate_random_uuid(region->uuid);
@@ -190,6 +189,8 @@ struct hm_region *hm_region_alloc(struct hm_pool *pool, const char *name)
 	cdev_init(&region->cdev, &hm_region_fops);
 	region->cdev.owner = THIS_MODULE;
 	error = dev_set_name(&region->dev, "%s", name);
+	if (!error)
+		error = hm_table_init(&region->table, pool->nr_extents);
 	if (error)
 		goto put;
 	minor = ida_alloc_max(&hm_minors, HM_MINORS - 1, GFP_KERNEL);
