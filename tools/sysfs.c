@@ -160,7 +160,8 @@ int sysfs_names(struct names *names, const char *prefix, const char *path, ...)
 		names_free(&found);
 		return rc;
 	}
-	qsort(found.name, found.n, sizeof(*found.name), by_version);
+	if (found.n)
+		qsort(found.name, found.n, sizeof(*found.name), by_version);
 	*names = found;
 	return 0;
 }
