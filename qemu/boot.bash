@@ -46,7 +46,7 @@ boot_accelerator()
 {
 	local verdict works=no
 
-	accelerator=(-accel "tcg,thread=multi")
+	accelerator=(-accel tcg)
 	[[ -w /dev/kvm ]] || return 0
 	verdict=$(boot_verdict "$1")
 	if [[ ! -e $verdict ]]; then
@@ -119,7 +119,7 @@ boot_start()
 			qemu-system-x86_64 "${boot_machine[@]}" "${accelerator[@]}" \
 			-name hmem-vm -smp "$smp" -m "$memory" \
 			-kernel "/mnt/image/boot/$kernel/kernel" -initrd /mnt/run/initramfs \
-			-append "console=ttyS0 earlyprintk=ttyS0 ignore_loglevel log_buf_len=4M panic=-1 $append" \
+			-append "console=ttyS0 earlyprintk=ttyS0 ignore_loglevel log_buf_len=4M panic=-1 cryptomgr.notests $append" \
 			-serial file:/mnt/run/kernel.log \
 			-drive file=/mnt/image/root.erofs,format=raw,if=none,readonly=on,id=root \
 			-device virtio-blk-pci,drive=root \

@@ -58,17 +58,21 @@ image_mirrors()
 		"add one to /etc/apt/sources.list.d"
 }
 
-# image_need_mmdebstrap - make sure that the host can build an image
+# image_need_mmdebstrap - make sure that this process can build an image
 image_need_mmdebstrap()
 {
+	# Its recommended packages are for modes other than root's.
+	local -a install=(env DEBIAN_FRONTEND=noninteractive apt-get -qq install
+		--no-install-recommends mmdebstrap)
+	local output
+
+	((EUID == 0)) ||
+		fail "there is no guest image in $image_cache yet, and building it needs root:" \
+			"as root, run $0 build (it installs mmdebstrap where that is missing)"
 	! command -v mmdebstrap > /dev/null || return 0
-	((EUID == 0)) || fail "building a guest image needs root and the package mmdebstrap:" \
-		"apt-get install mmdebstrap"
 	say "installing mmdebstrap"
-	# Its recommended packages are for modes that root does not use.
-	apt-get -qy install --no-install-recommends mmdebstrap >&2 ||
-		{ apt-get -q update >&2 && apt-get -qy install --no-install-recommends mmdebstrap >&2; } ||
-		fail "cannot install mmdebstrap (see apt's messages above)"
+	output=$("${install[@]}" 2>&1 || { apt-get -qq update && "${install[@]}"; } 2>&1) ||
+		fail "cannot install mmdebstrap; apt says: $output"
 }
 
 # image_packages SUITE - packages of "release" or "backports", one per line
@@ -112,7 +116,6 @@ image_build()
 	local work log name recipe started=$SECONDS
 
 	image_need_mmdebstrap
-	((EUID == 0)) || fail "building a guest image needs root"
 	mkdir -p "$image_cache" || fail "cannot make the cache $image_cache (HMEM_CACHE names another)"
 
 	exec {image_build_lock}> "$image_cache/lock"

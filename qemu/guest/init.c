@@ -248,11 +248,15 @@ static char **read_command(void)
 }
 
 /* The command takes the place of this process, a child of init. */
-static void __attribute__((noreturn)) run_command(char **arguments)
+static void __attribute__((noreturn)) run_command(char **arguments, const char *terminal)
 {
-	static const char *const environment[] = {
-		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin", "HOME=/root",
-		"USER=root", "LOGNAME=root", "SHELL=/bin/bash", "LANG=C.UTF-8", "TERM=dumb",
+	static const char *const environment[][2] = {
+		{ "PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin" },
+		{ "HOME", "/root" },
+		{ "USER", "root" },
+		{ "LOGNAME", "root" },
+		{ "SHELL", "/bin/bash" },
+		{ "LANG", "C.UTF-8" },
 	};
 	sigset_t none;
 	int error;
@@ -260,7 +264,8 @@ static void __attribute__((noreturn)) run_command(char **arguments)
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	for (size_t i = 0; i < sizeof(environment) / sizeof(environment[0]); i++)
-		putenv((char *)environment[i]);
+		setenv(environment[i][0], environment[i][1], 1);
+	setenv("TERM", terminal, 1);
 	if (chdir("/root") == 0)
 		execvp(arguments[0], arguments);
 	error = errno;
@@ -274,7 +279,7 @@ static void __attribute__((noreturn)) run_command(char **arguments)
 static pid_t start_shell(void)
 {
 	static char *shell[] = { "bash", "--login", NULL };
-	char terminal[128], term[100] = "linux", variable[112];
+	char terminal[128], type[100] = "linux";
 	struct winsize size = { 0 };
 	pid_t pid = fork();
 
@@ -287,11 +292,9 @@ static pid_t start_shell(void)
 	dup2(STDIN_FILENO, STDOUT_FILENO);
 	dup2(STDIN_FILENO, STDERR_FILENO);
 	read_file(RUN_FILES "terminal", terminal, sizeof(terminal));
-	if (sscanf(terminal, "%hu %hu %99s", &size.ws_row, &size.ws_col, term) >= 2)
+	if (sscanf(terminal, "%hu %hu %99s", &size.ws_row, &size.ws_col, type) >= 2)
 		ioctl(STDIN_FILENO, TIOCSWINSZ, &size);
-	snprintf(variable, sizeof(variable), "TERM=%s", term);
-	putenv(variable);
-	run_command(shell);
+	run_command(shell, type);
 }
 
 /* One stream of the command: what comes out of a pipe goes into a port. */
@@ -423,7 +426,7 @@ int main(void)
 			if (open("/dev/null", O_RDONLY) != STDIN_FILENO ||
 			    dup2(out, STDOUT_FILENO) < 0 || dup2(err, STDERR_FILENO) < 0)
 				_exit(125);
-			run_command(arguments);
+			run_command(arguments, "dumb");
 		}
 		close(out);
 		close(err);
