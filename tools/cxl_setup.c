@@ -201,7 +201,7 @@ static int random_uuid(uuid_t uuid)
 
 static int set_shape(struct cxl_region *region, const struct cxl_plan *plan, const char **step)
 {
-	uuid_t uuid;
+	uuid_t uuid = { 0 };
 	int rc;
 
 	*step = "set the interleave granularity of";

@@ -58,7 +58,7 @@ int options_parse(const struct session *s, const struct usage *usage, int argc, 
 	size_t n, length = strlen(shorts);
 	int got;
 
-	for (n = 0; usage->lines[n].kind != OPTION_END && n < MAX_OPTIONS; n++) {
+	for (n = 0; n < MAX_OPTIONS && usage->lines[n].kind != OPTION_END; n++) {
 		const struct option_line *line = &usage->lines[n];
 		int has_value = line->kind == OPTION_TEXT;
 

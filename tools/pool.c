@@ -34,6 +34,7 @@ struct attachment {
 	struct claim_how how;
 	struct json_object *answer;	/* pools, or the steps of a dry run */
 	unsigned int done, failed, skipped;
+	bool unsupported;
 };
 
 static bool type_fits(const struct attachment *a, enum cxl_decoder_mode mode)
@@ -202,6 +203,7 @@ static int make_and_attach(struct attachment *a, const struct cxl_request *reque
 		a->skipped++;
 	} else if (rc) {
 		a->failed++;
+		a->unsupported |= rc == -EOPNOTSUPP;
 	} else {
 		attached(a, claim.pool, &claim.result);
 	}
@@ -402,6 +404,8 @@ static int attach_sources(struct attachment *a, int n, char **source)
 	else
 		attach_region(a, cxl, source[0]);
 	cxl_unref(cxl);
+	if (a->unsupported)
+		return EXIT_UNSUPPORTED;
 	return a->failed ? EXIT_FAILED : EXIT_DONE;
 }
 
