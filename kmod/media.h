@@ -145,7 +145,8 @@ bool hm_media_geometry(u64 pool_bytes, u64 *data_offset, u32 *nr_extents);
 
 /**
  * hm_media_check - judge one superblock copy
- * @copy: HM_MEDIA_COPY_BYTES of it
+ * @copy: HM_MEDIA_COPY_BYTES; what lies behind the regions and runs that its header
+ *	counts is not looked at
  * @pool_bytes: size of the pool's memory as the device has it
  * @used: bitmap of at least as many bits as the pool has extents; scratch, and on
  *	HM_MEDIA_OK the extents that regions have

@@ -43,9 +43,24 @@ static void write_copy(struct hm_pool *pool, int which, size_t bytes)
 	pmem_wmb();
 }
 
+/* The header, and as much of the rest as the header says there is. */
 static int read_copy(void *to, const void *from)
 {
-	return copy_mc_to_kernel(to, from, HM_MEDIA_COPY_BYTES) ? -EIO : 0;
+	const struct hm_media_header *h = to;
+	u32 nr_regions, nr_runs;
+	size_t rest;
+
+	if (copy_mc_to_kernel(to, from, HM_MEDIA_HEADER_BYTES))
+		return -EIO;
+	nr_regions = le32_to_cpu(h->nr_regions);
+	nr_runs = le32_to_cpu(h->nr_runs);
+	/* hm_media_check() goes no further then either. */
+	if (nr_regions > HM_MEDIA_MAX_REGIONS || nr_runs > HM_MEDIA_MAX_RUNS)
+		return 0;
+	rest = hm_media_bytes(nr_regions, nr_runs) - HM_MEDIA_HEADER_BYTES;
+	if (copy_mc_to_kernel(to + HM_MEDIA_HEADER_BYTES, from + HM_MEDIA_HEADER_BYTES, rest))
+		return -EIO;
+	return 0;
 }
 
 static int verdict_errno(enum hm_media_verdict verdict)
