@@ -88,8 +88,10 @@ static int attach_ram(struct attachment *a)
 		return EXIT_FAILED;
 	}
 	rc = hmem_pool_attach(a->s->hmem, &options, &result);
-	if (rc)
+	if (rc) {
+		a->failed++;
 		return report_library(a->s, rc);
+	}
 	if (a->dry_run) {
 		step_attach(a->s, a->answer, "ram", a->name, result.bytes);
 		step_result(a->answer, &result);
@@ -453,7 +455,8 @@ int verb_attach_pool(struct session *s, int argc, char **argv)
 	if (a.dry_run)
 		report_count(s, "would take %zu steps", json_object_array_length(a.answer));
 	else
-		report_count(s, "attached %u pool%s", a.done, a.done == 1 ? "" : "s");
+		report_count(s, "attached %u pool%s, %u passed over, %u failed", a.done,
+			     a.done == 1 ? "" : "s", a.skipped, a.failed);
 	if (json_print(s, a.answer))
 		return EXIT_FAILED;
 	return rc;
