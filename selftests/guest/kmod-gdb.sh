@@ -13,12 +13,23 @@ mapping_of() {
 	sed -n 's|^\([0-9a-f]*\)-.*/dev/hmem/g$|0x\1|p' "/proc/$1/maps" | head -n 1
 }
 
+# One session for all: starting gdb takes longer than anything it does here.
 debug() {
-	gdb -q -nx -batch -p "${user_pid[holder]}" "$@" 2>&1
+	local -a commands=()
+
+	for command in "$@"; do
+		commands+=(-ex "$command")
+	done
+	gdb -q -nx -batch -p "${user_pid[holder]}" "${commands[@]}" 2>&1
+}
+
+# The word at an offset of region g, as read(2) gives it.
+word() {
+	od -An -tx8 -j "$1" -N 8 /dev/hmem/g | tr -d ' '
 }
 
 check_on() {
-	local kind=$1 pool=$2 address
+	local kind=$1 pool=$2 address seen
 
 	must kmodctl create g "$pool" 4194304
 	must kmodctl fill g 77
@@ -26,15 +37,11 @@ check_on() {
 	address=$(mapping_of "${user_pid[holder]}")
 	[ -n "$address" ] || tap_bail "the region is not in the process's maps"
 	# The first word was stored to by the holder, the second never by it.
-	tap_matches "$(debug -ex "x/1gx $address+64")" \
-		"0x$(od -An -tx8 -j 64 -N 8 /dev/hmem/g | tr -d ' ')" \
-		"$kind: gdb shows what is in the region"
-	tap_matches "$(debug -ex "x/1gx $address+1048576")" \
-		"0x$(od -An -tx8 -j 1048576 -N 8 /dev/hmem/g | tr -d ' ')" \
-		"$kind: far behind, too"
-	debug -ex "set *(long *)($address+8192) = 0x1234567890abcdef" >/dev/null
-	tap_is "$(od -An -tx8 -j 8192 -N 8 /dev/hmem/g | tr -d ' ')" 1234567890abcdef \
-		"$kind: what gdb sets is in the region"
+	seen=$(debug "x/1gx $address+64" "x/1gx $address+1048576" \
+		"set *(long *)($address+8192) = 0x1234567890abcdef")
+	tap_matches "$seen" "0x$(word 64)" "$kind: gdb shows what is in the region"
+	tap_matches "$seen" "0x$(word 1048576)" "$kind: far behind, too"
+	tap_is "$(word 8192)" 1234567890abcdef "$kind: what gdb sets is in the region"
 	user_end holder
 	must kmodctl destroy g
 }
