@@ -44,20 +44,26 @@ must kmodctl detach "$region"
 
 # Held as ordinary memory.
 echo "$dax" >/sys/bus/dax/drivers/device_dax/remove_id 2>/dev/null
-modprobe kmem
+auto_online=$(cat /sys/devices/system/memory/auto_online_blocks)
 echo online_movable >/sys/devices/system/memory/auto_online_blocks
+modprobe kmem
 if echo "$dax" >/sys/bus/dax/drivers/kmem/bind 2>/dev/null ||
 	[ -e "/sys/bus/dax/devices/$dax/driver" ]; then
 	log_mark
 	refused EBUSY "held by kmem" attach "$region"
 	tap_matches "$(log_since)" "System RAM|kmem|$dax" "the log names the holder"
-	tap_check "its memory goes offline" daxctl offline-memory "$dax"
-	echo "$dax" >/sys/bus/dax/drivers/kmem/unbind
-	tap_check "when kmem has let go" kmodctl attach "$region"
-	must kmodctl detach "$region"
+	# Pages that the kernel has put there may keep it: then this is where it ends.
+	if daxctl offline-memory "$dax" >/dev/null 2>&1; then
+		echo "$dax" >/sys/bus/dax/drivers/kmem/unbind
+		tap_check "when kmem has let go" kmodctl attach "$region"
+		must kmodctl detach "$region"
+	else
+		tap_skip "when kmem has let go" "the memory does not go offline"
+	fi
 else
 	tap_skip "held by kmem" "kmem does not take $dax"
 fi
+echo "$auto_online" >/sys/devices/system/memory/auto_online_blocks
 modprobe -r kmem
 
 # There, but not committed; not enabled; not there.

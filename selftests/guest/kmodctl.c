@@ -23,6 +23,9 @@
 
 #include <sys/uio.h>
 
+/* Between two uses: many users at once must leave an emulated machine time for the rest. */
+#define PAUSE_US	1000
+
 static int control;
 
 static int answer(int rc)
@@ -154,6 +157,8 @@ static int use_store(int fd)
 
 		if (i == 2 * length / 4096)
 			printf("running\n");
+		if (i % 1024 == 0)
+			usleep(PAUSE_US);
 		if (signal) {
 			printf("SIG%s\n", sigabbrev_np(signal));
 			return 0;
@@ -184,6 +189,7 @@ static int use(const char *region, const char *how)
 			printf("%s\n", strerrorname_np(-rc));
 			return 0;
 		}
+		usleep(PAUSE_US);
 	}
 }
 
@@ -204,6 +210,7 @@ static int churn(const char *pool)
 			printf("%s\n", strerrorname_np(-rc));
 			return 0;
 		}
+		usleep(PAUSE_US);
 	}
 }
 

@@ -4,7 +4,7 @@
  * is refused or recovers from its second copy; it is never believed, never written to by
  * a look at it, and nothing is lost.
  *
- * hmem-test: topology=pmem1 kernels=lts,newest timeout=180
+ * hmem-test: topology=pmem1 kernels=lts,newest timeout=240
  */
 #include "pools.h"
 
@@ -233,10 +233,11 @@ int main(void)
 	TAP_OK(check("as it is", 0, false) && tally_ok == 1 && !tally_repaired,
 	       "the pool is good to begin with");
 
+	/* Every byte once; the same code judges both copies, so samples do for the rest. */
 	look("copy A", 1, 1, 0xff);
-	look("copy B", 2, 1, 0xff);
-	look("both copies", 3, 1, 0x01);
-	look("copy A", 1, 37, 0x80);
+	look("copy A", 1, 37, 0x01);
+	look("copy B", 2, 11, 0xff);
+	look("both copies", 3, 11, 0x01);
 	attach("copy A", 1);
 	attach("copy B", 2);
 	attach("both copies", 3);

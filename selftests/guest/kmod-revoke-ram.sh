@@ -1,0 +1,16 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# A volatile device goes away under live mappings, pinned pages and ioctls.
+#
+# hmem-test: topology=ram1 kernels=lts,newest timeout=180
+. "$(dirname "$0")/kmod.sh"
+. "$here/revoke.sh"
+
+kmod_begin
+for way in disable destroy unbind remove; do
+	revoke_case ram $way
+done
+revoke_leaks ram
+tap_check "the module can be unloaded" cxl_wait 5 kmod_unload_swept
+tap_done
