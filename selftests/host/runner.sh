@@ -26,7 +26,7 @@ echo "$*" >>"$FAKE/boots"
 while [ "$1" != -- ]; do shift; done
 shift 2
 export HMEM_GUEST_TESTS=$FAKE/tests/guest HMEM_GUEST_KMSG=$FAKE/kmsg HMEM_GUEST_CGROUPS=$FAKE/none
-echo "WARNING: from before any test" >$FAKE/kmsg
+echo "[    1.000000] WARNING: from before any test" >$FAKE/kmsg
 echo $$ >$FAKE/vm.pid
 PATH=$FAKE/bin:$PATH bash "$RUNNER_DIR/guest-batch" "$@"
 exit "${FAKE_VM_STATUS:-0}"
@@ -126,7 +126,7 @@ fake_test guest/a-passes "kernels=lts" <<'END'
 printf '1..1\nok 1 - one\nand an unfinished line'
 END
 fake_test guest/b-splats "kernels=lts" <<'END'
-echo "WARNING: CPU: 0 PID: 1 at somewhere" >>"$FAKE/kmsg"
+echo "[    2.000000] WARNING: CPU: 0 PID: 1 at somewhere" >>"$FAKE/kmsg"
 printf '1..1\nok 1 - one\n'
 END
 fake_test guest/c-hangs "kernels=lts timeout=1" <<'END'
