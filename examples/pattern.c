@@ -94,9 +94,8 @@ int main(int argc, char **argv)
 	for (i = 1; i + 1 < argc && !strncmp(argv[i], "--", 2); i += 2) {
 		if (!strcmp(argv[i], "--seed"))
 			seed = strtoull(argv[i + 1], NULL, 0);
-		else if (strcmp(argv[i], "--create"))
-			return usage();
-		else if (hmem_size_parse(argv[i + 1], 0, &options.bytes))
+		else if (strcmp(argv[i], "--create") ||
+			 hmem_size_parse(argv[i + 1], 0, &options.bytes))
 			return usage();
 	}
 	if (argc - i < 2)
