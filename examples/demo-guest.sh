@@ -35,10 +35,15 @@ expect() {
 	echo "  checked: $1 is $3"
 }
 
+# How many CXL regions there are.
+cxl_regions() {
+	find /sys/bus/cxl/devices -name 'region*' | wc -l
+}
+
 before() {
 	say "A host with two CXL memory devices that nobody configured: one volatile, one persistent."
 	root cxl list -M -u
-	expect "the number of CXL regions" "$(ls /sys/bus/cxl/devices | grep -c '^region')" 0
+	expect "the number of CXL regions" "$(cxl_regions)" 0
 
 	say "Load the module. Nothing is claimed yet."
 	root insmod hmem.ko
@@ -74,7 +79,7 @@ before() {
 
 after() {
 	say "The power is back; the CXL devices are as unconfigured as they were."
-	expect "the number of CXL regions" "$(ls /sys/bus/cxl/devices | grep -c '^region')" 0
+	expect "the number of CXL regions" "$(cxl_regions)" 0
 	root insmod hmem.ko
 
 	say "Attach what is there. A persistent device that holds a pool brings its regions along."

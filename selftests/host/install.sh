@@ -106,7 +106,7 @@ tap_is "$(installed_files)" "" "nothing is left"
 # The same sources for DKMS: its configuration names what is there.
 tap_check "make install once more" make_target install
 dkms_conf() {
-	# shellcheck disable=SC2034 # dkms.conf uses it
+	# shellcheck disable=SC1090,SC2034 # dkms.conf uses what is set for it
 	(kernel_source_dir=/kernel dkms_tree=/dkms; . "$root/opt/hmem/src/hmem-$version/dkms.conf"
 	eval "echo \"\${$1}\"")
 }
