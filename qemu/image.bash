@@ -113,7 +113,7 @@ image_make_tree()
 # image_build - build the image of this checkout's recipe from what the mirror has now
 image_build()
 {
-	local work log name recipe started=$SECONDS
+	local log name recipe started=$SECONDS
 
 	image_need_mmdebstrap
 	mkdir -p "$image_cache" || fail "cannot make the cache $image_cache (HMEM_CACHE names another)"
@@ -128,32 +128,34 @@ image_build()
 
 	recipe=$(image_recipe)
 	rm -rf --one-file-system "$image_cache"/making.*
-	work=$(mktemp -d "$image_cache/making.XXXXXX")
-	chmod 755 "$work"
+	image_making=$(mktemp -d "$image_cache/making.XXXXXX") || fail "cannot write to $image_cache"
+	chmod 755 "$image_making"
 	log=$image_cache/build.log
 	say "building a guest image in $image_cache (takes a few minutes; log: $log)"
 	: > "$log"
 
-	if ! image_make_tree "$work/tree" "$log" ||
-	   ! HMEM_TREE_WRITABLE=1 run_job "$qemu_dir/in-tree" "$work/tree" "$work=image" \
+	if ! image_make_tree "$image_making/tree" "$log" ||
+	   ! HMEM_TREE_WRITABLE=1 run_job "$qemu_dir/in-tree" "$image_making/tree" \
+			"$image_making=image" \
 			"$qemu_dir/image=image-recipe" -- \
 			/mnt/image-recipe/pack /mnt/image >> "$log" 2>&1 < /dev/null; then
 		tail -n 20 "$log" >&2
-		rm -rf --one-file-system "$work"
 		fail "building the guest image failed; the end of $log is above"
 	fi
 
-	name=$recipe$(image_versions "$work")
+	name=$recipe$(image_versions "$image_making")
 	if [[ -e $image_cache/$name ]]; then
-		rm -rf --one-file-system "$work"
+		say "nothing is newer than $name"
 	else
-		mv "$work" "$image_cache/$name"
+		mv "$image_making" "$image_cache/$name"
+		say "built $name in $((SECONDS - started)) s"
 	fi
-	ln -sfn "$name" "$work.link"
-	mv -T "$work.link" "$image_cache/$recipe"
+	ln -sfn "$name" "$image_making.link"
+	mv -T "$image_making.link" "$image_cache/$recipe"
+	rm -rf --one-file-system "$image_making"
+	image_making=''
 	touch "$image_cache/$name"
 	exec {image_build_lock}>&-
-	say "built $name in $((SECONDS - started)) s"
 	image_prune
 }
 
