@@ -259,7 +259,7 @@ void hm_write_back(const void *address, size_t bytes);
 int hm_region_create(struct hmem_region_create *arg);
 int hm_region_resize(struct hmem_region_resize *arg);
 int hm_region_destroy(const struct hmem_region_destroy *arg);
-int hm_region_info(struct hm_region *region, struct hmem_region_info *info);
+int hm_region_query(struct hm_region *region, struct hmem_region_query *info);
 struct hm_region *hm_region_alloc(struct hm_pool *pool, const char *name);
 int hm_region_publish(struct hm_region *region);
 void hm_region_unpublish(struct hm_region *region);

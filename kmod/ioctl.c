@@ -21,7 +21,7 @@ union hm_argument {
 	struct hmem_region_create create;
 	struct hmem_region_resize resize;
 	struct hmem_region_destroy destroy;
-	struct hmem_region_info info;
+	struct hmem_region_query query;
 };
 
 /**
@@ -104,11 +104,11 @@ static int region_destroy(struct hm_region *region, union hm_argument *arg)
 	return hm_region_destroy(&arg->destroy);
 }
 
-static int region_info(struct hm_region *region, union hm_argument *arg)
+static int region_query(struct hm_region *region, union hm_argument *arg)
 {
-	if (arg->info.flags)
+	if (arg->query.flags)
 		return -EINVAL;
-	return hm_region_info(region, &arg->info);
+	return hm_region_query(region, &arg->query);
 }
 
 #define COMMAND(number, type, constant, everybody, handler) \
@@ -127,7 +127,7 @@ static const struct hm_command control_commands[] = {
 };
 
 static const struct hm_command region_commands[] = {
-	COMMAND(HMEM_REGION_INFO, hmem_region_info, HMEM_REGION_INFO, true, region_info),
+	COMMAND(HMEM_REGION_QUERY, hmem_region_query, HMEM_REGION_QUERY, true, region_query),
 };
 
 static long run_command(const struct hm_command *commands, size_t count, unsigned int cmd,

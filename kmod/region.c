@@ -489,7 +489,7 @@ unlock:
 	return error;
 }
 
-int hm_region_info(struct hm_region *region, struct hmem_region_info *info)
+int hm_region_query(struct hm_region *region, struct hmem_region_query *info)
 {
 	struct hm_pool *pool = region->pool;
 

@@ -254,11 +254,11 @@ int hmem_kernel_region_destroy(struct hmem_ctx *ctx, const char *name)
 int hmem_kernel_region_info(struct hmem_ctx *ctx, int fd, const char *name,
 			    struct hmem_kernel_region *region)
 {
-	struct hmem_region_info arg = { .size = sizeof(arg) };
+	struct hmem_region_query arg = { .size = sizeof(arg) };
 	char tried[96];
 
 	snprintf(tried, sizeof(tried), "ask about region %s", name);
-	if (ioctl(fd, HMEM_REGION_INFO, &arg))
+	if (ioctl(fd, HMEM_REGION_QUERY, &arg))
 		return refused(ctx, INFO, tried, errno);
 	*region = (struct hmem_kernel_region){
 		.bytes = arg.bytes,

@@ -151,16 +151,16 @@ static inline int region_open(const char *name, int flags)
 	return fd < 0 ? -errno : fd;
 }
 
-static inline int region_info(int fd, struct hmem_region_info *info)
+static inline int region_info(int fd, struct hmem_region_query *info)
 {
 	memset(info, 0, sizeof(*info));
 	info->size = sizeof(*info);
-	return hmem_ioctl(fd, HMEM_REGION_INFO, info);
+	return hmem_ioctl(fd, HMEM_REGION_QUERY, info);
 }
 
 static inline uint64_t region_faults(int fd)
 {
-	struct hmem_region_info info;
+	struct hmem_region_query info;
 
 	return region_info(fd, &info) ? UINT64_MAX : info.faults;
 }

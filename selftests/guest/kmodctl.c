@@ -16,6 +16,8 @@
  *	kmodctl hold REGION open|map|pin	until it is killed
  *	kmodctl use REGION store|read|info	without end; says what stopped it
  *	kmodctl churn POOL			creates and destroys; says what stopped it
+ *	kmodctl media SOURCE OFFSET LENGTH [BYTE]	what is on an unclaimed CXL region: prints
+ *						a hash of it, or overwrites it
  *
  * hmem-test: helper
  */
@@ -68,7 +70,7 @@ static int attach(char **words)
 
 static int info(const char *region)
 {
-	struct hmem_region_info i;
+	struct hmem_region_query i;
 	int fd = region_open(region, O_RDONLY);
 	int rc = fd < 0 ? fd : region_info(fd, &i);
 
@@ -168,7 +170,7 @@ static int use_store(int fd)
 
 static int use(const char *region, const char *how)
 {
-	struct hmem_region_info i;
+	struct hmem_region_query i;
 	static char buffer[65536];
 	int fd = region_open(region, O_RDWR);
 
@@ -214,6 +216,33 @@ static int churn(const char *pool)
 	}
 }
 
+/* Through /dev/mem, which shows what nobody has claimed. */
+static int media(const char *source, uint64_t offset, uint64_t length, const char *byte)
+{
+	int fd = open("/dev/mem", O_RDWR | O_CLOEXEC);
+	uint64_t hash = 0xcbf29ce484222325ULL;
+	char path[PATH_MAX];
+	unsigned long start;
+	uint64_t *p;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/sys/bus/cxl/devices/%s/resource", source);
+	f = fopen(path, "re");
+	if (fd < 0 || !f || fscanf(f, "%lx", &start) != 1)
+		return answer(-errno);
+	p = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, fd, start + offset);
+	if (p == MAP_FAILED)
+		return answer(-errno);
+	if (byte) {
+		memset(p, strtoul(byte, NULL, 0), length);
+		return 0;
+	}
+	for (uint64_t i = 0; i < length / 8; i++)
+		hash = (hash ^ p[i]) * 0x100000001b3ULL;
+	printf("%016llx\n", (unsigned long long)hash);
+	return 0;
+}
+
 static uint64_t number(const char *word)
 {
 	return word ? strtoull(word, NULL, 0) : 0;
@@ -237,6 +266,8 @@ int main(int argc, char **argv)
 		return hold(w[0], w[1]);
 	if (!strcmp(verb, "use") && argc == 4)
 		return use(w[0], w[1]);
+	if (!strcmp(verb, "media") && argc >= 5)
+		return media(w[0], number(w[1]), number(w[2]), w[3]);
 	if (!strcmp(verb, "fill") || !strcmp(verb, "verify"))
 		return walk(w[0], number(w[1]), number(argc > 4 ? w[2] : NULL),
 			    number(argc > 4 ? w[3] : NULL), verb[0] == 'f');

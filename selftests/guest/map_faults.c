@@ -70,7 +70,7 @@ static int without_huge_pages(void *unused)
 
 static void checks(int control, const struct pool *pool)
 {
-	struct hmem_region_info info;
+	struct hmem_region_query info;
 	uint64_t before;
 	char *p, *q;
 	int fd;

@@ -77,7 +77,7 @@ static void sizes(void)
 
 static void names(void)
 {
-	struct hmem_region_info first, second;
+	struct hmem_region_query first, second;
 	int fd;
 
 	TAP_EQ(region_create(control, "a", "nopool", EXTENT), -ENOENT, "create in no such pool");
@@ -139,7 +139,7 @@ static void may_open(uid_t uid, const char *name, int flags, int want, const cha
 static void owners(void)
 {
 	static const unsigned int modes[] = { 0, 0400, 0444, 0600, 0640, 0666, 0750, 0777 };
-	struct hmem_region_info info;
+	struct hmem_region_query info;
 	struct stat st;
 	char text[32];
 	int fd;

@@ -66,7 +66,7 @@ static bool documented(int rc)
 
 static bool regions_are_back(void)
 {
-	struct hmem_region_info info;
+	struct hmem_region_query info;
 	char name[16], data[16];
 
 	for (int i = 0; i < REGIONS; i++) {

@@ -204,7 +204,7 @@ static void good_names(void)
 	TAP_EQ(region_create(control, longest, POOL, EXTENT), 0,
 	       "REGION_CREATE: 63 characters are a name, as are others at the edge");
 	int fd = region_open(longest, O_RDWR);
-	struct hmem_region_info info;
+	struct hmem_region_query info;
 
 	TAP_OK(fd >= 0 && !region_info(fd, &info) && !strcmp(info.name, longest),
 	       "it can be opened, and knows its name");

@@ -25,7 +25,7 @@ union argument {
 	struct hmem_region_create create;
 	struct hmem_region_resize resize;
 	struct hmem_region_destroy destroy;
-	struct hmem_region_info info;
+	struct hmem_region_query info;
 	unsigned char bytes[1024];
 };
 
@@ -65,7 +65,7 @@ static inline void fill_destroy(union argument *a)
 
 static inline void fill_info(union argument *a)
 {
-	a->info = (struct hmem_region_info){ .size = sizeof(a->info) };
+	a->info = (struct hmem_region_query){ .size = sizeof(a->info) };
 }
 
 /* What has to be there before a command is legal. */
@@ -108,9 +108,9 @@ static const struct command {
 	  HMEM_REGION_DESTROY_SIZE_V1, fill_destroy, A_REGION,
 	  offsetof(struct hmem_region_destroy, flags), 0, false,
 	  { offsetof(struct hmem_region_destroy, name), NO_MEMBER } },
-	{ "REGION_INFO", HMEM_REGION_INFO, sizeof(struct hmem_region_info),
-	  HMEM_REGION_INFO_SIZE_V1, fill_info, AN_OPEN_REGION,
-	  offsetof(struct hmem_region_info, flags), 0, true, { NO_MEMBER, NO_MEMBER } },
+	{ "REGION_QUERY", HMEM_REGION_QUERY, sizeof(struct hmem_region_query),
+	  HMEM_REGION_QUERY_SIZE_V1, fill_info, AN_OPEN_REGION,
+	  offsetof(struct hmem_region_query, flags), 0, true, { NO_MEMBER, NO_MEMBER } },
 };
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
@@ -144,7 +144,7 @@ static inline bool took_effect(const struct command *c)
 
 static inline bool has_effect(const struct command *c)
 {
-	return c->number != HMEM_VERSION && c->number != HMEM_REGION_INFO;
+	return c->number != HMEM_VERSION && c->number != HMEM_REGION_QUERY;
 }
 
 static inline void stage_leave(void)

@@ -15,10 +15,7 @@
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
 
-/* The uapi and the library have structs of the same name. */
-#define hmem_region_info hmem_uapi_region_info
 #include <linux/hmem.h>
-#undef hmem_region_info
 
 #include <hmem/hmem.h>
 
@@ -187,8 +184,8 @@ int ioctl(int fd, unsigned long number, ...)
 
 	(void)fd;
 	va_start(ap, number);
-	if (number == HMEM_REGION_INFO)
-		va_arg(ap, struct hmem_uapi_region_info *)->bytes = 4096;
+	if (number == HMEM_REGION_QUERY)
+		va_arg(ap, struct hmem_region_query *)->bytes = 4096;
 	va_end(ap);
 	return fails("ioctl") ? -1 : 0;
 }

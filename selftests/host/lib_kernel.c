@@ -9,10 +9,7 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 
-/* The uapi and the library have structs of the same name. */
-#define hmem_region_info hmem_uapi_region_info
 #include <linux/hmem.h>
-#undef hmem_region_info
 
 #include <hmem/hmem.h>
 
@@ -38,7 +35,7 @@ static struct hmem_pool_attach attached = {
 	.bytes = 64 * MI,
 	.regions = 3,
 };
-static struct hmem_uapi_region_info region_info = {
+static struct hmem_region_query region_info = {
 	.bytes = 8 * MI,
 	.extent_size = 2 * MI,
 	.uid = 7,
@@ -62,7 +59,7 @@ int ioctl(int fd, unsigned long number, ...)
 	va_start(ap, number);
 	argument = va_arg(ap, void *);
 	va_end(ap);
-	if (number == HMEM_REGION_INFO) {
+	if (number == HMEM_REGION_QUERY) {
 		__u32 size = *(__u32 *)argument;
 
 		if (!info_answer && size == sizeof(region_info)) {

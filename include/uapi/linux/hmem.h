@@ -213,12 +213,12 @@ struct hmem_region_destroy {
 };
 #define HMEM_REGION_DESTROY_SIZE_V1	72
 
-/* In hmem_region_info.state */
+/* In hmem_region_query.state */
 #define HMEM_REGION_PERSISTENT	(1U << 0)	/* survives power loss */
 
 /**
- * struct hmem_region_info - HMEM_REGION_INFO, on a region: what it is
- * @size: sizeof(struct hmem_region_info)
+ * struct hmem_region_query - HMEM_REGION_QUERY, on a region: what it is
+ * @size: sizeof(struct hmem_region_query)
  * @flags: must be 0
  * @bytes: out: size in bytes
  * @extent_size: out: bytes in an extent
@@ -233,7 +233,7 @@ struct hmem_region_destroy {
  * @pool: out: its pool
  * @uuid: out: identity of this region, new at every creation
  */
-struct hmem_region_info {
+struct hmem_region_query {
 	__u32 size;
 	__u32 flags;
 	__u64 bytes;
@@ -249,7 +249,7 @@ struct hmem_region_info {
 	char pool[HMEM_NAME_LEN];
 	__u8 uuid[16];
 };
-#define HMEM_REGION_INFO_SIZE_V1	200
+#define HMEM_REGION_QUERY_SIZE_V1	200
 
 /* On /dev/hmem/control */
 #define HMEM_VERSION		_IO(HMEM_IOC_TYPE, 0x00)
@@ -260,6 +260,6 @@ struct hmem_region_info {
 #define HMEM_REGION_DESTROY	_IO(HMEM_IOC_TYPE, 0x05)
 
 /* On /dev/hmem/NAME */
-#define HMEM_REGION_INFO	_IO(HMEM_IOC_TYPE, 0x20)
+#define HMEM_REGION_QUERY	_IO(HMEM_IOC_TYPE, 0x20)
 
 #endif /* _UAPI_LINUX_HMEM_H */
