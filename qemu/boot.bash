@@ -54,6 +54,8 @@ boot_accelerator()
 	local verdict works=no
 
 	accelerator=(-accel tcg)
+	# Only TCG counts instructions.
+	[[ " ${qemu_arguments[*]-} " != *" -icount "* ]] || return 0
 	[[ -w /dev/kvm ]] || return 0
 	verdict=$(boot_verdict "$1")
 	if [[ ! -e $verdict ]]; then
