@@ -85,7 +85,6 @@ cxl_create_held() {
 	[ $# -gt 0 ] || memdevs=("$(cxl_memdev "$kind")")
 	# Which window leads to the devices, cxl knows, but does not choose by it.
 	for window in /sys/bus/cxl/devices/root0/decoder0.*; do
-		[ "$(cat "$window/interleave_ways")" = "${#memdevs[@]}" ] || continue
 		region=$(cxl create-region -m -t "$kind" -d "${window##*/}" "${memdevs[@]}" 2>&1)
 		complaints+=$region$'\n'
 		region=$(sed -n 's/.*"region":"\([^"]*\)".*/\1/p' <<<"$region")

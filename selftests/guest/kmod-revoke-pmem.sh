@@ -8,9 +8,9 @@
 . "$here/revoke.sh"
 
 kmod_begin
+revoke_leaks pmem
 for way in disable destroy unbind remove; do
 	revoke_case pmem $way
 done
-revoke_leaks pmem
 tap_check "the module can be unloaded" cxl_wait 5 kmod_unload_swept
 tap_done

@@ -1,0 +1,39 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Four devices behind one switch: a pool on each at once, and one pool over all of them.
+#
+# hmem-test: topology=switch4 kernels=lts,newest
+. "$(dirname "$0")/kmod.sh"
+
+kmod_begin
+cxl_wait 10 cxl_has_memdev ram || tap_bail "no device"
+four() {
+	[ "$(cxl_memdevs ram | wc -l)" = 4 ]
+}
+tap_check "four devices" cxl_wait 10 four
+mapfile -t memdevs < <(cxl_memdevs ram)
+
+for memdev in "${memdevs[@]}"; do
+	region=$(cxl_create ram "$memdev") || tap_bail "no CXL region on $memdev"
+	tap_check "$memdev: its region is claimed" kmodctl attach "$region"
+	must kmodctl create "r-$memdev" "$region" 4194304
+	must kmodctl fill "r-$memdev" "$((1 + ${memdev#mem}))"
+done
+for memdev in "${memdevs[@]}"; do
+	tap_check "$memdev: has what was stored there" \
+		kmodctl verify "r-$memdev" "$((1 + ${memdev#mem}))"
+done
+# A region that no single pool can hold.
+free=$(cat /sys/class/hmem_pool/*/free | sort -n | tail -n 1)
+refused ENOSPC "no pool alone has room for more than it has" create big "" $((free + 2097152))
+kmod_sweep
+cxl_destroy_all 2>/dev/null
+
+region=$(cxl_create ram "${memdevs[@]}") || tap_bail "no CXL region over four devices"
+tap_is "$(cat "$cxl_bus/$region/interleave_ways")" 4 "one region over the four"
+tap_check "is claimed" kmodctl attach "$region"
+must kmodctl create i "$region" 2097152
+must kmodctl fill i 6 0 65536
+tap_check "and holds what is stored" kmodctl verify i 6 0 65536
+tap_done
