@@ -30,11 +30,16 @@ for kind in ram pmem; do
 	echo "${memdevs[0]}" >/sys/bus/cxl/drivers/cxl_mem/unbind
 	tap_check "$kind: with the first device the pool is gone" cxl_wait 20 revoked
 	user_end holder
-	echo "${memdevs[0]}" >/sys/bus/cxl/drivers/cxl_mem/bind
 	cxl_destroy_all 2>/dev/null
+	# The second keeps its decoder as it was until it is probed anew as well.
+	echo "${memdevs[1]}" >/sys/bus/cxl/drivers/cxl_mem/unbind
+	for memdev in "${memdevs[@]}"; do
+		echo "$memdev" >/sys/bus/cxl/drivers/cxl_mem/bind
+	done
 	region=$(cxl_create $kind "${memdevs[@]}") || tap_bail "no CXL region again"
 	tap_check "$kind: configured anew, it is claimed" kmodctl attach "$region"
-	[ $kind = ram ] || tap_check "$kind: with what is in it" kmodctl verify i 5 0 65536
+	[ $kind = ram ] || tap_check "$kind: with what is in it" \
+		kmodctl verify i 5 4096 61440
 	kmod_sweep
 	cxl_destroy "$region"
 done

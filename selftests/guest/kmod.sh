@@ -99,9 +99,9 @@ user_start() {
 
 # user_answer NAME [SECONDS]: what a user has to say next, "nothing" if it says nothing
 user_answer() {
-	local line=nothing
+	local line
 
-	read -r -t "${2:-60}" -u "${user_fd[$1]}" line
+	read -r -t "${2:-60}" -u "${user_fd[$1]}" line || line=nothing
 	echo "$line"
 }
 

@@ -149,8 +149,11 @@ static int hold(const char *region, const char *how)
 static int use_store(int fd)
 {
 	uint64_t length = lseek(fd, 0, SEEK_END);
-	char *p = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	char *p;
 
+	if (length > 4 * EXTENT)
+		length = 4 * EXTENT;
+	p = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (p == MAP_FAILED)
 		return answer(-errno);
 	touch_catch();
