@@ -80,7 +80,7 @@ struct hm_pool_ops {
 
 /**
  * struct hm_pool - claimed memory
- * @dev: in class hmem_pool; holds the pool's memory
+ * @dev: in class hmem_pool
  * @node: in hm_pools
  * @regions: regions on it
  * @ops: provider
@@ -102,6 +102,7 @@ struct hm_pool_ops {
  * @host: who attached it
  * @next_gen: generation of the next run
  * @seq: sequence number of the last superblock written
+ * @good: the copy that is known to be intact, and so is written last
  * @image: persistent: HM_MEDIA_COPY_BYTES to build a superblock in
  *
  * Fields without another note are under hm_lock or do not change.
@@ -130,6 +131,7 @@ struct hm_pool {
 	u8 host[16];
 	u32 next_gen;
 	u64 seq;
+	int good;
 	void *image;
 };
 
@@ -162,7 +164,8 @@ enum hm_extent_state {
  * @gen: generation of the run that it belongs to
  * @state: what is known of it
  *
- * All of it is written under the home's folio lock, or when nobody can reach it.
+ * All of it is written under the home's folio lock, but for @home going back to NULL when
+ * the extent can no longer be locked.
  */
 struct hm_extent {
 	struct folio *home;
@@ -194,6 +197,7 @@ struct hm_table {
  * @gid: group
  * @mode: permission bits
  * @open: files open on it, mappings included; under pool->open_lock
+ * @opens: how often it was opened; under pool->open_lock
  * @dead: destroyed, detached or revoked; under pool->open_lock, read under hm_srcu
  * @linger: waits for pages that stay pinned after the last close
  * @faults: faults served
@@ -212,6 +216,7 @@ struct hm_region {
 	kgid_t gid;
 	umode_t mode;
 	unsigned int open;
+	unsigned int opens;
 	bool dead;
 	struct delayed_work linger;
 	atomic64_t faults;
@@ -274,6 +279,7 @@ void hm_extents_zap(struct hm_region *region, u32 from);
 bool hm_extents_pinned(struct hm_region *region, u32 from);
 void hm_extents_wait(struct hm_region *region);
 void hm_extents_forget(struct hm_region *region, u32 from);
+void hm_extents_write_back(struct hm_region *region);
 static inline void *hm_extent_address(const struct hm_extent *extent)
 {
 	return folio_address(extent->home);

@@ -83,6 +83,11 @@ static void touch_extent(struct hm_region *region, struct hm_extent *extent,
 	atomic64_inc(&region->nr_touched);
 }
 
+static bool inside(struct hm_region *region, u32 index)
+{
+	return index < i_size_read(region->inode) >> HM_EXTENT_SHIFT;
+}
+
 /**
  * hm_extent_lock - an extent that holds the region's data, with its home locked
  * @region: region
@@ -103,7 +108,8 @@ struct hm_extent *hm_extent_lock(struct hm_region *region, u32 index)
 
 	if (READ_ONCE(region->dead))
 		return ERR_PTR(-ENODEV);
-	if (index >= layout->nr_extents)
+	/* A layout that grew counts when it is durable, and that is when i_size grows. */
+	if (index >= layout->nr_extents || !inside(region, index))
 		return ERR_PTR(-ENXIO);
 	extent = hm_table_find(&region->table, index) ?: hm_table_make(&region->table, index);
 	if (!extent)
@@ -120,7 +126,7 @@ struct hm_extent *hm_extent_lock(struct hm_region *region, u32 index)
 		error = -ENODEV;
 		goto unlock;
 	}
-	if (index >= srcu_dereference(region->layout, &hm_srcu)->nr_extents) {
+	if (!inside(region, index)) {
 		error = -ENXIO;
 		goto unlock;
 	}
@@ -221,6 +227,18 @@ void hm_extents_wait(struct hm_region *region)
 				next_report = jiffies + 10 * HZ;
 			}
 		}
+	}
+}
+
+/** hm_extents_write_back - make all that was stored in a persistent region durable */
+void hm_extents_write_back(struct hm_region *region)
+{
+	struct hm_extent *extent;
+	u32 index;
+
+	hm_table_for_each(&region->table, index, extent, 0) {
+		hm_write_back(hm_extent_address(extent), HM_EXTENT_BYTES);
+		cond_resched();
 	}
 }
 

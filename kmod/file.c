@@ -24,8 +24,10 @@ static int hm_open(struct inode *inode, struct file *file)
 
 	spin_lock(&pool->open_lock);
 	dead = region->dead;
-	if (!dead)
+	if (!dead) {
 		region->open++;
+		region->opens++;
+	}
 	spin_unlock(&pool->open_lock);
 	if (dead)
 		return -ENODEV;
@@ -38,21 +40,42 @@ static int hm_open(struct inode *inode, struct file *file)
 }
 
 /*
+ * Let one file's count go, unless it is the last and pages of the region are pinned. The
+ * pages are looked at without the lock; whoever opened the region meanwhile may have pinned
+ * some and closed it again, so then they are looked at once more.
+ */
+static bool close_unless_pinned(struct hm_region *region)
+{
+	struct hm_pool *pool = region->pool;
+	unsigned int opens;
+
+	spin_lock(&pool->open_lock);
+	while (region->open == 1 && !region->dead) {
+		opens = region->opens;
+		spin_unlock(&pool->open_lock);
+		if (hm_extents_pinned(region, 0))
+			return false;
+		spin_lock(&pool->open_lock);
+		if (opens == region->opens)
+			break;
+	}
+	region->open--;
+	spin_unlock(&pool->open_lock);
+	return true;
+}
+
+/*
  * Pages may stay pinned after the last file is gone (in a pipe, in a device's queue).
  * They keep the region in use, and the module with it, until they are let go.
  */
 void hm_region_linger(struct work_struct *work)
 {
 	struct hm_region *region = container_of(work, struct hm_region, linger.work);
-	struct hm_pool *pool = region->pool;
 
-	if (!READ_ONCE(region->dead) && hm_extents_pinned(region, 0)) {
+	if (!close_unless_pinned(region)) {
 		queue_delayed_work(hm_wq, &region->linger, HZ / 10);
 		return;
 	}
-	spin_lock(&pool->open_lock);
-	region->open--;
-	spin_unlock(&pool->open_lock);
 	put_device(&region->dev);
 	module_put(THIS_MODULE);
 }
@@ -60,27 +83,13 @@ void hm_region_linger(struct work_struct *work)
 static int hm_release(struct inode *inode, struct file *file)
 {
 	struct hm_region *region = file->private_data;
-	struct hm_pool *pool = region->pool;
-	bool last;
 
-	/* While we are the last, nobody but a new open can change the count. */
-	spin_lock(&pool->open_lock);
-	last = region->open == 1 && !region->dead;
-	if (!last)
-		region->open--;
-	spin_unlock(&pool->open_lock);
-
-	if (last && hm_extents_pinned(region, 0)) {
+	if (close_unless_pinned(region)) {
+		put_device(&region->dev);
+	} else {
 		__module_get(THIS_MODULE);
 		queue_delayed_work(hm_wq, &region->linger, HZ / 10);
-		return 0;
 	}
-	if (last) {
-		spin_lock(&pool->open_lock);
-		region->open--;
-		spin_unlock(&pool->open_lock);
-	}
-	put_device(&region->dev);
 	return 0;
 }
 
@@ -141,8 +150,13 @@ static vm_fault_t hm_huge_fault(struct vm_fault *vmf, unsigned int order)
 	} else {
 		pmd_t pmd = pmdp_get_lockless(vmf->pmd);
 
+		/*
+		 * As a write only over the same mapping: over anything else that appears
+		 * before the page table's lock is taken it would be a warning.
+		 */
 		if (pmd_none(pmd) || pmd_trans_huge(pmd))
-			ret = hm_insert_pmd(vmf, extent->home);
+			ret = hm_insert_pmd(vmf, extent->home,
+					    pmd_trans_huge(pmd) && vmf->flags & FAULT_FLAG_WRITE);
 		if (!(ret & VM_FAULT_FALLBACK))
 			atomic64_inc(&region->faults);
 		folio_unlock(extent->home);
@@ -201,7 +215,12 @@ static ssize_t io_extent(struct hm_region *region, loff_t position, struct iov_i
 
 	bytes = min_t(size_t, iov_iter_count(iter), HM_EXTENT_BYTES - offset);
 	if (!write) {
-		done = copy_to_iter(address, bytes, iter);
+		/* Stops at memory that reports an error, and at a buffer that is not there. */
+		done = _copy_mc_to_iter(address, bytes, iter);
+		if (!done && !fault_in_iov_iter_writeable(iter, 1)) {
+			folio_put(home);
+			return -EIO;
+		}
 	} else if (region->pool->persistent) {
 		done = _copy_from_iter_flushcache(address, bytes, iter);
 		pmem_wmb();
@@ -279,6 +298,7 @@ static int hm_fsync(struct file *file, loff_t start, loff_t end, int datasync)
 		int srcu;
 
 		srcu = srcu_read_lock(&hm_srcu);
+		last = min(last, srcu_dereference(region->layout, &hm_srcu)->nr_extents - 1);
 		extent = hm_table_next(&region->table, &index);
 		if (extent && index <= last)
 			home = READ_ONCE(extent->home);
@@ -291,6 +311,11 @@ static int hm_fsync(struct file *file, loff_t start, loff_t end, int datasync)
 		srcu_read_unlock(&hm_srcu, srcu);
 		if (!extent || index > last)
 			return 0;
+		if (fatal_signal_pending(current)) {
+			if (home)
+				folio_put(home);
+			return -EINTR;
+		}
 		if (!home)	/* cut off just now */
 			continue;
 

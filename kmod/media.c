@@ -117,6 +117,8 @@ static const char *check_body(const struct hm_media_header *h, unsigned long *us
 			return "a region's name is not allowed";
 		if (le32(r->mode) & ~0777U)
 			return "a region's mode is not allowed";
+		if (le32(r->uid) == 0xffffffff || le32(r->gid) == 0xffffffff)
+			return "a region's owner is not allowed";
 		if (!n || n > nr_runs - seen)
 			return "a region has more runs than there are";
 		if (!all_zero(r->reserved, sizeof(r->reserved)))

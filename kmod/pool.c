@@ -153,6 +153,60 @@ static struct hm_pool *pool_alloc(const char *name, const struct hm_pool_ops *op
 	return pool;
 }
 
+/*
+ * All or none of a pool's regions are closed for good, unless @force: nobody has them open,
+ * holds a page of them, or will.
+ */
+static int close_regions(struct hm_pool *pool, bool force)
+{
+	struct hm_region *region;
+	int error = 0;
+
+	if (!force)
+		list_for_each_entry(region, &pool->regions, node)
+			flush_delayed_work(&region->linger);
+	spin_lock(&pool->open_lock);
+	list_for_each_entry(region, &pool->regions, node)
+		if (region->open)
+			error = -EBUSY;
+	if (!error && !pool->persistent && pool->nr_regions)
+		error = -ENOTEMPTY;
+	if (!error || force)
+		list_for_each_entry(region, &pool->regions, node)
+			region->dead = true;
+	spin_unlock(&pool->open_lock);
+	if (force)
+		return 0;
+	if (error)
+		return error;
+
+	synchronize_srcu(&hm_srcu);
+	list_for_each_entry(region, &pool->regions, node)
+		if (hm_extents_pinned(region, 0))
+			error = -EBUSY;
+	if (error) {
+		spin_lock(&pool->open_lock);
+		list_for_each_entry(region, &pool->regions, node)
+			region->dead = false;
+		spin_unlock(&pool->open_lock);
+	}
+	return error;
+}
+
+static void empty_regions(struct hm_pool *pool)
+{
+	struct hm_region *region, *next;
+
+	synchronize_srcu(&hm_srcu);
+	list_for_each_entry(region, &pool->regions, node)
+		hm_extents_zap(region, 0);
+	list_for_each_entry_safe(region, next, &pool->regions, node) {
+		hm_extents_wait(region);
+		hm_extents_forget(region, 0);
+		hm_region_drop(region);
+	}
+}
+
 static int publish_regions(struct hm_pool *pool)
 {
 	struct hm_region *region;
@@ -162,19 +216,13 @@ static int publish_regions(struct hm_pool *pool)
 		error = hm_region_publish(region);
 		if (!error)
 			continue;
+		/* Those that could be seen may be open and mapped by now. */
+		close_regions(pool, true);
 		list_for_each_entry_continue_reverse(region, &pool->regions, node)
 			hm_region_unpublish(region);
 		return error;
 	}
 	return 0;
-}
-
-static void drop_regions(struct hm_pool *pool)
-{
-	struct hm_region *region, *next;
-
-	list_for_each_entry_safe(region, next, &pool->regions, node)
-		hm_region_drop(region);
 }
 
 /* Format or restore a persistent pool, and record who has it now. */
@@ -239,7 +287,7 @@ static int attach_locked(struct hm_pool *pool, struct hmem_pool_attach *arg)
 	}
 	error = device_add(&pool->dev);
 	if (error)
-		goto unmap;
+		goto close_store;
 	error = publish_regions(pool);
 	if (error)
 		goto del;
@@ -250,8 +298,10 @@ static int attach_locked(struct hm_pool *pool, struct hmem_pool_attach *arg)
 
 del:
 	device_del(&pool->dev);
+close_store:
+	hm_store_write(pool, true);
 unmap:
-	drop_regions(pool);
+	empty_regions(pool);
 	ops->unmap(pool);
 unclaim:
 	ops->unclaim(pool);
@@ -293,28 +343,6 @@ put:
 	return error;
 }
 
-/* All or none of a pool's regions are closed for good. */
-static int close_regions(struct hm_pool *pool, bool force)
-{
-	struct hm_region *region;
-	int error = 0;
-
-	if (!force)
-		list_for_each_entry(region, &pool->regions, node)
-			flush_delayed_work(&region->linger);
-	spin_lock(&pool->open_lock);
-	list_for_each_entry(region, &pool->regions, node)
-		if (region->open)
-			error = -EBUSY;
-	if (!error && !pool->persistent && pool->nr_regions)
-		error = -ENOTEMPTY;
-	if (!error || force)
-		list_for_each_entry(region, &pool->regions, node)
-			region->dead = true;
-	spin_unlock(&pool->open_lock);
-	return force ? 0 : error;
-}
-
 static void unpublish_regions(struct hm_pool *pool)
 {
 	struct hm_region *region;
@@ -323,24 +351,16 @@ static void unpublish_regions(struct hm_pool *pool)
 		hm_region_unpublish(region);
 }
 
-static void empty_regions(struct hm_pool *pool)
-{
-	struct hm_region *region, *next;
-
-	synchronize_srcu(&hm_srcu);
-	list_for_each_entry(region, &pool->regions, node)
-		hm_extents_zap(region, 0);
-	list_for_each_entry_safe(region, next, &pool->regions, node) {
-		hm_extents_wait(region);
-		hm_extents_forget(region, 0);
-		hm_region_drop(region);
-	}
-}
-
 /* The pool is closed for good; under hm_lock. */
 static void release_pool(struct hm_pool *pool)
 {
+	struct hm_region *region;
+
 	trace_hmem_pool_detach(pool);
+	/* What fsync(2) would have written back: it knows nothing of it after the next attach. */
+	if (pool->persistent)
+		list_for_each_entry(region, &pool->regions, node)
+			hm_extents_write_back(region);
 	hm_store_write(pool, true);
 	unpublish_regions(pool);
 	device_del(&pool->dev);

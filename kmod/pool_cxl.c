@@ -259,7 +259,10 @@ static int hm_cxl_prepare(struct hm_pool *pool, const struct hmem_pool_attach *a
 		goto put;
 	}
 	cxl->events = atomic_read(&hm_cxl_events);
-	device_lock(cxl->region);
+	if (device_lock_interruptible(cxl->region)) {
+		error = -EINTR;
+		goto put;
+	}
 	error = read_region(pool, page);
 	if (error) {
 		device_unlock(cxl->region);

@@ -62,8 +62,10 @@ static int hm_ram_claim(struct hm_pool *pool)
 	for (u64 i = 0; i < count; i++) {
 		folios[i] = __folio_alloc(gfp, HM_EXTENT_ORDER, nid, NULL);
 		if (!folios[i] || fatal_signal_pending(current)) {
+			int error = folios[i] ? -EINTR : -ENOMEM;
+
 			hm_ram_unclaim(pool);
-			return -ENOMEM;
+			return error;
 		}
 		cond_resched();
 	}

@@ -331,6 +331,9 @@ int hm_region_create(struct hmem_region_create *arg)
 	return 0;
 
 unwrite:
+	spin_lock(&pool->open_lock);
+	region->dead = true;
+	spin_unlock(&pool->open_lock);
 	list_del_init(&region->node);
 	pool->nr_regions--;
 	hm_uncarve(pool, layout, 0);
@@ -439,18 +442,31 @@ unlock:
 	return error;
 }
 
-/* Claim the right to take a region apart: nobody has it open, nobody will. */
+/*
+ * Claim the right to take a region apart: nobody has it open or holds a page of it, and
+ * nobody will.
+ */
 static bool close_for_good(struct hm_region *region)
 {
+	struct hm_pool *pool = region->pool;
 	bool closed;
 
 	flush_delayed_work(&region->linger);
-	spin_lock(&region->pool->open_lock);
+	spin_lock(&pool->open_lock);
 	closed = !region->open;
 	if (closed)
 		region->dead = true;
-	spin_unlock(&region->pool->open_lock);
-	return closed;
+	spin_unlock(&pool->open_lock);
+	if (!closed)
+		return false;
+
+	synchronize_srcu(&hm_srcu);
+	if (!hm_extents_pinned(region, 0))
+		return true;
+	spin_lock(&pool->open_lock);
+	region->dead = false;
+	spin_unlock(&pool->open_lock);
+	return false;
 }
 
 int hm_region_destroy(const struct hmem_region_destroy *arg)
@@ -475,7 +491,6 @@ int hm_region_destroy(const struct hmem_region_destroy *arg)
 	trace_hmem_region_destroy(region);
 	pool = region->pool;
 	hm_region_unpublish(region);
-	synchronize_srcu(&hm_srcu);
 	hm_extents_zap(region, 0);
 	hm_extents_forget(region, 0);
 	list_del_init(&region->node);

@@ -5,7 +5,7 @@
  * The superblock and the tags of a persistent pool: getting media.h's structures onto
  * the memory and back. A superblock is built whole in pool->image and written to copy A,
  * then to copy B, each followed by a fence, so that the loss of power finds at least one
- * of them intact.
+ * of them intact. When one was found damaged, that one is written first.
  */
 #define pr_fmt(fmt) "hmem: " fmt
 
@@ -179,6 +179,7 @@ int hm_store_probe(struct hm_pool *pool, const struct hmem_pool_attach *arg, u32
 	}
 	memcpy(pool->uuid, h->uuid, sizeof(pool->uuid));
 	pool->seq = max(seq[0], seq[1]);
+	pool->good = which;
 	pool->next_gen = le32_to_cpu(h->next_gen);
 	pool->nr_free -= bitmap_weight(used[which], pool->nr_extents);
 	swap(pool->image, image[which]);
@@ -336,8 +337,9 @@ int hm_store_write(struct hm_pool *pool, bool clean)
 	h->next_gen = cpu_to_le32(pool->next_gen);
 	h->seq = cpu_to_le64(++pool->seq);
 	bytes = hm_media_seal(pool->image);
-	for (int i = 0; i < HM_MEDIA_COPIES; i++)
-		write_copy(pool, i, bytes);
+	/* The copy that may be the only good one goes last. */
+	write_copy(pool, !pool->good, bytes);
+	write_copy(pool, pool->good, bytes);
 	return 0;
 }
 

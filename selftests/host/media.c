@@ -158,6 +158,8 @@ static void dot(u8 *c) { regions(c)[0].name[0] = '.'; }
 static void unterminated(u8 *c) { memset(regions(c)[0].name, 'x', 64); }
 static void control(u8 *c) { strcpy(regions(c)[0].name, "control"); }
 static void setuid_mode(u8 *c) { regions(c)[0].mode = 04755; }
+static void no_user(u8 *c) { regions(c)[1].uid = 0xffffffff; }
+static void no_group(u8 *c) { regions(c)[1].gid = 0xffffffff; }
 static void reserved_region(u8 *c) { regions(c)[0].reserved[3] = 1; }
 static void reserved_run(u8 *c) { runs(c)[0].reserved = 1; }
 static void reserved_header(u8 *c) { header(c)->reserved[100] = 1; }
@@ -185,6 +187,8 @@ static void every_rule(void)
 	lie("a name without an end", unterminated);
 	lie("a region called control", control);
 	lie("a mode with setuid", setuid_mode);
+	lie("a user that cannot be", no_user);
+	lie("a group that cannot be", no_group);
 	lie("a reserved byte of a region", reserved_region);
 	lie("a reserved field of a run", reserved_run);
 	lie("a reserved byte of the header", reserved_header);
