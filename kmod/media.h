@@ -11,8 +11,8 @@
  *
  * A superblock is a header of 4 KiB, then the region records, then the runs of
  * extents of each region in the order of the records. Both copies hold the same
- * content; every change writes A, then B, each with the next sequence number, so
- * one of them is intact at any instant. All integers are little-endian.
+ * content; every change writes the one, then the other, with the next sequence number
+ * in both, so one of them is intact at any instant. All integers are little-endian.
  *
  * A tag says which allocation last prepared (zeroed) an extent. Every run carries a
  * generation that is never used twice, so an extent whose tag is not its run's

@@ -9,9 +9,10 @@
  * from its own sysfs attributes, through the attribute's show function. The core's module
  * is looked up when the first region is claimed, so hmem.ko loads on machines without CXL.
  *
- * Ways for the memory to go, all heard as BUS_NOTIFY_UNBIND_DRIVER while everything still
+ * Ways for the memory to go, heard as BUS_NOTIFY_UNBIND_DRIVER while everything still
  * works: the region itself is disabled or destroyed (regionN), or a device behind it is
- * unbound or removed. In the second case the endpoint port goes first and takes the
+ * unbound or removed. (Not so when root detaches a target of an active region by hand,
+ * through its targetN attribute: the core resets the decoders first and tells afterwards.) In the second case the endpoint port goes first and takes the
  * decoders with it before the region's driver is released, so endpoints are watched too.
  *
  * A claim must not begin while such an unbinding is under way, since its first event is

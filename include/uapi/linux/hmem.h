@@ -15,8 +15,8 @@
  * it. A caller with a smaller struct than the kernel's gets the behaviour of the
  * members it has, the rest taken as zero; a caller with a larger one is accepted
  * while every byte that the kernel does not know is zero, and gets -E2BIG
- * otherwise. A struct smaller than the first published version (the _SIZE_V1
- * constants) is -EINVAL. Reserved members and unknown flags must be zero, or
+ * otherwise; one larger than a page is -E2BIG whatever it holds. A struct smaller
+ * than the first published version (the _SIZE_V1 constants) is -EINVAL. Reserved members and unknown flags must be zero, or
  * -EINVAL.
  *
  * Errors, and the one meaning that each has here:
@@ -106,7 +106,7 @@ enum hmem_provider {
  * @size: sizeof(struct hmem_pool_attach)
  * @flags: HMEM_ATTACH_*
  * @provider: enum hmem_provider
- * @state: out: HMEM_POOL_*
+ * @state: must be 0. Out: HMEM_POOL_*
  * @bytes: RAM: bytes to take, rounded up to extents. CXL: must be 0.
  *	Out: bytes that can be carved into regions.
  * @nid: RAM: NUMA node to take memory from, -1 for any. CXL: must be -1.
@@ -188,7 +188,8 @@ struct hmem_region_create {
  *
  * Works while the region is open and mapped, as ftruncate(2) does: what lies
  * beyond a new end raises SIGBUS, what is added reads as zeroes. Shrinking over
- * pinned pages is -EBUSY and changes nothing.
+ * pinned pages is -EBUSY after one second of waiting, during which the part to be cut
+ * off cannot be reached, and leaves size and data as they were.
  */
 struct hmem_region_resize {
 	__u32 size;
@@ -204,7 +205,9 @@ struct hmem_region_resize {
  * @flags: must be 0
  * @name: the region
  *
- * -EBUSY while it is open or mapped. The data is gone when the call returns.
+ * -EBUSY while it is open or mapped or has pinned pages. Nobody can read the data
+ * again when the call returns; its bytes stay on the media until the extents are used
+ * again, and are zeroed then.
  */
 struct hmem_region_destroy {
 	__u32 size;
@@ -228,7 +231,7 @@ struct hmem_region_destroy {
  * @mode: out: permission bits given at creation
  * @nid: out: NUMA node of the memory, -1 when it has none
  * @faults: out: faults served since the region appeared
- * @extents_used: out: extents that have been touched since the region appeared
+ * @extents_used: out: extents of it that have been touched since it appeared
  * @name: out: its name
  * @pool: out: its pool
  * @uuid: out: identity of this region, new at every creation
