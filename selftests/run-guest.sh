@@ -46,7 +46,7 @@ boot_and_run() {
 	mkfifo "$scratch/output"
 	setsid "$vm" run --kernel "$kernel" --topology "$topology" \
 		--timeout $((total + boot_limit)) --copy "$PWD/selftests/guest-batch" -- \
-		/root/guest-batch "$mark" "$splat" "${batch[@]}" >"$scratch/output" 2>&1 </dev/null &
+		/root/guest-batch "$mark" "$splat" "${batch[@]}" >"$scratch/output" 2>&1 </dev/null 8>&- &
 	guest=$!
 	echo $guest >"$logs/running.$BASHPID"
 

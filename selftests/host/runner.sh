@@ -121,6 +121,12 @@ tap_is $? 0 "what is no test is not listed"
 tap_check_status 1 "a pattern that matches nothing" run no-such-test
 tap_check_status 129 "an unknown option" run --no-such-option
 
+exec 7>"$fake/build/test-lock"
+flock 7
+tap_check_status 1 "a second run in the same build directory" run host/passes.sh
+tap_matches "$tap_output" "running already" "is told so"
+exec 7>&-
+
 # In the guest. Every boot's log starts with a splat that belongs to no test.
 fake_test guest/a-passes "kernels=lts" <<'END'
 printf '1..1\nok 1 - one\nand an unfinished line'
