@@ -235,9 +235,9 @@ int main(void)
 
 	/* Every byte once; the same code judges both copies, so samples do for the rest. */
 	look("copy A", 1, 1, 0xff);
-	look("copy A", 1, 37, 0x01);
-	look("copy B", 2, 11, 0xff);
-	look("both copies", 3, 11, 0x01);
+	look("copy A", 1, 127, 0x01);
+	look("copy B", 2, 31, 0xff);
+	look("both copies", 3, 31, 0x01);
 	attach("copy A", 1);
 	attach("copy B", 2);
 	attach("both copies", 3);

@@ -191,7 +191,7 @@ static void good_names(void)
 	char longest[HMEM_NAME_LEN] = "";
 	unsigned int i;
 
-	must(pool_attach_ram(control, POOL, 2 * EXTENT), "attach a pool");
+	stage_enter(A_POOL);
 	TAP_EQ(region_create(control, "control", POOL, EXTENT), -EINVAL,
 	       "REGION_CREATE: 'control' is taken");
 	for (i = 0; i < sizeof(good) / sizeof(good[0]); i++) {

@@ -114,8 +114,22 @@ static const struct command {
 };
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
+/* The ground that refused commands have left as it was, for the next one. */
+static const struct command *staged;
+
+static inline void stage_leave(void)
+{
+	if (region_fd >= 0)
+		close(region_fd);
+	region_fd = -1;
+	sweep(control);
+	staged = NULL;
+}
+
 static inline void stage_enter(enum stage stage)
 {
+	if (staged)
+		stage_leave();
 	if (stage >= A_POOL)
 		must(pool_attach_ram(control, POOL, 2 * EXTENT), "attach a pool");
 	if (stage >= A_REGION)
@@ -147,20 +161,14 @@ static inline bool has_effect(const struct command *c)
 	return c->number != HMEM_VERSION && c->number != HMEM_REGION_QUERY;
 }
 
-static inline void stage_leave(void)
-{
-	if (region_fd >= 0)
-		close(region_fd);
-	region_fd = -1;
-	sweep(control);
-}
-
-/* Gives one argument to one command on fresh ground; -EDOM when it was refused and yet done. */
+/* Gives one argument to one command; -EDOM when it was refused and yet done, or the reverse. */
 static inline int submit(const struct command *c, void *argument)
 {
 	int rc;
 
-	stage_enter(c->needs);
+	if (staged != c)
+		stage_enter(c->needs);
+	staged = c;
 	rc = hmem_ioctl(c->needs == AN_OPEN_REGION ? region_fd : control, c->number, argument);
 	if (rc && took_effect(c)) {
 		tap_diag("%s answered %d, and was done all the same", c->name, rc);
@@ -169,7 +177,8 @@ static inline int submit(const struct command *c, void *argument)
 		tap_diag("%s succeeded without effect", c->name);
 		rc = -EDOM;
 	}
-	stage_leave();
+	if (rc >= 0 || rc == -EDOM)
+		stage_leave();
 	return rc;
 }
 
