@@ -4,7 +4,7 @@
 # Memory that somebody else has, or that is not ready, is not claimed; the log says who
 # has it.
 #
-# hmem-test: topology=ram1 kernels=lts,newest
+# hmem-test: topology=ram1 kernels=lts,newest alone
 . "$(dirname "$0")/kmod.sh"
 
 log_mark() {
@@ -42,30 +42,6 @@ tap_run bash -c "echo $dax >/sys/bus/dax/drivers/device_dax/bind"
 tap_is "$tap_status" 1 "device-dax does not get it now"
 must kmodctl detach "$region"
 
-# Held as ordinary memory.
-echo "$dax" >/sys/bus/dax/drivers/device_dax/remove_id 2>/dev/null
-auto_online=$(cat /sys/devices/system/memory/auto_online_blocks)
-echo online_movable >/sys/devices/system/memory/auto_online_blocks
-modprobe kmem
-if echo "$dax" >/sys/bus/dax/drivers/kmem/bind 2>/dev/null ||
-	[ -e "/sys/bus/dax/devices/$dax/driver" ]; then
-	log_mark
-	refused EBUSY "held by kmem" attach "$region"
-	tap_matches "$(log_since)" "System RAM|kmem|$dax" "the log names the holder"
-	# Pages that the kernel has put there may keep it: then this is where it ends.
-	if daxctl offline-memory "$dax" >/dev/null 2>&1; then
-		echo "$dax" >/sys/bus/dax/drivers/kmem/unbind
-		tap_check "when kmem has let go" kmodctl attach "$region"
-		must kmodctl detach "$region"
-	else
-		tap_skip "when kmem has let go" "the memory does not go offline"
-	fi
-else
-	tap_skip "held by kmem" "kmem does not take $dax"
-fi
-echo "$auto_online" >/sys/devices/system/memory/auto_online_blocks
-modprobe -r kmem
-
 # There, but not committed; not enabled; not there.
 cxl_destroy "$region" 2>/dev/null
 refused ENOENT "no such region" attach "$region"
@@ -86,4 +62,28 @@ cxl_release "$region"
 tap_check "once enabled" kmodctl attach "$region"
 tap_check "a look at what is attached is refused" eval \
 	'[ "$(kmodctl attach "$region" check)" = EBUSY ] || [ "$(kmodctl attach "$region" check)" = EEXIST ]'
+
+# Held as ordinary memory. Whether the kernel gives it back is up to who uses it by then,
+# and a region whose memory the kernel uses must stay: this guest ends here.
+must kmodctl detach "$region"
+dax=$(cxl_dax_devices "$region" | head -n 1)
+echo "$dax" >/sys/bus/dax/drivers/device_dax/remove_id 2>/dev/null
+echo online_movable >/sys/devices/system/memory/auto_online_blocks
+modprobe kmem
+if echo "$dax" >/sys/bus/dax/drivers/kmem/bind 2>/dev/null ||
+	[ -e "/sys/bus/dax/devices/$dax/driver" ]; then
+	log_mark
+	refused EBUSY "held by kmem" attach "$region"
+	tap_matches "$(log_since)" "System RAM|kmem|$dax" "the log names the holder"
+	if daxctl offline-memory "$dax" >/dev/null 2>&1; then
+		echo "$dax" >/sys/bus/dax/drivers/kmem/unbind
+		tap_check "when kmem has let go" kmodctl attach "$region"
+	else
+		tap_skip "when kmem has let go" "the memory does not go offline"
+	fi
+else
+	tap_skip "held by kmem" "kmem does not take $dax"
+fi
+kmodctl unload
+trap - EXIT
 tap_done
