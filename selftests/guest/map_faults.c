@@ -133,6 +133,13 @@ static void checks(int control, const struct pool *pool)
 	       "%s: an odd offset is given an address to match", kind);
 	munmap(q, 4 * EXTENT);
 
+	/* A length that is no multiple of 2 MiB: the kernel would not align it by itself. */
+	for (int i = 0; i < 4; i++) {
+		q = mmap(NULL, 3 * EXTENT + (i + 1) * 4096, PROT_READ, MAP_SHARED, fd, 0);
+		TAP_EQ((uint64_t)q % EXTENT, 0, "%s: an odd length is given such an address", kind);
+		munmap(q, 3 * EXTENT + (i + 1) * 4096);
+	}
+
 	/* An address that does not match: 4 KiB pages, the same data. */
 	char *room = mmap(NULL, 4 * EXTENT, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	char *odd = (char *)(((uint64_t)room + EXTENT - 1) / EXTENT * EXTENT) + 4096;
