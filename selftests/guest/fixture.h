@@ -128,48 +128,4 @@ static inline int run_as(uid_t uid, int (*function)(void *), void *argument)
 	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
-static inline bool all_bytes(const volatile char *p, size_t length, char value)
-{
-	for (size_t i = 0; i < length; i++)
-		if (p[i] != value)
-			return false;
-	return true;
-}
-
-/* One byte in each 4 KiB page: enough to see whose memory it is, cheap under emulation. */
-static inline bool pages_hold(const volatile char *p, size_t length, char value)
-{
-	for (size_t i = 0; i < length; i += 4096)
-		if (p[i] != value)
-			return false;
-	return true;
-}
-
-/* What the kernel has logged since log_mark(). */
-static inline int log_mark(void)
-{
-	int fd = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-
-	if (fd < 0)
-		tap_bail("/dev/kmsg: %s", strerror(errno));
-	lseek(fd, 0, SEEK_END);
-	return fd;
-}
-
-static inline bool log_contains(int fd, const char *text)
-{
-	char record[8192];
-	bool found = false;
-	ssize_t n;
-
-	while ((n = read(fd, record, sizeof(record) - 1)) > 0 || (n < 0 && errno == EPIPE)) {
-		if (n < 0)
-			continue;
-		record[n] = 0;
-		if (strstr(record, text))
-			found = true;
-	}
-	return found;
-}
-
 #endif

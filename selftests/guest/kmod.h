@@ -244,6 +244,23 @@ static inline int module_remove(void)
 	return module_unload();
 }
 
+static inline bool all_bytes(const volatile char *p, size_t length, char value)
+{
+	for (size_t i = 0; i < length; i++)
+		if (p[i] != value)
+			return false;
+	return true;
+}
+
+/* One byte in each 4 KiB page: enough to see whose memory it is, cheap under emulation. */
+static inline bool pages_hold(const volatile char *p, size_t length, char value)
+{
+	for (size_t i = 0; i < length; i += 4096)
+		if (p[i] != value)
+			return false;
+	return true;
+}
+
 /* Touching memory that may not be there. */
 
 static __thread sigjmp_buf touch_return;

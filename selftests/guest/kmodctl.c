@@ -13,7 +13,8 @@
  *	kmodctl info REGION
  *	kmodctl fill REGION SEED [OFFSET LENGTH]	stores a pattern, through a mapping
  *	kmodctl verify REGION SEED [OFFSET LENGTH]	the pattern is there; SEED 0: zeroes
- *	kmodctl hold REGION open|map|pin	until it is killed
+ *	kmodctl hold REGION open|map|pin	until SIGTERM; says whether what it pinned
+ *						is still what it was
  *	kmodctl use REGION store|read|info	without end; says what stopped it
  *	kmodctl churn POOL			creates and destroys; says what stopped it
  *	kmodctl media SOURCE OFFSET LENGTH [BYTE]	what is on an unclaimed CXL region: prints
@@ -122,18 +123,24 @@ static int walk(const char *region, uint64_t seed, uint64_t offset, uint64_t len
 
 static int hold(const char *region, const char *how)
 {
+	int fd = region_open(region, O_RDWR), fds[2], signal;
+	char page[4096] = "";
 	struct iovec iov;
-	int fd = region_open(region, O_RDWR), fds[2];
+	sigset_t end;
 	char *p;
 
 	if (fd < 0)
 		return answer(fd);
+	sigemptyset(&end);
+	sigaddset(&end, SIGTERM);
+	sigprocmask(SIG_BLOCK, &end, NULL);
 	if (strcmp(how, "open")) {
 		p = mmap(NULL, EXTENT, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 		if (p == MAP_FAILED)
 			return answer(-errno);
 		p[0] = 1;
 		if (!strcmp(how, "pin")) {
+			memset(p, 0x5a, 4096);
 			iov = (struct iovec){ p, 4096 };
 			if (pipe(fds) || vmsplice(fds[1], &iov, 1, 0) != 4096)
 				return answer(-errno);
@@ -142,8 +149,11 @@ static int hold(const char *region, const char *how)
 		close(fd);
 	}
 	printf("held\n");
-	for (;;)
-		pause();
+	sigwait(&end, &signal);
+	if (!strcmp(how, "pin"))
+		printf("%s\n", read(fds[0], page, sizeof(page)) == sizeof(page) &&
+		       all_bytes(page, sizeof(page), 0x5a) ? "intact" : "lost");
+	return 0;
 }
 
 static int use_store(int fd)

@@ -98,6 +98,9 @@ revoke_case() {
 	# The page in the pipe is still the device's memory: it must not go before.
 	tap_check "$name: what is pinned holds it up" kill -0 "$revoking"
 	tap_check "$name: with the memory still claimed" grep -q ' : hmem$' /proc/iomem
+	# Nothing of the device may be undone before its memory is given back.
+	kill -TERM "${user_pid[pinner]}"
+	tap_is "$(user_answer pinner)" intact "$name: and it is still what it was"
 	user_end pinner
 	wait "$revoking"
 	tap_is "$?" 0 "$name: then it comes to its end"
