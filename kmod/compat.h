@@ -27,13 +27,13 @@ static inline u32 hm_crc32c(const void *data, size_t length)
  */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 15, 0) && defined(CONFIG_TRANSPARENT_HUGEPAGE)
 #define HM_CAN_INSERT_PMD 1
-static inline vm_fault_t hm_insert_pmd(struct vm_fault *vmf, struct folio *folio, bool write)
+static inline vm_fault_t hm_insert_pmd(struct vm_fault *vmf, struct folio *folio)
 {
-	return vmf_insert_folio_pmd(vmf, folio, write);
+	return vmf_insert_folio_pmd(vmf, folio, false);
 }
 #else
 #define HM_CAN_INSERT_PMD 0
-static inline vm_fault_t hm_insert_pmd(struct vm_fault *vmf, struct folio *folio, bool write)
+static inline vm_fault_t hm_insert_pmd(struct vm_fault *vmf, struct folio *folio)
 {
 	return VM_FAULT_FALLBACK;
 }

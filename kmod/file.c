@@ -151,12 +151,15 @@ static vm_fault_t hm_huge_fault(struct vm_fault *vmf, unsigned int order)
 		pmd_t pmd = pmdp_get_lockless(vmf->pmd);
 
 		/*
-		 * As a write only over the same mapping: over anything else that appears
-		 * before the page table's lock is taken it would be a warning.
+		 * Only where nothing is, and never as a write: another thread may put a table
+		 * there before the page table's lock is taken, and a write over that is a
+		 * warning. A mapping that is there and may not be written (soft-dirty bits
+		 * were cleared) is split by the core, and comes again as nothing.
 		 */
-		if (pmd_none(pmd) || pmd_trans_huge(pmd))
-			ret = hm_insert_pmd(vmf, extent->home,
-					    pmd_trans_huge(pmd) && vmf->flags & FAULT_FLAG_WRITE);
+		if (pmd_none(pmd))
+			ret = hm_insert_pmd(vmf, extent->home);
+		else if (pmd_trans_huge(pmd) && !(vmf->flags & FAULT_FLAG_WRITE))
+			ret = VM_FAULT_NOPAGE;
 		if (!(ret & VM_FAULT_FALLBACK))
 			atomic64_inc(&region->faults);
 		folio_unlock(extent->home);

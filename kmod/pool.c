@@ -193,15 +193,36 @@ static int close_regions(struct hm_pool *pool, bool force)
 	return error;
 }
 
-static void empty_regions(struct hm_pool *pool)
+/* The regions are dead: take them from whoever still uses them. */
+static void quiet_regions(struct hm_pool *pool)
 {
-	struct hm_region *region, *next;
+	struct hm_region *region;
 
 	synchronize_srcu(&hm_srcu);
 	list_for_each_entry(region, &pool->regions, node)
 		hm_extents_zap(region, 0);
-	list_for_each_entry_safe(region, next, &pool->regions, node) {
+	list_for_each_entry(region, &pool->regions, node)
 		hm_extents_wait(region);
+}
+
+/* Nobody uses the regions any more: leave the pool to its next owner. */
+static void close_store(struct hm_pool *pool)
+{
+	struct hm_region *region;
+
+	/* What fsync(2) would have written back: it knows nothing of it after the next attach. */
+	if (pool->persistent)
+		list_for_each_entry(region, &pool->regions, node)
+			hm_extents_write_back(region);
+	hm_store_write(pool, true);
+}
+
+static void empty_regions(struct hm_pool *pool)
+{
+	struct hm_region *region, *next;
+
+	quiet_regions(pool);
+	list_for_each_entry_safe(region, next, &pool->regions, node) {
 		hm_extents_forget(region, 0);
 		hm_region_drop(region);
 	}
@@ -299,7 +320,9 @@ static int attach_locked(struct hm_pool *pool, struct hmem_pool_attach *arg)
 del:
 	device_del(&pool->dev);
 close_store:
-	hm_store_write(pool, true);
+	/* A region that was published may have been stored to. */
+	quiet_regions(pool);
+	close_store(pool);
 unmap:
 	empty_regions(pool);
 	ops->unmap(pool);
@@ -354,14 +377,8 @@ static void unpublish_regions(struct hm_pool *pool)
 /* The pool is closed for good; under hm_lock. */
 static void release_pool(struct hm_pool *pool)
 {
-	struct hm_region *region;
-
 	trace_hmem_pool_detach(pool);
-	/* What fsync(2) would have written back: it knows nothing of it after the next attach. */
-	if (pool->persistent)
-		list_for_each_entry(region, &pool->regions, node)
-			hm_extents_write_back(region);
-	hm_store_write(pool, true);
+	close_store(pool);
 	unpublish_regions(pool);
 	device_del(&pool->dev);
 	empty_regions(pool);

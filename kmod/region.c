@@ -129,7 +129,8 @@ static char *hm_region_devnode(const struct device *dev, umode_t *mode, kuid_t *
 		*uid = region->uid;
 	if (gid)
 		*gid = region->gid;
-	return kasprintf(GFP_KERNEL, "hmem/%s", dev_name(dev));
+	/* Without a name from here the node would be /dev/NAME, whatever else is called so. */
+	return kasprintf(GFP_KERNEL | __GFP_NOFAIL, "hmem/%s", dev_name(dev));
 }
 
 static void hm_region_release(struct device *dev)
@@ -245,6 +246,22 @@ struct hm_region *hm_region_find(const char *name)
 
 /* Commands */
 
+/* The region with hm_lock held; an error without it. */
+static struct hm_region *find_and_lock(const char *name)
+{
+	struct hm_region *region;
+	int error;
+
+	error = mutex_lock_killable(&hm_lock);
+	if (error)
+		return ERR_PTR(error);
+	region = hm_region_find(name);
+	if (region)
+		return region;
+	mutex_unlock(&hm_lock);
+	return ERR_PTR(-ENOENT);
+}
+
 static struct hm_pool *pick_pool(const char *name, u64 extents)
 {
 	struct hm_pool *pool, *persistent = NULL;
@@ -334,6 +351,11 @@ unwrite:
 	spin_lock(&pool->open_lock);
 	region->dead = true;
 	spin_unlock(&pool->open_lock);
+	/* Its device number answered already: somebody may have it open and mapped. */
+	synchronize_srcu(&hm_srcu);
+	hm_extents_zap(region, 0);
+	hm_extents_wait(region);
+	hm_extents_forget(region, 0);
 	list_del_init(&region->node);
 	pool->nr_regions--;
 	hm_uncarve(pool, layout, 0);
@@ -415,17 +437,12 @@ int hm_region_resize(struct hmem_region_resize *arg)
 {
 	u64 extents = bytes_to_extents(arg->bytes);
 	struct hm_region *region;
+	int error = 0;
 	u32 now;
-	int error;
 
-	error = mutex_lock_killable(&hm_lock);
-	if (error)
-		return error;
-	region = hm_region_find(arg->name);
-	if (!region) {
-		error = -ENOENT;
-		goto unlock;
-	}
+	region = find_and_lock(arg->name);
+	if (IS_ERR(region))
+		return PTR_ERR(region);
 	now = layout_of(region)->nr_extents;
 	if (extents > now && extents - now > region->pool->nr_free)
 		error = -ENOSPC;
@@ -437,7 +454,6 @@ int hm_region_resize(struct hmem_region_resize *arg)
 		arg->bytes = extents << HM_EXTENT_SHIFT;
 		trace_hmem_region_resize(region);
 	}
-unlock:
 	mutex_unlock(&hm_lock);
 	return error;
 }
@@ -476,14 +492,9 @@ int hm_region_destroy(const struct hmem_region_destroy *arg)
 	struct hm_pool *pool;
 	int error;
 
-	error = mutex_lock_killable(&hm_lock);
-	if (error)
-		return error;
-	region = hm_region_find(arg->name);
-	if (!region) {
-		error = -ENOENT;
-		goto unlock;
-	}
+	region = find_and_lock(arg->name);
+	if (IS_ERR(region))
+		return PTR_ERR(region);
 	if (!close_for_good(region)) {
 		error = -EBUSY;
 		goto unlock;

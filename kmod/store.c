@@ -111,8 +111,8 @@ int hm_store_probe(struct hm_pool *pool, const struct hmem_pool_attach *arg, u32
 	struct hm_media_header *h;
 	u64 data_offset;
 	u8 *media;
+	bool repair, unreadable = false;
 	int which, error = 0;
-	bool repair;
 
 	if (!hm_media_geometry(pool->bytes, &data_offset, &pool->nr_extents)) {
 		pr_err("pool %s: %llu bytes are too few or too many for a pool\n",
@@ -134,10 +134,12 @@ int hm_store_probe(struct hm_pool *pool, const struct hmem_pool_attach *arg, u32
 			error = -ENOMEM;
 			goto out;
 		}
-		if (read_copy(image[i], media + i * HM_MEDIA_COPY_BYTES))
+		if (read_copy(image[i], media + i * HM_MEDIA_COPY_BYTES)) {
 			verdict[i] = HM_MEDIA_CORRUPT;
-		else
+			unreadable = true;
+		} else {
 			verdict[i] = hm_media_check(image[i], pool->bytes, used[i], &why);
+		}
 		h = image[i];
 		if (verdict[i] == HM_MEDIA_OK)
 			seq[i] = le64_to_cpu(h->seq);
@@ -150,8 +152,13 @@ int hm_store_probe(struct hm_pool *pool, const struct hmem_pool_attach *arg, u32
 	if (arg->flags & HMEM_ATTACH_FORMAT)
 		chosen = HM_MEDIA_BLANK;
 	error = verdict_errno(chosen);
+	if (error == -EUCLEAN && unreadable)
+		error = -EIO;
 	if (error == -EPROTONOSUPPORT)
 		pr_err("pool %s: written by a newer version of hmem, left as it is\n",
+		       dev_name(&pool->dev));
+	else if (error == -EIO)
+		pr_err("pool %s: the memory reports an error in its superblock, and there is no intact copy; left as it is\n",
 		       dev_name(&pool->dev));
 	else if (error)
 		pr_err("pool %s: holds no intact hmem pool, left as it is; formatting it would lose what is there\n",
