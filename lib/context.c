@@ -3,24 +3,21 @@
  * The context: reference count, log, last error.
  */
 #include <errno.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "ctx.h"
+#include "printable.h"
 #include "provider.h"
+#include "uncancelled.h"
 
 /*
  * The last error of this thread and the context it belongs to. One is enough: the
  * text is valid until the next call on any context.
  */
-static _Thread_local struct {
-	const struct hmem_ctx *ctx;
-	uint64_t born;
-	char text[1024];
-} last_error;
+static _Thread_local struct hmem_error last_error;
 
 static uint64_t now(void)
 {
@@ -103,6 +100,12 @@ void hmem_ctx_set_log(struct hmem_ctx *ctx, hmem_log_fn fn, void *arg)
 	ctx->log_arg = arg;
 }
 
+void hmem_ctx_set_progress(struct hmem_ctx *ctx, hmem_progress_fn fn, void *arg)
+{
+	ctx->progress = fn;
+	ctx->progress_arg = arg;
+}
+
 void hmem_ctx_set_log_level(struct hmem_ctx *ctx, enum hmem_log_level level)
 {
 	atomic_store_explicit(&ctx->log_level, (int)level, memory_order_relaxed);
@@ -122,19 +125,11 @@ int hmem_ctx_set_sysroot(struct hmem_ctx *ctx, const char *path)
 	return 0;
 }
 
-/* A message is one line, whatever bytes the names in it are made of. */
-static void make_printable(char *text)
-{
-	for (unsigned char *c = (unsigned char *)text; *c; c++)
-		if (*c < ' ' || *c == 127)
-			*c = '?';
-}
-
 static void log_line(struct hmem_ctx *ctx, enum hmem_log_level level, const char *where,
 		     const char *line)
 {
 	if (ctx->log && (int)level <= atomic_load_explicit(&ctx->log_level, memory_order_relaxed))
-		ctx->log(ctx->log_arg, level, where, line);
+		(void)UNCANCELLED((ctx->log(ctx->log_arg, level, where, line), 0));
 }
 
 void hmem_log_at(struct hmem_ctx *ctx, enum hmem_log_level level, const char *where,
@@ -146,7 +141,7 @@ void hmem_log_at(struct hmem_ctx *ctx, enum hmem_log_level level, const char *wh
 	va_start(ap, format);
 	vsnprintf(line, sizeof(line), format, ap);
 	va_end(ap);
-	make_printable(line);
+	hmem_make_printable(line);
 	log_line(ctx, level, where, line);
 }
 
@@ -155,7 +150,7 @@ static int fail(struct hmem_ctx *ctx, const char *where, int error, const char *
 	char line[sizeof(last_error.text)];
 
 	vsnprintf(line, sizeof(line), format, ap);
-	make_printable(line);
+	hmem_make_printable(line);
 	/* First, as a callback may use the library and fail in its turn. */
 	log_line(ctx, HMEM_LOG_INFO, where, line);
 
@@ -185,6 +180,16 @@ int hmem_set_error(struct hmem_ctx *ctx, int error, const char *format, ...)
 	error = fail(ctx, "provider", error, format, ap);
 	va_end(ap);
 	return error;
+}
+
+void hmem_error_keep(struct hmem_error *kept)
+{
+	*kept = last_error;
+}
+
+void hmem_error_restore(const struct hmem_error *kept)
+{
+	last_error = *kept;
 }
 
 const char *hmem_last_error(struct hmem_ctx *ctx)

@@ -14,11 +14,18 @@
 /*
  * @range: writes back every line of [start, end) and waits until that is ordered
  *	before later stores; @start is aligned to @line. NULL: cannot be done here.
+ * @write_back: the same without waiting
+ * @fence: waits for all that this thread wrote back, or copied
+ * @copy: copies whole lines to whole lines past the caches, so that there is nothing to write
+ *	back. NULL: cannot be done here.
  * @line: bytes in a cache line
  * @name: the instruction, for the log
  */
 struct hmem_cpu_flush {
 	void (*range)(uintptr_t start, uintptr_t end, size_t line);
+	void (*write_back)(uintptr_t start, uintptr_t end, size_t line);
+	void (*fence)(void);
+	void (*copy)(void *to, const void *from, size_t bytes);
 	size_t line;
 	const char *name;
 };

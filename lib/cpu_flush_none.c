@@ -8,7 +8,7 @@
 
 void hmem_cpu_flush_init(struct hmem_cpu_flush *flush)
 {
-	*flush = (struct hmem_cpu_flush){ NULL, 0, "none" };
+	*flush = (struct hmem_cpu_flush){ .name = "none" };
 }
 
 #endif

@@ -28,6 +28,8 @@ struct hmem_ctx {
 	atomic_int log_level;
 	hmem_log_fn log;
 	void *log_arg;
+	hmem_progress_fn progress;
+	void *progress_arg;
 	char *sysroot;
 	struct hmem_cpu_flush flush;
 	pthread_mutex_t lock;
@@ -41,7 +43,36 @@ int hmem_fail_at(struct hmem_ctx *ctx, const char *where, int error, const char 
 
 #define hmem_log(ctx, level, ...) hmem_log_at(ctx, level, __func__, __VA_ARGS__)
 
-/* Set the last error and return @error: every failure of the library goes through it. */
-#define hmem_fail(ctx, error, ...) hmem_fail_at(ctx, __func__, error, __VA_ARGS__)
+static inline void hmem_progress(const struct hmem_ctx *ctx, const char *doing, uint64_t done,
+				 uint64_t total)
+{
+	if (ctx->progress)
+		ctx->progress(ctx->progress_arg, doing, done, total);
+}
+
+/*
+ * The last error of this thread, kept while something is done of whose errors nobody is told:
+ * they must not be taken for that of the call that the caller asks about.
+ */
+struct hmem_error {
+	const struct hmem_ctx *ctx;
+	uint64_t born;
+	char text[1024];
+};
+
+void hmem_error_keep(struct hmem_error *kept);
+void hmem_error_restore(const struct hmem_error *kept);
+
+/*
+ * Set the last error and answer @error: every failure of the library goes through it. That it is
+ * just this is to be seen where it is called.
+ */
+#define hmem_fail(ctx, error, ...)                                      \
+	({                                                              \
+		const int hmem_fail_error = (error);                    \
+									\
+		hmem_fail_at(ctx, __func__, hmem_fail_error, __VA_ARGS__); \
+		hmem_fail_error;                                        \
+	})
 
 #endif

@@ -22,6 +22,11 @@ void hmem_flush_cpu(struct hmem_ctx *ctx, const void *address, size_t length)
 	ctx->flush.range(start & ~(uintptr_t)(ctx->flush.line - 1), end, ctx->flush.line);
 }
 
+void hmem_flush_fence(struct hmem_ctx *ctx)
+{
+	ctx->flush.fence();
+}
+
 int hmem_flush_msync(struct hmem_ctx *ctx, const char *name, const void *address, size_t length)
 {
 	uintptr_t page = (uintptr_t)hmem_page_size();

@@ -16,6 +16,9 @@ bool hmem_flush_cpu_possible(struct hmem_ctx *ctx);
 /* Only for mappings where that reaches the media, and when it is possible. */
 void hmem_flush_cpu(struct hmem_ctx *ctx, const void *address, size_t length);
 
+/* The same where the platform writes the caches back by itself. */
+void hmem_flush_fence(struct hmem_ctx *ctx);
+
 /* msync(2) of the pages that hold the range. @name is for the message. */
 int hmem_flush_msync(struct hmem_ctx *ctx, const char *name, const void *address, size_t length);
 

@@ -47,7 +47,9 @@ static const struct {
 	{ ENOENT, DETACH, "there is no such pool; `hmemctl list -P` shows them" },
 	{ ENOENT, CREATE, "there is no such pool; `hmemctl list -P` shows them" },
 	{ ENOENT, ANY, "there is no such region; `hmemctl list` shows them" },
-	{ EEXIST, ATTACH, "a pool of that name is attached already" },
+	{ EEXIST, ATTACH,
+	  "a pool of that name is attached already, or another pool has a region of the same "
+	  "name as this one, which the kernel log names then" },
 	{ EEXIST, ANY, "a region of that name is there already" },
 	{ EBUSY, ATTACH,
 	  "the memory is held by device-dax, kmem, pmem or another pool; the kernel "

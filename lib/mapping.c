@@ -61,3 +61,10 @@ int hmem_mapping_new(int fd, uint64_t offset, size_t length, int prot, int flags
 		return 0;
 	}
 }
+
+int hmem_mapping_at(int fd, uint64_t offset, size_t length, int prot, int flags, void *address)
+{
+	void *at = mmap(address, length, prot, flags | MAP_FIXED, fd, (off_t)offset);
+
+	return at == MAP_FAILED ? -errno : 0;
+}

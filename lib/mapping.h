@@ -23,4 +23,7 @@ uint64_t hmem_page_size(void);
 int hmem_mapping_new(int fd, uint64_t offset, size_t length, int prot, int flags, uint64_t align,
 		     void **address);
 
+/* The same at exactly @address, in place of what is mapped there. */
+int hmem_mapping_at(int fd, uint64_t offset, size_t length, int prot, int flags, void *address);
+
 #endif

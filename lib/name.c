@@ -46,39 +46,40 @@ static int unknown_scheme(struct hmem_ctx *ctx, const char *name, size_t length)
 			 (int)(length < 40 ? length : 40), name, known);
 }
 
-int hmem_name_resolve(struct hmem_ctx *ctx, const char *name, const struct hmem_provider_ops **ops,
-		      const char **rest, char full[HMEM_REGION_NAME_MAX + 1])
+int hmem_name_resolve(struct hmem_ctx *ctx, const char *text, struct hmem_name *name)
 {
 	const struct hmem_provider_entry *provider;
-	const char *scheme = name, *found;
+	const char *scheme = text, *found;
 	size_t length;
 
-	if (!name || !*name)
+	if (!ctx)
+		return -EINVAL;
+	if (!text || !*text)
 		return hmem_fail(ctx, -EINVAL,
 				 "the name is empty; names look like hmem:db, dax:/dev/dax0.0, "
 				 "file:/path or anon:");
 
-	length = scheme_length(name);
+	length = scheme_length(text);
 	if (length) {
-		found = name + length + 1;
+		found = text + length + 1;
 	} else {
-		bool path = begins(name, "/") || begins(name, "./") || begins(name, "../");
+		bool path = begins(text, "/") || begins(text, "./") || begins(text, "../");
 
 		scheme = path ? "file" : "hmem";
 		length = 4;
-		found = name;
+		found = text;
 	}
 	if (length + 1 + strnlen(found, HMEM_REGION_NAME_MAX) > HMEM_REGION_NAME_MAX)
 		return hmem_fail(ctx, -ENAMETOOLONG,
-				 "\"%.40s...\": with its scheme a name has at most %d bytes", name,
+				 "\"%.40s...\": with its scheme a name has at most %d bytes", text,
 				 HMEM_REGION_NAME_MAX);
 
 	provider = hmem_provider_find(ctx, scheme, length);
 	if (!provider)
-		return unknown_scheme(ctx, name, length);
-	snprintf(full, HMEM_REGION_NAME_MAX + 1, "%s:%s", provider->scheme, found);
-	*ops = &provider->ops;
-	*rest = found;
+		return unknown_scheme(ctx, text, length);
+	snprintf(name->full, sizeof(name->full), "%s:%s", provider->scheme, found);
+	name->ops = &provider->ops;
+	name->rest = found;
 	return 0;
 }
 

@@ -10,12 +10,19 @@
 #include "provider.h"
 
 /*
- * Find the provider of @name, and the part behind the scheme. @full receives the name
- * with its scheme.
+ * A name that was understood.
+ * @ops: its provider
+ * @rest: what stands behind the scheme, in the caller's string
+ * @full: with its scheme
  */
-int hmem_name_resolve(struct hmem_ctx *ctx, const char *name,
-		      const struct hmem_provider_ops **ops, const char **rest,
-		      char full[HMEM_REGION_NAME_MAX + 1]);
+struct hmem_name {
+	const struct hmem_provider_ops *ops;
+	const char *rest;
+	char full[HMEM_REGION_NAME_MAX + 1];
+};
+
+/* Find the provider of @text. Without a context it is -EINVAL, and nobody is told. */
+int hmem_name_resolve(struct hmem_ctx *ctx, const char *text, struct hmem_name *name);
 
 /*
  * Check a name of hmem.ko, @kind being "region", "pool" or "CXL region", before the

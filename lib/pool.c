@@ -13,6 +13,7 @@
 #include "name.h"
 #include "sized.h"
 #include "sysfs.h"
+#include "uncancelled.h"
 
 #include <hmem/pool.h>
 
@@ -76,8 +77,8 @@ static int check_options(struct hmem_ctx *ctx, const struct hmem_pool_options *o
 	return 0;
 }
 
-int hmem_pool_attach(struct hmem_ctx *ctx, const struct hmem_pool_options *options,
-		     struct hmem_pool_result *result)
+static int do_pool_attach(struct hmem_ctx *ctx, const struct hmem_pool_options *options,
+			  struct hmem_pool_result *result)
 {
 	struct hmem_kernel_attached attached;
 	struct hmem_kernel_attach attach;
@@ -123,6 +124,12 @@ int hmem_pool_attach(struct hmem_ctx *ctx, const struct hmem_pool_options *optio
 	return 0;
 }
 
+int hmem_pool_attach(struct hmem_ctx *ctx, const struct hmem_pool_options *options,
+		     struct hmem_pool_result *result)
+{
+	return UNCANCELLED(do_pool_attach(ctx, options, result));
+}
+
 static int check_name(struct hmem_ctx *ctx, const char *name)
 {
 	if (!name)
@@ -130,7 +137,7 @@ static int check_name(struct hmem_ctx *ctx, const char *name)
 	return hmem_name_check(ctx, "pool", name);
 }
 
-int hmem_pool_detach(struct hmem_ctx *ctx, const char *name)
+static int do_pool_detach(struct hmem_ctx *ctx, const char *name)
 {
 	int err;
 
@@ -138,6 +145,11 @@ int hmem_pool_detach(struct hmem_ctx *ctx, const char *name)
 		return -EINVAL;
 	err = check_name(ctx, name);
 	return err ? err : hmem_kernel_pool_detach(ctx, name);
+}
+
+int hmem_pool_detach(struct hmem_ctx *ctx, const char *name)
+{
+	return UNCANCELLED(do_pool_detach(ctx, name));
 }
 
 /* -ENOENT, without a last error, when there is no such pool. */
@@ -171,7 +183,7 @@ static int read_sysfs(struct hmem_ctx *ctx, const char *dir, const char *name,
 	return 0;
 }
 
-int hmem_pool_get_info(struct hmem_ctx *ctx, const char *name, struct hmem_pool_info *info)
+static int do_pool_get_info(struct hmem_ctx *ctx, const char *name, struct hmem_pool_info *info)
 {
 	struct hmem_pool_info ours;
 	char dir[PATH_MAX];
@@ -200,6 +212,11 @@ int hmem_pool_get_info(struct hmem_ctx *ctx, const char *name, struct hmem_pool_
 	return err;
 }
 
+int hmem_pool_get_info(struct hmem_ctx *ctx, const char *name, struct hmem_pool_info *info)
+{
+	return UNCANCELLED(do_pool_get_info(ctx, name, info));
+}
+
 struct visit {
 	struct hmem_ctx *ctx;
 	int (*fn)(void *arg, const struct hmem_pool_info *info);
@@ -218,8 +235,8 @@ static int visit_pool(void *arg, const char *dir, const char *name)
 	return err ? err : visit->fn(visit->arg, &info);
 }
 
-int hmem_pool_iterate(struct hmem_ctx *ctx, int (*fn)(void *arg, const struct hmem_pool_info *info),
-		      void *arg)
+static int do_pool_iterate(struct hmem_ctx *ctx,
+			   int (*fn)(void *arg, const struct hmem_pool_info *info), void *arg)
 {
 	struct visit visit = { ctx, fn, arg };
 
@@ -228,4 +245,10 @@ int hmem_pool_iterate(struct hmem_ctx *ctx, int (*fn)(void *arg, const struct hm
 	if (!fn)
 		return hmem_fail(ctx, -EINVAL, "nobody to tell about the pools");
 	return hmem_sysfs_each(ctx, "/sys/class/hmem_pool", visit_pool, &visit);
+}
+
+int hmem_pool_iterate(struct hmem_ctx *ctx, int (*fn)(void *arg, const struct hmem_pool_info *info),
+		      void *arg)
+{
+	return UNCANCELLED(do_pool_iterate(ctx, fn, arg));
 }

@@ -12,7 +12,7 @@
 #include "sized.h"
 
 /* Every member up to iterate: the first published version. */
-#define OPS_SIZE_V1 sizeof(struct hmem_provider_ops)
+#define OPS_SIZE_V1 offsetof(struct hmem_provider_ops, fd)
 
 int hmem_providers_init(struct hmem_ctx *ctx)
 {
@@ -118,6 +118,7 @@ int hmem_provider_register(struct hmem_ctx *ctx, const struct hmem_provider_ops 
 		return err;
 	}
 	snprintf(provider->scheme, sizeof(provider->scheme), "%s", provider->ops.scheme);
+	provider->ops.scheme = provider->scheme;
 
 	pthread_mutex_lock(&ctx->lock);
 	for (end = &ctx->providers; *end; end = &(*end)->next)

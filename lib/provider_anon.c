@@ -13,6 +13,8 @@
 #include <unistd.h>
 
 #include "ctx.h"
+#include "descriptor.h"
+#include "file_limit.h"
 #include "mapping.h"
 #include "provider.h"
 
@@ -25,8 +27,16 @@ struct anon {
 static int set_size(struct hmem_ctx *ctx, const struct anon *anon, uint64_t bytes)
 {
 	uint64_t page = hmem_page_size(), rounded = (bytes + page - 1) & ~(page - 1);
+	struct stat st;
 	int err;
 
+	/* A memory file is a file to the limit, too; what shrinks is never beyond it. */
+	if (hmem_beyond_file_limit(rounded) && !fstat(anon->fd, &st) &&
+	    rounded > (uint64_t)st.st_size)
+		return hmem_fail(ctx, -EFBIG,
+				 "anon:%s: %" PRIu64 " bytes are more than ulimit -f of this "
+				 "process allows",
+				 anon->label, bytes);
 	if (rounded > INT64_MAX)
 		err = -EFBIG;
 	else
@@ -60,7 +70,7 @@ static int anon_create(struct hmem_ctx *ctx, const char *name,
 	snprintf(anon->label, sizeof(anon->label), "%s", name);
 	/* Shown by the kernel in /proc/PID/maps. */
 	snprintf(shown, sizeof(shown), "hmem:%s", anon->label);
-	anon->fd = memfd_create(shown, MFD_CLOEXEC);
+	anon->fd = hmem_descriptor_keep(memfd_create(shown, MFD_CLOEXEC));
 	if (anon->fd < 0) {
 		err = -errno;
 		hmem_fail(ctx, err, "anon:%s: no memory file: %s", name, strerror(-err));
@@ -143,6 +153,26 @@ static int anon_get_info_by_name(struct hmem_ctx *ctx, const char *name,
 	return anon_open(ctx, name, 0, NULL);
 }
 
+static int anon_fd(struct hmem_ctx *ctx, void *state)
+{
+	struct anon *anon = state;
+
+	(void)ctx;
+	return anon->fd;
+}
+
+static int anon_map_at(struct hmem_ctx *ctx, void *state, uint64_t offset, size_t length,
+		    void *address)
+{
+	struct anon *anon = state;
+	int err = hmem_mapping_at(anon->fd, offset, length, PROT_READ | PROT_WRITE, MAP_SHARED, address);
+
+	if (err)
+		return hmem_fail(ctx, err, "mapping %zu bytes of anon:%s: %s", length, anon->label,
+				 strerror(-err));
+	return 0;
+}
+
 const struct hmem_provider_ops hmem_provider_anon = {
 	.size = sizeof(struct hmem_provider_ops),
 	.scheme = "anon",
@@ -153,4 +183,6 @@ const struct hmem_provider_ops hmem_provider_anon = {
 	.resize = anon_resize,
 	.get_info = anon_get_info,
 	.get_info_by_name = anon_get_info_by_name,
+	.fd = anon_fd,
+	.map_at = anon_map_at,
 };

@@ -18,8 +18,10 @@
 #include <unistd.h>
 
 #include "ctx.h"
+#include "descriptor.h"
 #include "flush.h"
 #include "mapping.h"
+#include "media_above.h"
 #include "provider.h"
 #include "sysfs.h"
 
@@ -28,7 +30,7 @@ struct attributes {
 	uint64_t bytes;
 	uint64_t align;
 	int nid;
-	bool persistent;
+	struct media_above media;
 };
 
 struct dax {
@@ -48,31 +50,6 @@ static int device_path(struct hmem_ctx *ctx, const char *name, char path[PATH_MA
 	return hmem_sysfs_path(ctx, path, "%s%s", strchr(name, '/') ? "" : "/dev/", name);
 }
 
-/*
- * A device over persistent memory hangs below a region of the NVDIMM bus whose type is
- * nd_pmem; CXL RAM and soft-reserved memory have no such ancestor. Not being able to
- * look is an error: persist must not be skipped for want of a file descriptor.
- */
-static int read_persistence(const char *dir, bool *persistent)
-{
-	char path[PATH_MAX], type[32];
-	char *slash;
-
-	*persistent = false;
-	if (!realpath(dir, path))
-		return -errno;
-	while (!*persistent && (slash = strrchr(path, '/')) && slash != path) {
-		int err;
-
-		*slash = '\0';
-		err = hmem_sysfs_text(path, "devtype", type, sizeof(type));
-		if (err && err != -ENOENT)
-			return err;
-		*persistent = !err && !strcmp(type, "nd_pmem");
-	}
-	return 0;
-}
-
 /* @dir: the device's directory in sysfs. -ENOENT without a last error: it is gone. */
 static int read_attributes(struct hmem_ctx *ctx, const char *dir, struct attributes *is)
 {
@@ -90,8 +67,9 @@ static int read_attributes(struct hmem_ctx *ctx, const char *dir, struct attribu
 		if (err == -ENOENT)
 			err = 0;
 	}
+	/* Not being able to look is an error: persist must not be skipped for want of a descriptor. */
 	if (!err)
-		err = read_persistence(dir, &is->persistent);
+		err = media_above(dir, &is->media);
 	return err ? hmem_sysfs_broken(ctx, dir, err) : 0;
 }
 
@@ -164,8 +142,8 @@ static int dax_open(struct hmem_ctx *ctx, const char *name, unsigned int flags, 
 		return hmem_fail(ctx, -ENOMEM, "no memory for a handle on %s", path);
 	snprintf(dax->path, sizeof(dax->path), "%s", name);
 	dax->writable = !(flags & HMEM_OPEN_READ_ONLY);
-	dax->fd =
-		open(path, (dax->writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	dax->fd = hmem_descriptor_keep(open(path, (dax->writable ? O_RDWR : O_RDONLY) | O_CLOEXEC |
+						  O_NOCTTY | O_NONBLOCK));
 	if (dax->fd < 0) {
 		err = open_failed(ctx, path, -errno);
 		free(dax);
@@ -241,24 +219,28 @@ static int dax_persist(struct hmem_ctx *ctx, void *state, const void *address, s
 {
 	struct dax *dax = state;
 
-	if (!dax->is.persistent)
+	if (!dax->is.media.persistent)
 		return 0;
 	if (!hmem_flush_cpu_possible(ctx))
 		return hmem_fail(ctx, -EOPNOTSUPP,
 				 "persisting %s: this CPU cannot write its caches back from here",
 				 dax->path);
-	hmem_flush_cpu(ctx, address, length);
+	if (dax->is.media.caches)
+		hmem_flush_fence(ctx);
+	else
+		hmem_flush_cpu(ctx, address, length);
 	return 0;
 }
 
 static void describe(struct hmem_ctx *ctx, const struct attributes *is, const struct stat *st,
 		     struct hmem_region_info *info)
 {
-	bool persistent = is->persistent && hmem_flush_cpu_possible(ctx);
+	bool persistent = is->media.persistent && hmem_flush_cpu_possible(ctx);
 
 	info->bytes = is->bytes;
 	info->granularity = is->align;
-	info->caps = HMEM_CAP_SHARED | (persistent ? HMEM_CAP_PERSISTENT | HMEM_CAP_FLUSH_CPU : 0);
+	info->caps = HMEM_CAP_SHARED | (persistent ? HMEM_CAP_PERSISTENT | HMEM_CAP_FLUSH_CPU : 0) |
+		     (persistent && is->media.caches ? HMEM_CAP_CACHES_DURABLE : 0);
 	info->nid = is->nid;
 	info->uid = st->st_uid;
 	info->gid = st->st_gid;
@@ -334,6 +316,26 @@ static int dax_iterate(struct hmem_ctx *ctx,
 	return hmem_sysfs_each(ctx, "/sys/bus/dax/devices", visit_device, &visit);
 }
 
+static int dax_fd(struct hmem_ctx *ctx, void *state)
+{
+	struct dax *dax = state;
+
+	(void)ctx;
+	return dax->fd;
+}
+
+static int dax_map_at(struct hmem_ctx *ctx, void *state, uint64_t offset, size_t length,
+		   void *address)
+{
+	struct dax *dax = state;
+	int err = hmem_mapping_at(dax->fd, offset, length, PROT_READ | (dax->writable ? PROT_WRITE : 0), MAP_SHARED, address);
+
+	if (err)
+		return hmem_fail(ctx, err, "mapping %zu bytes of dax:%s: %s", length, dax->path,
+				 strerror(-err));
+	return 0;
+}
+
 const struct hmem_provider_ops hmem_provider_dax = {
 	.size = sizeof(struct hmem_provider_ops),
 	.scheme = "dax",
@@ -345,4 +347,6 @@ const struct hmem_provider_ops hmem_provider_dax = {
 	.get_info = dax_get_info,
 	.get_info_by_name = dax_get_info_by_name,
 	.iterate = dax_iterate,
+	.fd = dax_fd,
+	.map_at = dax_map_at,
 };

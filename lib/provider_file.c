@@ -10,24 +10,31 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <linux/magic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
 #include "ctx.h"
+#include "descriptor.h"
+#include "file_limit.h"
+#include "file_space.h"
 #include "flush.h"
 #include "mapping.h"
+#include "media_above.h"
 #include "provider.h"
+#include "sysfs.h"
 
 /*
  * @sync_faults: MAP_SYNC works, so that CPU flushes alone make a store durable
+ * @caches: and they need not be flushed, as the platform does that
  * @resizing: held while the size is read and changed
  */
 struct file {
@@ -35,6 +42,7 @@ struct file {
 	bool writable;
 	bool persistent;
 	bool sync_faults;
+	bool caches;
 	pthread_mutex_t resizing;
 	char path[HMEM_REGION_NAME_MAX + 1];
 };
@@ -113,18 +121,30 @@ static bool map_sync_works(int fd, bool writable)
 	return true;
 }
 
+/* Of the disk that a file with DAX is on; one over several disks does not say, and is flushed. */
+static bool caches_are_durable(struct hmem_ctx *ctx, const struct stat *st)
+{
+	struct media_above media;
+	char dir[PATH_MAX];
+
+	return !hmem_sysfs_path(ctx, dir, "/sys/dev/block/%u:%u", major(st->st_dev),
+				minor(st->st_dev)) &&
+	       !media_above(dir, &media) && media.caches;
+}
+
 /* Take over @fd; it is closed on failure. */
 static int file_new(struct hmem_ctx *ctx, const char *path, int fd, bool writable, void **state)
 {
 	struct file *file = calloc(1, sizeof(*file));
 	struct statfs fs;
+	struct stat st;
 	int err;
 
 	if (!file) {
 		close(fd);
 		return hmem_fail(ctx, -ENOMEM, "no memory for a handle on file:%s", path);
 	}
-	if (fstatfs(fd, &fs)) {
+	if (fstatfs(fd, &fs) || fstat(fd, &st)) {
 		err = failed(ctx, "examine", path, -errno);
 		free(file);
 		close(fd);
@@ -135,6 +155,7 @@ static int file_new(struct hmem_ctx *ctx, const char *path, int fd, bool writabl
 	file->persistent = survives_power_loss(&fs);
 	file->sync_faults =
 		file->persistent && hmem_flush_cpu_possible(ctx) && map_sync_works(fd, writable);
+	file->caches = file->sync_faults && caches_are_durable(ctx, &st);
 	pthread_mutex_init(&file->resizing, NULL);
 	snprintf(file->path, sizeof(file->path), "%s", path);
 	*state = file;
@@ -147,8 +168,9 @@ static int file_new(struct hmem_ctx *ctx, const char *path, int fd, bool writabl
  */
 static int open_regular(struct hmem_ctx *ctx, const char *verb, const char *path, int flags)
 {
-	int fd = open(path, flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK), err;
+	int fd = hmem_descriptor_keep(open(path, flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
 	struct stat st;
+	int err;
 
 	if (fd < 0)
 		return failed(ctx, verb, path, -errno);
@@ -163,42 +185,12 @@ static int open_regular(struct hmem_ctx *ctx, const char *verb, const char *path
 	return fd;
 }
 
-/* Make the entry of @path in its directory durable; @fd is any file of that file system. */
-static int sync_directory(const char *path, int fd)
-{
-	char directory[HMEM_REGION_NAME_MAX + 1];
-	char *slash;
-	int dir, err = 0;
-
-	snprintf(directory, sizeof(directory), "%s", path);
-	slash = strrchr(directory, '/');
-	if (!slash)
-		snprintf(directory, sizeof(directory), ".");
-	else
-		slash[slash == directory] = '\0';
-	dir = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (dir < 0) {
-		/* A directory that may be written and not read: sync all that there is. */
-		if (errno != EACCES || fd < 0)
-			return -errno;
-		return syncfs(fd) ? -errno : 0;
-	}
-	/* EINVAL: a file system whose directories need no sync. */
-	if (fsync(dir) && errno != EINVAL)
-		err = -errno;
-	close(dir);
-	return err;
-}
-
 /* Allocate every byte up to @bytes; the size is as before when that fails. */
 static int allocate(int fd, uint64_t bytes, uint64_t before)
 {
-	struct rlimit limit;
 	int err;
 
-	/* Beyond this limit the system sends SIGXFSZ, which ends the process. */
-	if (!getrlimit(RLIMIT_FSIZE, &limit) && limit.rlim_cur != RLIM_INFINITY &&
-	    bytes > limit.rlim_cur)
+	if (hmem_beyond_file_limit(bytes))
 		return -EFBIG;
 	do
 		err = posix_fallocate(fd, 0, (off_t)bytes);
@@ -244,7 +236,7 @@ static int fill_new(int fd, const char *path, const struct hmem_region_options *
 		return err;
 	if (fsync(fd))
 		return -errno;
-	return sync_directory(path, fd);
+	return hmem_file_sync_entry(path, fd);
 }
 
 /* The file is there: at least @bytes long, and allocated so far. */
@@ -272,8 +264,15 @@ static int create_or_open(struct hmem_ctx *ctx, const char *path, bool exclusive
 		int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 
 		*made = fd >= 0;
+		fd = hmem_descriptor_keep(fd);
 		if (fd >= 0)
 			return fd;
+		if (*made) {
+			int err = -errno;
+
+			unlink(path);
+			return failed(ctx, "create", path, err);
+		}
 		if (errno != EEXIST || exclusive)
 			return failed(ctx, "create", path, -errno);
 		fd = open_regular(ctx, "create", path, O_RDWR);
@@ -359,7 +358,10 @@ static int file_persist(struct hmem_ctx *ctx, void *state, const void *address, 
 		return 0;
 	if (!file->sync_faults)
 		return hmem_flush_msync(ctx, file->path, address, length);
-	hmem_flush_cpu(ctx, address, length);
+	if (file->caches)
+		hmem_flush_fence(ctx);
+	else
+		hmem_flush_cpu(ctx, address, length);
 	return 0;
 }
 
@@ -400,19 +402,19 @@ static int file_destroy(struct hmem_ctx *ctx, const char *name)
 	}
 	if (unlink(name))
 		return failed(ctx, "destroy", name, -errno);
-	err = sync_directory(name, -1);
+	err = hmem_file_sync_entry(name, -1);
 	if (err && err != -EACCES)
 		return failed(ctx, "sync the directory after destroying", name, err);
 	return 0;
 }
 
-static void describe(const struct stat *st, bool persistent, bool cpu_flush,
+static void describe(const struct stat *st, bool persistent, bool cpu_flush, bool caches,
 		     struct hmem_region_info *info)
 {
 	info->bytes = (uint64_t)st->st_size;
 	info->granularity = hmem_page_size();
 	info->caps = HMEM_CAP_RESIZE | HMEM_CAP_SHARED | (persistent ? HMEM_CAP_PERSISTENT : 0) |
-		     (cpu_flush ? HMEM_CAP_FLUSH_CPU : 0);
+		     (cpu_flush ? HMEM_CAP_FLUSH_CPU : 0) | (caches ? HMEM_CAP_CACHES_DURABLE : 0);
 	info->uid = st->st_uid;
 	info->gid = st->st_gid;
 	info->mode = st->st_mode & 0777;
@@ -425,7 +427,7 @@ static int file_get_info(struct hmem_ctx *ctx, void *state, struct hmem_region_i
 
 	if (fstat(file->fd, &st))
 		return failed(ctx, "examine", file->path, -errno);
-	describe(&st, file->persistent, file->sync_faults, info);
+	describe(&st, file->persistent, file->sync_faults, file->caches, info);
 	return 0;
 }
 
@@ -449,7 +451,28 @@ static int file_get_info_by_name(struct hmem_ctx *ctx, const char *name,
 	/* Whether MAP_SYNC works cannot be tried without opening; a DAX file says so. */
 	if (!statx(AT_FDCWD, name, 0, 0, &stx))
 		dax = stx.stx_attributes & stx.stx_attributes_mask & STATX_ATTR_DAX;
-	describe(&st, persistent, persistent && dax && hmem_flush_cpu_possible(ctx), info);
+	dax = dax && persistent && hmem_flush_cpu_possible(ctx);
+	describe(&st, persistent, dax, dax && caches_are_durable(ctx, &st), info);
+	return 0;
+}
+
+static int file_fd(struct hmem_ctx *ctx, void *state)
+{
+	struct file *file = state;
+
+	(void)ctx;
+	return file->fd;
+}
+
+static int file_map_at(struct hmem_ctx *ctx, void *state, uint64_t offset, size_t length,
+		    void *address)
+{
+	struct file *file = state;
+	int err = hmem_mapping_at(file->fd, offset, length, PROT_READ | (file->writable ? PROT_WRITE : 0), file->sync_faults ? MAP_SHARED_VALIDATE | MAP_SYNC : MAP_SHARED, address);
+
+	if (err)
+		return hmem_fail(ctx, err, "mapping %zu bytes of file:%s: %s", length, file->path,
+				 strerror(-err));
 	return 0;
 }
 
@@ -465,4 +488,6 @@ const struct hmem_provider_ops hmem_provider_file = {
 	.destroy = file_destroy,
 	.get_info = file_get_info,
 	.get_info_by_name = file_get_info_by_name,
+	.fd = file_fd,
+	.map_at = file_map_at,
 };

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "ctx.h"
+#include "descriptor.h"
 #include "flush.h"
 #include "kernel.h"
 #include "mapping.h"
@@ -87,7 +88,7 @@ static int device_open(struct hmem_ctx *ctx, const char *name, unsigned int flag
 		return hmem_fail(ctx, -ENOMEM, "no memory for a handle on region %s", name);
 	device->writable = writable;
 	snprintf(device->name, sizeof(device->name), "%s", name);
-	device->fd = open(path, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC);
+	device->fd = hmem_descriptor_keep(open(path, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC));
 	if (device->fd < 0) {
 		err = open_failed(ctx, name, path, -errno);
 		free(device);
@@ -285,6 +286,26 @@ static int device_iterate(struct hmem_ctx *ctx,
 	return hmem_sysfs_each(ctx, "/sys/class/hmem", visit_region, &visit);
 }
 
+static int device_fd(struct hmem_ctx *ctx, void *state)
+{
+	struct device *device = state;
+
+	(void)ctx;
+	return device->fd;
+}
+
+static int device_map_at(struct hmem_ctx *ctx, void *state, uint64_t offset, size_t length,
+		      void *address)
+{
+	struct device *device = state;
+	int err = hmem_mapping_at(device->fd, offset, length, PROT_READ | (device->writable ? PROT_WRITE : 0), MAP_SHARED, address);
+
+	if (err)
+		return hmem_fail(ctx, err, "mapping %zu bytes of region %s: %s", length, device->name,
+				 strerror(-err));
+	return 0;
+}
+
 const struct hmem_provider_ops hmem_provider_hmem = {
 	.size = sizeof(struct hmem_provider_ops),
 	.scheme = "hmem",
@@ -298,4 +319,6 @@ const struct hmem_provider_ops hmem_provider_hmem = {
 	.get_info = device_get_info,
 	.get_info_by_name = device_get_info_by_name,
 	.iterate = device_iterate,
+	.fd = device_fd,
+	.map_at = device_map_at,
 };

@@ -4,6 +4,7 @@
  * and calls the one that the name selects.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,9 +12,13 @@
 #include <sys/mman.h>
 
 #include "ctx.h"
+#include "descriptor.h"
+#include "file_space.h"
 #include "mapping.h"
 #include "name.h"
+#include "region.h"
 #include "sized.h"
+#include "uncancelled.h"
 
 #include <hmem/region.h>
 
@@ -31,6 +36,7 @@ struct hmem_region {
 	const struct hmem_provider_ops *ops;
 	void *state;
 	unsigned int flags;
+	struct region_sync sync;
 	char name[HMEM_REGION_NAME_MAX + 1];
 };
 
@@ -41,107 +47,135 @@ static int cannot(struct hmem_ctx *ctx, const struct hmem_provider_ops *ops, con
 }
 
 /* Before the provider runs, as what it did could not be undone without memory. */
-static struct hmem_region *region_new(struct hmem_ctx *ctx, const struct hmem_provider_ops *ops,
-				      unsigned int flags, const char *name)
+static struct hmem_region *region_new(struct hmem_ctx *ctx, const struct hmem_name *name,
+				      unsigned int flags)
 {
 	struct hmem_region *region = calloc(1, sizeof(*region));
 
 	if (!region) {
-		hmem_fail(ctx, -ENOMEM, "no memory for a handle on %s", name);
+		hmem_fail(ctx, -ENOMEM, "no memory for a handle on %s", name->full);
 		return NULL;
 	}
 	atomic_init(&region->refs, 1);
-	region->ctx = ctx;
-	region->ops = ops;
+	region->ctx = hmem_ctx_ref(ctx);
+	region->ops = name->ops;
 	region->flags = flags;
-	snprintf(region->name, sizeof(region->name), "%s", name);
+	pthread_mutex_init(&region->sync.lock, NULL);
+	snprintf(region->name, sizeof(region->name), "%s", name->full);
 	return region;
 }
 
-int hmem_region_create(struct hmem_ctx *ctx, const char *name,
-		       const struct hmem_region_options *options, struct hmem_region **out)
+/* Of a region that the provider has not opened, or has closed; NULL is legal. */
+static void region_free(struct hmem_region *region)
 {
-	const struct hmem_provider_ops *ops;
+	if (!region)
+		return;
+	hmem_ctx_unref(region->ctx);
+	pthread_mutex_destroy(&region->sync.lock);
+	free(region);
+}
+
+struct region_sync *hmem_region_sync(struct hmem_region *region)
+{
+	return &region->sync;
+}
+
+uint64_t hmem_region_sync_failures(struct hmem_region *region)
+{
+	uint64_t failures;
+
+	pthread_mutex_lock(&region->sync.lock);
+	failures = region->sync.failures;
+	pthread_mutex_unlock(&region->sync.lock);
+	return failures;
+}
+
+static int do_region_create(struct hmem_ctx *ctx, const char *name,
+			    const struct hmem_region_options *options, struct hmem_region **out)
+{
 	struct hmem_region_options checked;
-	char full[HMEM_REGION_NAME_MAX + 1];
 	struct hmem_region *region = NULL;
-	const char *rest;
+	struct hmem_name what;
 	int err;
 
-	if (!ctx)
-		return -EINVAL;
-	err = hmem_name_resolve(ctx, name, &ops, &rest, full);
+	err = hmem_name_resolve(ctx, name, &what);
 	if (err)
 		return err;
 	if (!options)
-		return hmem_fail(ctx, -EINVAL, "creating %s takes options, at least a size", full);
+		return hmem_fail(ctx, -EINVAL, "creating %s takes options, at least a size",
+				 what.full);
 	err = hmem_sized_read(ctx, "struct hmem_region_options", &checked, sizeof(checked),
 			      OPTIONS_SIZE_V1, options);
 	if (err)
 		return err;
 	if (checked.flags & ~CREATE_FLAGS)
-		return hmem_fail(ctx, -EINVAL, "creating %s: unknown flags %#x", full,
+		return hmem_fail(ctx, -EINVAL, "creating %s: unknown flags %#x", what.full,
 				 checked.flags & ~CREATE_FLAGS);
 	if (checked.mode & ~(mode_t)0777)
 		return hmem_fail(ctx, -EINVAL,
-				 "creating %s: mode %#o has more than permission bits", full,
+				 "creating %s: mode %#o has more than permission bits", what.full,
 				 (unsigned int)checked.mode);
 	if (checked.bytes > INT64_MAX)
 		return hmem_fail(ctx, -EINVAL,
-				 "creating %s: %" PRIu64 " bytes is more than any memory has", full,
-				 checked.bytes);
-	if (!ops->create)
-		return cannot(ctx, ops, "created");
+				 "creating %s: %" PRIu64 " bytes is more than any memory has",
+				 what.full, checked.bytes);
+	if (!what.ops->create)
+		return cannot(ctx, what.ops, "created");
 	if (!checked.mode)
 		checked.mode = 0600;
 
 	if (out) {
-		region = region_new(ctx, ops, 0, full);
+		region = region_new(ctx, &what, 0);
 		if (!region)
 			return -ENOMEM;
 	}
-	err = ops->create(ctx, rest, &checked, region ? &region->state : NULL);
+	err = what.ops->create(ctx, what.rest, &checked, region ? &region->state : NULL);
 	if (err) {
-		free(region);
+		region_free(region);
 		return err;
 	}
-	if (out) {
-		hmem_ctx_ref(ctx);
+	if (out)
 		*out = region;
+	return 0;
+}
+
+int hmem_region_create(struct hmem_ctx *ctx, const char *name,
+		       const struct hmem_region_options *options, struct hmem_region **out)
+{
+	return UNCANCELLED(do_region_create(ctx, name, options, out));
+}
+
+static int do_region_open(struct hmem_ctx *ctx, const char *name, unsigned int flags,
+			  struct hmem_region **out)
+{
+	struct hmem_region *region;
+	struct hmem_name what;
+	int err;
+
+	err = hmem_name_resolve(ctx, name, &what);
+	if (err)
+		return err;
+	if (!out)
+		return hmem_fail(ctx, -EINVAL, "opening %s: no place for the handle", what.full);
+	if (flags & ~OPEN_FLAGS)
+		return hmem_fail(ctx, -EINVAL, "opening %s: unknown flags %#x", what.full,
+				 flags & ~OPEN_FLAGS);
+	region = region_new(ctx, &what, flags);
+	if (!region)
+		return -ENOMEM;
+	err = what.ops->open(ctx, what.rest, flags, &region->state);
+	if (err) {
+		region_free(region);
+		return err;
 	}
+	*out = region;
 	return 0;
 }
 
 int hmem_region_open(struct hmem_ctx *ctx, const char *name, unsigned int flags,
 		     struct hmem_region **out)
 {
-	const struct hmem_provider_ops *ops;
-	char full[HMEM_REGION_NAME_MAX + 1];
-	struct hmem_region *region;
-	const char *rest;
-	int err;
-
-	if (!ctx)
-		return -EINVAL;
-	err = hmem_name_resolve(ctx, name, &ops, &rest, full);
-	if (err)
-		return err;
-	if (!out)
-		return hmem_fail(ctx, -EINVAL, "opening %s: no place for the handle", full);
-	if (flags & ~OPEN_FLAGS)
-		return hmem_fail(ctx, -EINVAL, "opening %s: unknown flags %#x", full,
-				 flags & ~OPEN_FLAGS);
-	region = region_new(ctx, ops, flags, full);
-	if (!region)
-		return -ENOMEM;
-	err = ops->open(ctx, rest, flags, &region->state);
-	if (err) {
-		free(region);
-		return err;
-	}
-	hmem_ctx_ref(ctx);
-	*out = region;
-	return 0;
+	return UNCANCELLED(do_region_open(ctx, name, flags, out));
 }
 
 struct hmem_region *hmem_region_ref(struct hmem_region *region)
@@ -156,16 +190,21 @@ void hmem_region_close(struct hmem_region *region)
 	/* acq_rel: whoever frees sees everything that the others did before letting go */
 	if (!region || atomic_fetch_sub_explicit(&region->refs, 1, memory_order_acq_rel) != 1)
 		return;
-	region->ops->close(region->ctx, region->state);
-	hmem_ctx_unref(region->ctx);
-	free(region);
+	(void)UNCANCELLED((region->ops->close(region->ctx, region->state), 0));
+	region_free(region);
+}
+
+/* As a provider finds it. */
+static void info_init(struct hmem_region_info *info, const char *name)
+{
+	*info = (struct hmem_region_info){ .size = sizeof(*info), .nid = -1 };
+	snprintf(info->name, sizeof(info->name), "%s", name);
 }
 
 /* What the provider says, in a struct of ours. */
 static int get_info(struct hmem_region *region, struct hmem_region_info *info)
 {
-	*info = (struct hmem_region_info){ .size = sizeof(*info), .nid = -1 };
-	snprintf(info->name, sizeof(info->name), "%s", region->name);
+	info_init(info, region->name);
 	return region->ops->get_info(region->ctx, region->state, info);
 }
 
@@ -224,6 +263,74 @@ int hmem_region_map(struct hmem_region *region, uint64_t offset, size_t length, 
 	return 0;
 }
 
+struct hmem_ctx *hmem_region_ctx(const struct hmem_region *region)
+{
+	return region->ctx;
+}
+
+const char *hmem_region_name(const struct hmem_region *region)
+{
+	return region->name;
+}
+
+unsigned int hmem_region_flags(const struct hmem_region *region)
+{
+	return region->flags;
+}
+
+int hmem_region_lock_fd(struct hmem_region *region, int *fd)
+{
+	char path[64];
+
+	if (!region->ops->fd || !region->ops->map_at)
+		return -EOPNOTSUPP;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d",
+		 region->ops->fd(region->ctx, region->state));
+	*fd = hmem_descriptor_keep(
+		open(path, (region->flags & HMEM_OPEN_READ_ONLY ? O_RDONLY : O_RDWR) | O_CLOEXEC));
+	return *fd < 0 ? -errno : 0;
+}
+
+int hmem_region_lock_failed(struct hmem_region *region, int err)
+{
+	if (err == -EOPNOTSUPP)
+		return cannot(region->ctx, region->ops, "used for shelves");
+	return hmem_fail(region->ctx, err, "opening %s once more, through /proc/self/fd: %s%s",
+			 region->name, strerror(-err), err == -ENOENT ? "; is /proc mounted?" : "");
+}
+
+/* Files of file systems only: memory without a name is there to be taken up as it is used. */
+static int space_fd(struct hmem_region *region)
+{
+	return strcmp(region->ops->scheme, "file") ? -1 :
+						      region->ops->fd(region->ctx, region->state);
+}
+
+int hmem_region_allocate(struct hmem_region *region, uint64_t offset, uint64_t length)
+{
+	int fd = space_fd(region), err = fd < 0 ? 0 : hmem_file_allocate(fd, offset, length);
+
+	if (!err)
+		return 0;
+	return hmem_fail(region->ctx, err, "allocating %" PRIu64 " bytes of %s: %s%s", length,
+			 region->name, strerror(-err),
+			 err == -ENOSPC ? "; free some space on its file system or ask for less" :
+			 err == -EIO ? "; was the file truncated?" : "");
+}
+
+void hmem_region_discard(struct hmem_region *region, uint64_t offset, uint64_t length)
+{
+	int fd = space_fd(region);
+
+	if (fd >= 0)
+		hmem_file_discard(fd, offset, length);
+}
+
+int hmem_region_map_at(struct hmem_region *region, uint64_t offset, size_t length, void *address)
+{
+	return region->ops->map_at(region->ctx, region->state, offset, length, address);
+}
+
 int hmem_region_unmap(struct hmem_region *region, void *address, size_t length)
 {
 	int err;
@@ -239,8 +346,10 @@ int hmem_region_unmap(struct hmem_region *region, void *address, size_t length)
 			 region->name, strerror(-err));
 }
 
-int hmem_region_persist(struct hmem_region *region, const void *address, size_t length)
+static int do_region_persist(struct hmem_region *region, const void *address, size_t length)
 {
+	int err;
+
 	if (!region)
 		return -EINVAL;
 	if (length > UINTPTR_MAX - (uintptr_t)address)
@@ -249,10 +358,19 @@ int hmem_region_persist(struct hmem_region *region, const void *address, size_t 
 				 region->name, length, address);
 	if (!length || !region->ops->persist)
 		return 0;
-	return region->ops->persist(region->ctx, region->state, address, length);
+	pthread_mutex_lock(&region->sync.lock);
+	err = region->ops->persist(region->ctx, region->state, address, length);
+	region->sync.failures += err == -EIO;
+	pthread_mutex_unlock(&region->sync.lock);
+	return err;
 }
 
-int hmem_region_resize(struct hmem_region *region, uint64_t bytes)
+int hmem_region_persist(struct hmem_region *region, const void *address, size_t length)
+{
+	return UNCANCELLED(do_region_persist(region, address, length));
+}
+
+static int do_region_resize(struct hmem_region *region, uint64_t bytes)
 {
 	if (!region)
 		return -EINVAL;
@@ -268,21 +386,26 @@ int hmem_region_resize(struct hmem_region *region, uint64_t bytes)
 	return region->ops->resize(region->ctx, region->state, bytes);
 }
 
-int hmem_region_destroy(struct hmem_ctx *ctx, const char *name)
+int hmem_region_resize(struct hmem_region *region, uint64_t bytes)
 {
-	const struct hmem_provider_ops *ops;
-	char full[HMEM_REGION_NAME_MAX + 1];
-	const char *rest;
-	int err;
+	return UNCANCELLED(do_region_resize(region, bytes));
+}
 
-	if (!ctx)
-		return -EINVAL;
-	err = hmem_name_resolve(ctx, name, &ops, &rest, full);
+static int do_region_destroy(struct hmem_ctx *ctx, const char *name)
+{
+	struct hmem_name what;
+	int err = hmem_name_resolve(ctx, name, &what);
+
 	if (err)
 		return err;
-	if (!ops->destroy)
-		return cannot(ctx, ops, "destroyed");
-	return ops->destroy(ctx, rest);
+	if (!what.ops->destroy)
+		return cannot(ctx, what.ops, "destroyed");
+	return what.ops->destroy(ctx, what.rest);
+}
+
+int hmem_region_destroy(struct hmem_ctx *ctx, const char *name)
+{
+	return UNCANCELLED(do_region_destroy(ctx, name));
 }
 
 static int check_info(struct hmem_ctx *ctx, const struct hmem_region_info *info)
@@ -292,7 +415,7 @@ static int check_info(struct hmem_ctx *ctx, const struct hmem_region_info *info)
 	return hmem_sized_check(ctx, "struct hmem_region_info", info, INFO_SIZE_V1);
 }
 
-int hmem_region_get_info(struct hmem_region *region, struct hmem_region_info *info)
+static int do_region_get_info(struct hmem_region *region, struct hmem_region_info *info)
 {
 	struct hmem_region_info ours;
 	int err;
@@ -307,27 +430,32 @@ int hmem_region_get_info(struct hmem_region *region, struct hmem_region_info *in
 	return err;
 }
 
-int hmem_region_get_info_by_name(struct hmem_ctx *ctx, const char *name,
-				 struct hmem_region_info *info)
+int hmem_region_get_info(struct hmem_region *region, struct hmem_region_info *info)
 {
-	struct hmem_region_info ours = { .size = sizeof(ours), .nid = -1 };
+	return UNCANCELLED(do_region_get_info(region, info));
+}
+
+static int do_region_get_info_by_name(struct hmem_ctx *ctx, const char *name,
+				      struct hmem_region_info *info)
+{
 	const struct hmem_provider_ops *ops;
-	const char *rest;
+	struct hmem_region_info ours;
+	struct hmem_name what;
 	int err;
 
-	if (!ctx)
-		return -EINVAL;
-	err = check_info(ctx, info);
+	err = hmem_name_resolve(ctx, name, &what);
 	if (!err)
-		err = hmem_name_resolve(ctx, name, &ops, &rest, ours.name);
+		err = check_info(ctx, info);
 	if (err)
 		return err;
+	ops = what.ops;
+	info_init(&ours, what.full);
 	if (ops->get_info_by_name) {
-		err = ops->get_info_by_name(ctx, rest, &ours);
+		err = ops->get_info_by_name(ctx, what.rest, &ours);
 	} else {
 		void *state;
 
-		err = ops->open(ctx, rest, HMEM_OPEN_READ_ONLY, &state);
+		err = ops->open(ctx, what.rest, HMEM_OPEN_READ_ONLY, &state);
 		if (err)
 			return err;
 		err = ops->get_info(ctx, state, &ours);
@@ -338,8 +466,14 @@ int hmem_region_get_info_by_name(struct hmem_ctx *ctx, const char *name,
 	return err;
 }
 
-int hmem_region_iterate(struct hmem_ctx *ctx,
-			int (*fn)(void *arg, const struct hmem_region_info *info), void *arg)
+int hmem_region_get_info_by_name(struct hmem_ctx *ctx, const char *name,
+				 struct hmem_region_info *info)
+{
+	return UNCANCELLED(do_region_get_info_by_name(ctx, name, info));
+}
+
+static int do_region_iterate(struct hmem_ctx *ctx,
+			     int (*fn)(void *arg, const struct hmem_region_info *info), void *arg)
 {
 	const struct hmem_provider_entry *provider;
 
@@ -355,4 +489,10 @@ int hmem_region_iterate(struct hmem_ctx *ctx,
 			return err;
 	}
 	return 0;
+}
+
+int hmem_region_iterate(struct hmem_ctx *ctx,
+			int (*fn)(void *arg, const struct hmem_region_info *info), void *arg)
+{
+	return UNCANCELLED(do_region_iterate(ctx, fn, arg));
 }

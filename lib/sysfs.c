@@ -152,8 +152,12 @@ int hmem_sysfs_each(struct hmem_ctx *ctx, const char *path,
 	count = scandir(top, &entries, not_dotted, versionsort);
 	if (count < 0) {
 		err = -errno;
-		if (err == -ENOENT || err == -ENOTDIR)
+		/* Nothing of that kind is there, or nothing at all. */
+		if ((err == -ENOENT || err == -ENOTDIR) &&
+		    (*ctx->sysroot || !access("/sys/class", F_OK)))
 			return 0;
+		if (err == -ENOENT)
+			return hmem_fail(ctx, err, "there is no /sys/class; mount sysfs on /sys");
 		return hmem_fail(ctx, err, "cannot list %s: %s", top, strerror(-err));
 	}
 	for (int i = 0; i < count; i++) {

@@ -12,9 +12,13 @@
  *
  * Threading: a context may be used by any number of threads at once, except that
  * its log callback is set before others use it. No function is async-signal-safe.
+ * None is a cancellation point: a thread that is cancelled in a call ends at a later one of its own. Nor
+ * may a thread be cancelled asynchronously in one.
  */
 #ifndef HMEM_CONTEXT_H
 #define HMEM_CONTEXT_H
+
+#include <stdint.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -74,6 +78,25 @@ typedef void (*hmem_log_fn)(void *arg, enum hmem_log_level level, const char *wh
 
 /** hmem_ctx_set_log - where log lines go; NULL: nowhere */
 HMEM_API void hmem_ctx_set_log(struct hmem_ctx *ctx, hmem_log_fn fn, void *arg);
+
+/**
+ * typedef hmem_progress_fn - hears how far a long call has got
+ * @arg: what hmem_ctx_set_progress() was given
+ * @doing: what it does, a word or two: "checking", "recovering", "exporting", ...
+ * @done: bytes that are done
+ * @total: bytes that there are to do, 0: not known
+ */
+typedef void (*hmem_progress_fn)(void *arg, const char *doing, uint64_t done, uint64_t total);
+
+/**
+ * hmem_ctx_set_progress - who hears how far long calls have got; NULL: nobody
+ *
+ * Calls that may take long - recovering a shelf when it is opened, checking, exporting and importing
+ * one - call @fn now and then, from their own thread, and a last time with @done equal to
+ * @total when they have ended, whatever came of them. It must not use what the call is
+ * about. To be set before others use the context.
+ */
+HMEM_API void hmem_ctx_set_progress(struct hmem_ctx *ctx, hmem_progress_fn fn, void *arg);
 
 /** hmem_ctx_set_log_level - drop lines that matter less than @level */
 HMEM_API void hmem_ctx_set_log_level(struct hmem_ctx *ctx, enum hmem_log_level level);

@@ -4,9 +4,12 @@
 #define HMEM_HMEM_H
 
 #include <hmem/context.h>
+#include <hmem/export.h>
 #include <hmem/pool.h>
 #include <hmem/provider.h>
 #include <hmem/region.h>
+#include <hmem/shelf.h>
 #include <hmem/size.h>
+#include <hmem/tx.h>
 
 #endif

@@ -31,6 +31,10 @@ extern "C" {
  * @get_info: fill in an info whose members are zero, but for size and name
  * @get_info_by_name: the same without opening; NULL: open, get_info, close
  * @iterate: visit every region of this kind; NULL: they cannot be listed
+ * @fd: a descriptor of the file behind the region, which stays the provider's; NULL: there
+ *	is none. Shelves lock bytes of it, far behind its end, to know who lives.
+ * @map_at: as @map, but at @address, in place of what is mapped there; NULL: it cannot.
+ *	Shelves need both.
  *
  * @open, @close, @map and @get_info must be there. Each returns 0 or a negative errno
  * and says why with hmem_set_error(). @state is the provider's own. Calls on one region
@@ -54,11 +58,14 @@ struct hmem_provider_ops {
 				struct hmem_region_info *info);
 	int (*iterate)(struct hmem_ctx *ctx,
 		       int (*fn)(void *arg, const struct hmem_region_info *info), void *arg);
+	int (*fd)(struct hmem_ctx *ctx, void *state);
+	int (*map_at)(struct hmem_ctx *ctx, void *state, uint64_t offset, size_t length,
+		      void *address);
 };
 
 /**
  * hmem_provider_register - add a kind of memory to a context
- * @ops: copied; the functions must stay there as long as the context
+ * @ops: copied, with its scheme; the functions must stay there as long as the context
  *
  * There is no way to take one away again. To be called before other threads use the
  * scheme.

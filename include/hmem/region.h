@@ -48,6 +48,7 @@ struct hmem_region;
 #define HMEM_CAP_FLUSH_CPU	(1u << 1)	/* CPU cache flushes reach the media; no msync needed */
 #define HMEM_CAP_RESIZE		(1u << 2)
 #define HMEM_CAP_SHARED		(1u << 3)	/* other processes can open it by name */
+#define HMEM_CAP_CACHES_DURABLE	(1u << 4)	/* power loss spares the CPU caches: a fence will do */
 
 /* For hmem_region_create() and hmem_region_open() */
 #define HMEM_OPEN_READ_ONLY	(1u << 0)	/* open: map read-only */
@@ -133,10 +134,10 @@ struct hmem_region_info {
  * anon: @region must not be NULL.
  *
  * Return: 0; -EINVAL (name, size, flags), -E2BIG, -ENAMETOOLONG, -EEXIST, -ENOSPC,
- * -EFBIG (file: beyond the limit of the file system or ulimit -f), -EPERM, -EACCES,
- * -EISDIR, -EROFS, -ENOENT (no such pool, directory or device), -EMFILE (hmem: the
- * table of regions is full), -ENODEV (hmem.ko is not loaded), -ENOMEM, -EOPNOTSUPP, or
- * what the system answered.
+ * -EFBIG (file: beyond the limit of the file system; file and anon: beyond ulimit -f),
+ * -EPERM, -EACCES, -EISDIR, -EROFS, -ENOENT (no such pool, directory or device), -EMFILE
+ * (hmem: the table of regions is full), -ENODEV (hmem.ko is not loaded), -ENOMEM,
+ * -EOPNOTSUPP, or what the system answered.
  */
 HMEM_API int hmem_region_create(struct hmem_ctx *ctx, const char *name,
 				const struct hmem_region_options *options,

@@ -49,7 +49,7 @@ int msync(void *address, size_t length, int flags)
 
 static void lines(void)
 {
-	struct hmem_ctx ctx = { .flush = { record, 64, "record" } };
+	struct hmem_ctx ctx = { .flush = { .range = record, .line = 64 } };
 	static const struct {
 		uintptr_t address;
 		size_t length;
