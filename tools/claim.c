@@ -2,9 +2,11 @@
 #include "claim.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "json.h"
@@ -32,12 +34,30 @@ bool claim_is_pool(const struct session *s, const char *region)
 	return search.found;
 }
 
-int claim_check_control(const struct session *s)
+/* Above the three that a shell may have closed, or the answer could go there. */
+static int open_control(void)
 {
-	int error;
+	int fd = open(HMEM_CONTROL, O_RDWR | O_CLOEXEC), high;
 
-	if (!access(HMEM_CONTROL, R_OK | W_OK))
+	if (fd < 0 || fd > STDERR_FILENO)
+		return fd;
+	high = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	close(fd);
+	return high;
+}
+
+int claim_begin(const struct session *s)
+{
+	int error, fd = open_control();
+
+	if (fd >= 0) {
+		if (flock(fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK) {
+			report_step(s, "wait for another hmemctl to end");
+			flock(fd, LOCK_EX);
+		}
+		/* Held until this process ends, however it does. */
 		return 0;
+	}
 	error = errno;
 	report_error(s, "open %s: %s", HMEM_CONTROL, strerror(error));
 	if (error == EACCES || error == EPERM)
@@ -180,9 +200,10 @@ int claim_plan(const struct session *s, const struct cxl_plan *plan,
 		fill(claim, region, how);
 		claim->made = true;
 		rc = attach(s, region, how, &claim->result);
-		if (rc)
+		/* Whoever attached it meanwhile, without hmemctl, must not lose it again. */
+		if (rc && !claim_is_pool(s, region))
 			cxl_teardown(s, region);
-		else
+		else if (!rc)
 			warn_of_lost_capacity(s, plan);
 	}
 	dax_autoprobe_restore(autoprobe);

@@ -61,11 +61,16 @@ int claim_plan(const struct session *s, const struct cxl_plan *plan,
 void claim_undo(const struct session *s, const struct claim *claim);
 
 /**
- * claim_check_control - the module is loaded and this user may command it; reports
+ * claim_begin - the module is loaded, this user may command it, and no other hmemctl is
+ * at it; reports
  *
- * Asked before anything is changed that would have to be undone.
+ * Between looking for memory, setting it up and attaching it another one would see what is
+ * half made, use it, and lose it when this one gives up. So they take turns, from here to the
+ * end of the process.
+ *
+ * Return: 0 or a negative errno.
  */
-int claim_check_control(const struct session *s);
+int claim_begin(const struct session *s);
 
 /** claim_is_pool - some attached pool has this CXL region */
 bool claim_is_pool(const struct session *s, const char *region);

@@ -218,25 +218,26 @@ static int set_up(const struct creation *c, struct claim *claim, struct pick *pi
 
 /* --- the region itself ------------------------------------------------------ */
 
-static int carve(struct creation *c, const struct pick *pick, char name[HMEM_NAME_MAX + 1])
+static int carve(const struct creation *c, const struct pick *pick, char name[HMEM_NAME_MAX + 1])
 {
+	struct hmem_region_options options = c->options;
 	unsigned int i;
 	int rc;
 
-	c->options.pool = pick->pool.name;
-	c->options.bytes = pick->bytes;
+	options.pool = pick->pool.name;
+	options.bytes = pick->bytes;
 	if (c->name) {
 		char full[300];
 
 		snprintf(name, HMEM_NAME_MAX + 1, "%s", c->name);
 		snprintf(full, sizeof(full), "hmem:%s", c->name);
-		return hmem_region_create(c->s->hmem, full, &c->options, NULL);
+		return hmem_region_create(c->s->hmem, full, &options, NULL);
 	}
 	for (i = 0; i < MAX_DEFAULT_NAMES; i++) {
 		char full[32];
 
 		snprintf(full, sizeof(full), "hmem:r%u", i);
-		rc = hmem_region_create(c->s->hmem, full, &c->options, NULL);
+		rc = hmem_region_create(c->s->hmem, full, &options, NULL);
 		if (rc != -EEXIST) {
 			snprintf(name, HMEM_NAME_MAX + 1, "%s", full + 5);
 			return rc;
@@ -439,6 +440,9 @@ int verb_create_region(struct session *s, int argc, char **argv)
 	c.name = first < argc ? argv[first] : NULL;
 	if (c.name && !strncmp(c.name, "hmem:", 5))
 		c.name += 5;
+	if (c.name && strchr(c.name, ':'))
+		return options_bad(s, &usage, "%s: regions are made on hmem's pools only; a file is "
+				   "made by fallocate -l SIZE PATH, and taken by its name", c.name);
 	if (!c.size)
 		return options_bad(s, &usage, "--size is missing");
 	if (!size_is_valid(c.size))
@@ -455,7 +459,7 @@ int verb_create_region(struct session *s, int argc, char **argv)
 	if (rc)
 		return rc;
 
-	if (claim_check_control(s))
+	if (claim_begin(s))
 		return EXIT_FAILED;
 	c.steps = json_object_new_array();
 	rc = create(&c);

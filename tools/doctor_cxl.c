@@ -115,16 +115,22 @@ struct usage_of_device {
 	unsigned int decoders, free;
 };
 
-static void add_decoder(const struct examination *e, const char *decoder,
+static void add_decoder(struct examination *e, const char *memdev, const char *decoder,
 			struct usage_of_device *use)
 {
 	uint64_t size = number(e, decoder, "dpa_size");
-	char mode[16];
+	char mode[16], region[64], text[32], fix[FIX_MAX];
 
 	use->decoders++;
 	if (!size) {
 		use->free++;
 		return;
+	}
+	if (!sysfs_read(region, sizeof(region), CXL "/region", e->root, decoder) && !*region) {
+		snprintf(fix, sizeof(fix), "echo 0 > /sys/bus/cxl/devices/%s/dpa_size", decoder);
+		found(e, "decoder", FINDING_WARN, fix,
+		      "%s of %s are allocated to %s and to no CXL region: half made, or left over",
+		      hmem_size_format(size, text, sizeof(text)), memdev, decoder);
 	}
 	if (sysfs_read(mode, sizeof(mode), CXL "/mode", e->root, decoder))
 		return;
@@ -135,7 +141,7 @@ static void add_decoder(const struct examination *e, const char *decoder,
 }
 
 /* The endpoint of a device has a link "uport" to it. */
-static bool find_usage(const struct examination *e, const char *memdev,
+static bool find_usage(struct examination *e, const char *memdev,
 		       struct usage_of_device *use)
 {
 	struct names endpoints, decoders;
@@ -154,7 +160,7 @@ static bool find_usage(const struct examination *e, const char *memdev,
 			continue;
 		seen = true;
 		for (j = 0; j < decoders.n; j++)
-			add_decoder(e, decoders.name[j], use);
+			add_decoder(e, memdev, decoders.name[j], use);
 		names_free(&decoders);
 	}
 	names_free(&endpoints);
@@ -277,6 +283,9 @@ static bool holder_of(const struct examination *e, uint64_t start, uint64_t size
 			continue;
 		if (!strcmp(line + at, region) || !strncmp(line + at, "CXL Window", 10))
 			continue;
+		/* What the CXL core writes around a persistent region; nobody's claim. */
+		if (!strcmp(line + at, "Persistent Memory"))
+			continue;
 		snprintf(holder, holder_size, "%s", line + at);
 		held = true;
 	}
@@ -318,6 +327,19 @@ static bool examine_dax(struct examination *e, const char *region)
 	return held;
 }
 
+/* Every position of the region has its device still, or already. */
+static bool has_targets(const struct examination *e, const char *region)
+{
+	uint64_t i, ways = number(e, region, "interleave_ways");
+	char target[64];
+
+	for (i = 0; i < ways; i++)
+		if (sysfs_read(target, sizeof(target), CXL "/target%" PRIu64, e->root, region, i) ||
+		    !*target)
+			return false;
+	return ways;
+}
+
 static void examine_region(struct examination *e, const char *region)
 {
 	char mode[16] = "?", size[32], fix[FIX_MAX], name[64];
@@ -326,8 +348,8 @@ static void examine_region(struct examination *e, const char *region)
 	sysfs_read(mode, sizeof(mode), CXL "/mode", e->root, region);
 	hmem_size_format(bytes, size, sizeof(size));
 	if (!number(e, region, "commit")) {
-		/* cxl destroys no region that has no shape yet. */
-		if (number(e, region, "interleave_ways"))
+		/* cxl destroys no region that lacks a target; the kernel does. */
+		if (has_targets(e, region))
 			snprintf(fix, sizeof(fix), "cxl destroy-region -f %s", region);
 		else
 			snprintf(fix, sizeof(fix), "echo %s > /sys/bus/cxl/devices/%s/../"
@@ -360,11 +382,26 @@ static void examine_region(struct examination *e, const char *region)
 	}
 }
 
+/* hmemctl switches it off while it makes a region: a kill in between leaves it so. */
+static void examine_autoprobe(struct examination *e)
+{
+	const char *path = "/sys/bus/dax/drivers_autoprobe";
+	char fix[FIX_MAX];
+	uint64_t on;
+
+	if (sysfs_read_u64(&on, "%s%s", e->root, path) || on)
+		return;
+	snprintf(fix, sizeof(fix), "echo 1 > %s", path);
+	found(e, "dax", FINDING_WARN, fix, "new dax devices get no driver: somebody switched that "
+	      "off, or hmemctl was killed while it made a CXL region");
+}
+
 void examine_regions(struct examination *e)
 {
 	struct names regions;
 	size_t i;
 
+	examine_autoprobe(e);
 	if (sysfs_names(&regions, "region", "%s/sys/bus/cxl/devices", e->root))
 		return;
 	for (i = 0; i < regions.n; i++)

@@ -8,12 +8,17 @@
 #include "hmemctl.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+#include <hmem/shelf.h>
 
 #include "json.h"
 #include "options.h"
+#include "progress.h"
 #include "report.h"
 #include "sysfs.h"
 
@@ -33,6 +38,19 @@ static const struct verb {
 	{ "destroy-region", verb_destroy_region, "remove regions and what is in them" },
 	{ "attach-pool", verb_attach_pool, "claim CXL memory or system RAM as a pool" },
 	{ "detach-pool", verb_detach_pool, "give a pool's memory back" },
+	{ "create-shelf", verb_create_shelf, "make a shelf, for objects, in a region" },
+	{ "grow-shelf", verb_grow_shelf, "give shelves more of their region" },
+	{ "destroy-shelf", verb_destroy_shelf, "remove shelves and the objects on them" },
+	{ "list-shelves", verb_list_shelves, "list the shelves of regions" },
+	{ "dump-shelf", verb_dump_shelf, "everything known of a shelf and its objects" },
+	{ "check-shelf", verb_check_shelf, "look for damage on a shelf, and repair it" },
+	{ "export-shelf", verb_export_shelf, "write all objects of a shelf to a file or a pipe" },
+	{ "import-shelf", verb_import_shelf, "bring exported objects back, to this shelf or another" },
+	{ "list-objects", verb_list_objects, "list the objects on a shelf" },
+	{ "put-object", verb_put_object, "make or replace an object, from a file or a pipe" },
+	{ "get-object", verb_get_object, "write an object to a file or a pipe" },
+	{ "delete-object", verb_delete_object, "delete objects" },
+	{ "rename-object", verb_rename_object, "give an object another name, or swap two" },
 	{ "doctor", verb_doctor, "what stands in the way, and the command that clears it" },
 	{ "version", verb_version, "versions of the command, the library and the module" },
 	{ "help", verb_help, "this text, or that of one verb" },
@@ -120,11 +138,20 @@ static void print_verbs(FILE *to)
 	fputs("\n\"hmemctl VERB --help\" tells a verb's options.\n", to);
 }
 
+static void __attribute__((format(printf, 1, 2))) complain(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	report_line(NULL, "", format, args);
+	va_end(args);
+}
+
 static int unknown_verb(const char *word)
 {
 	const char *meant = suggestion(word);
 
-	fprintf(stderr, "hmemctl: no such verb: %s\n", word);
+	complain("no such verb: %s", word);
 	if (meant)
 		fprintf(stderr, "hmemctl: to do: hmemctl %s\n", meant);
 	else
@@ -195,12 +222,30 @@ static void show_log(void *arg, enum hmem_log_level level, const char *where, co
 	fprintf(stderr, "libhmem: %s: %s\n", where, message);
 }
 
+/*
+ * Whoever started this may have closed stdin, stdout or stderr. The files that are opened next
+ * would get their numbers, and what is printed would be written to them. O_PATH: what takes
+ * their places can be neither read nor written, so that a closed pipe does not pass for an
+ * empty one.
+ */
+static bool occupy_standard(void)
+{
+	int fd;
+
+	do
+		fd = open("/", O_PATH);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	return fd >= 0 && !close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	struct session s = { 0 };
 	const struct verb *verb;
 	int rc;
 
+	if (!occupy_standard())
+		return EXIT_FAILED;
 	if (argc < 2) {
 		print_verbs(stderr);
 		return EXIT_USAGE;
@@ -215,10 +260,19 @@ int main(int argc, char **argv)
 		fprintf(stderr, "hmemctl: start the library: %s\n", strerror(-rc));
 		return EXIT_FAILED;
 	}
+	/* Files that are cut off, or on a file system that is full: an error like any other. */
+	rc = hmem_sigbus_install();
+	if (rc) {
+		fprintf(stderr, "hmemctl: handle SIGBUS: %s\n", strerror(-rc));
+		hmem_ctx_unref(s.hmem);
+		return EXIT_FAILED;
+	}
 	/* Errors come back as return values and are reported once; the log is for debugging. */
 	if (getenv("HMEM_LOG"))
 		hmem_ctx_set_log(s.hmem, show_log, NULL);
 
+	if (isatty(STDERR_FILENO))
+		hmem_ctx_set_progress(s.hmem, progress_of_library, &s);
 	rc = verb->run(&s, argc - 1, argv + 1);
 	hmem_ctx_unref(s.hmem);
 	return rc;

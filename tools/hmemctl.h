@@ -38,6 +38,19 @@ int verb_detach_pool(struct session *s, int argc, char **argv);
 int verb_create_region(struct session *s, int argc, char **argv);
 int verb_resize_region(struct session *s, int argc, char **argv);
 int verb_destroy_region(struct session *s, int argc, char **argv);
+int verb_create_shelf(struct session *s, int argc, char **argv);
+int verb_grow_shelf(struct session *s, int argc, char **argv);
+int verb_destroy_shelf(struct session *s, int argc, char **argv);
+int verb_list_shelves(struct session *s, int argc, char **argv);
+int verb_dump_shelf(struct session *s, int argc, char **argv);
+int verb_check_shelf(struct session *s, int argc, char **argv);
+int verb_export_shelf(struct session *s, int argc, char **argv);
+int verb_import_shelf(struct session *s, int argc, char **argv);
+int verb_list_objects(struct session *s, int argc, char **argv);
+int verb_put_object(struct session *s, int argc, char **argv);
+int verb_get_object(struct session *s, int argc, char **argv);
+int verb_delete_object(struct session *s, int argc, char **argv);
+int verb_rename_object(struct session *s, int argc, char **argv);
 int verb_doctor(struct session *s, int argc, char **argv);
 
 #endif

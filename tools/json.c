@@ -5,13 +5,37 @@
 #include <grp.h>
 #include <pwd.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "report.h"
 
+bool json_is_text(const char *text)
+{
+	const unsigned char *at = (const unsigned char *)text;
+
+	while (*at) {
+		unsigned int more = *at < 0x80 ? 0 : *at < 0xc2 ? 4 : *at < 0xe0 ? 1 : *at < 0xf0 ? 2 :
+				    *at < 0xf5 ? 3 : 4;
+		unsigned int low = *at == 0xe0 ? 0xa0 : *at == 0xf0 ? 0x90 : 0x80;
+		unsigned int high = *at == 0xed ? 0x9f : *at == 0xf4 ? 0x8f : 0xbf;
+
+		if (more == 4 || (more && (at[1] < low || at[1] > high)))
+			return false;
+		/* Terminals obey these, and JSON does not escape them. */
+		if (*at == 0x7f || (*at == 0xc2 && at[1] < 0xa0))
+			return false;
+		for (unsigned int i = 2; i <= more; i++)
+			if ((at[i] & 0xc0) != 0x80)
+				return false;
+		at += more + 1;
+	}
+	return true;
+}
+
 void json_text(struct json_object *o, const char *key, const char *value)
 {
-	json_object_object_add(o, key, value ? json_object_new_string(value) : NULL);
+	json_object_object_add(o, key, value && json_is_text(value) ? json_object_new_string(value) : NULL);
 }
 
 void json_number(struct json_object *o, const char *key, uint64_t value)
@@ -29,13 +53,13 @@ void json_size(const struct session *s, struct json_object *o, const char *key, 
 		json_number(o, key, bytes);
 }
 
-static void json_flag(struct json_object *o, const char *key, bool value)
+void json_flag(struct json_object *o, const char *key, bool value)
 {
 	json_object_object_add(o, key, json_object_new_boolean(value));
 }
 
 /* NULL where there is none: a volatile pool has no identity to come back with. */
-static void json_uuid(struct json_object *o, const char *key, const uint8_t uuid[16])
+void json_uuid(struct json_object *o, const char *key, const uint8_t uuid[16])
 {
 	static const uint8_t none[16];
 	char text[40];
@@ -64,6 +88,17 @@ static void json_owner(const struct session *s, struct json_object *o, uid_t uid
 		json_text(o, "group", group->gr_name);
 	else
 		json_number(o, "group", gid);
+}
+
+void json_bytes(struct json_object *o, const char *key, const void *bytes, size_t n)
+{
+	const unsigned char *byte = bytes;
+	char *text = malloc(2 * n + 1);
+
+	for (size_t i = 0; text && i < n; i++)
+		snprintf(text + 2 * i, 3, "%02x", byte[i]);
+	json_text(o, key, text);
+	free(text);
 }
 
 struct json_object *json_region(const struct session *s, const struct hmem_region_info *info)

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "report.h"
+
 #define MAX_OPTIONS 24
 
 /* getopt_long() answers with an index from here on, so that no letter collides. */
@@ -33,11 +35,9 @@ int options_bad(const struct session *s, const struct usage *usage, const char *
 {
 	va_list args;
 
-	fprintf(stderr, "hmemctl %s: ", s->verb);
 	va_start(args, format);
-	vfprintf(stderr, format, args);
+	report_line(s->verb, "", format, args);
 	va_end(args);
-	fputc('\n', stderr);
 	print_usage(stderr, s, usage);
 	return EXIT_USAGE;
 }

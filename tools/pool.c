@@ -434,7 +434,8 @@ int verb_attach_pool(struct session *s, int argc, char **argv)
 		{ .kind = OPTION_END },
 	};
 	const struct usage usage = {
-		"REGION|MEMDEV... [--name POOL] [--type ram|pmem] [--format] [--take-over]\n"
+		"REGION|MEMDEV... [--name POOL] [--type ram|pmem] [--ways N] [--format]\n"
+		"                           [--take-over]\n"
 		"       hmemctl attach-pool --all [--type ram|pmem] [--take-over]\n"
 		"       hmemctl attach-pool ram --size SIZE --name POOL [--node NODE]", lines };
 	int first, rc = options_parse(s, &usage, argc, argv, &first);
@@ -444,7 +445,7 @@ int verb_attach_pool(struct session *s, int argc, char **argv)
 	rc = check(&a, &usage, argc - first, argv + first);
 	if (rc)
 		return rc;
-	if (claim_check_control(s))
+	if (claim_begin(s))
 		return EXIT_FAILED;
 	a.how.name = a.name;
 	a.how.flags = (a.format ? HMEM_POOL_FORMAT : 0) |
@@ -498,6 +499,9 @@ int verb_detach_pool(struct session *s, int argc, char **argv)
 		return code;
 	if (first == argc)
 		return options_bad(s, &usage, "which pool?");
+	/* Between detaching and removing nobody may attach it. */
+	if (release && !dry_run && claim_begin(s))
+		return EXIT_FAILED;
 	array = json_object_new_array();
 	for (; first < argc; first++) {
 		code = detach(s, argv[first], release, dry_run, array);

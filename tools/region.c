@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include <hmem/shelf.h>
+
 #include "json.h"
 #include "options.h"
 #include "report.h"
@@ -14,6 +16,37 @@ static int pool_of(struct session *s, const struct hmem_region_info *info,
 {
 	*pool = (struct hmem_pool_info){ .size = sizeof(*pool) };
 	return *info->pool ? hmem_pool_get_info(s->hmem, info->pool, pool) : 0;
+}
+
+static int count_shelf(void *arg, const struct hmem_shelf_info *info)
+{
+	(void)info;
+	++*(unsigned int *)arg;
+	return 0;
+}
+
+/*
+ * Shelves lie anywhere in their region, and open only while it is as large as it was. One that
+ * cannot be read, or holds something else, is its owner's to judge.
+ */
+static unsigned int shelves_in(struct session *s, const char *name)
+{
+	struct hmem_region *region;
+	unsigned int nr = 0;
+
+	if (hmem_region_open(s->hmem, name, HMEM_OPEN_READ_ONLY, &region))
+		return 0;
+	hmem_shelf_iterate(region, count_shelf, &nr);
+	hmem_region_close(region);
+	return nr;
+}
+
+static int refuse_to_cut(const struct session *s, const char *name, unsigned int shelves)
+{
+	report_error(s, "resize region %s: it holds %u %s, which could not be opened any more when "
+		     "it is smaller", name, shelves, shelves == 1 ? "shelf" : "shelves");
+	report_fix(s, "hmemctl export-shelf saves one, destroy-shelf removes it; or resize with --force");
+	return EXIT_FAILED;
 }
 
 static int resize(struct session *s, const char *name, uint64_t bytes)
@@ -31,19 +64,21 @@ static int resize(struct session *s, const char *name, uint64_t bytes)
 int verb_resize_region(struct session *s, int argc, char **argv)
 {
 	const char *size = NULL;
-	bool dry_run = false;
+	bool dry_run = false, force = false;
 	const struct option_line lines[] = {
 		{ OPTION_TEXT, 's', "size", "SIZE",
 		  "new size: 64G, 1.5T, 50% of the pool, all of what is free", &size },
+		{ OPTION_FLAG, 'f', "force", NULL, "cut off shelves, and what is on them", &force },
 		OPTION_DRY_RUN(&dry_run),
 		OPTION_HUMAN(s),
 		{ .kind = OPTION_END },
 	};
-	const struct usage usage = { "NAME --size SIZE [--dry-run] [-u]", lines };
+	const struct usage usage = { "NAME --size SIZE [--force] [--dry-run] [-u]", lines };
 	struct hmem_region_info info = { .size = sizeof(info) };
 	int first, rc = options_parse(s, &usage, argc, argv, &first);
 	struct hmem_pool_info pool;
 	struct json_object *array;
+	unsigned int shelves;
 	uint64_t bytes;
 
 	if (rc >= 0)
@@ -77,6 +112,9 @@ int verb_resize_region(struct session *s, int argc, char **argv)
 		report_fix(s, "hmemctl list -p %s shows what could be destroyed", info.pool);
 		return EXIT_FAILED;
 	}
+	shelves = bytes < info.bytes && !force ? shelves_in(s, argv[first]) : 0;
+	if (shelves)
+		return refuse_to_cut(s, argv[first], shelves);
 	if (!dry_run)
 		rc = resize(s, argv[first], bytes);
 	if (!rc && !dry_run)

@@ -2,16 +2,21 @@
 #include "report.h"
 
 #include <errno.h>
-#include <stdarg.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-static void say(const struct session *s, const char *kind, const char *format, va_list args)
+#include "../lib/printable.h"
+
+void report_line(const char *verb, const char *kind, const char *format, va_list args)
 {
-	fprintf(stderr, "hmemctl %s: %s", s->verb, kind);
-	vfprintf(stderr, format, args);
-	fputc('\n', stderr);
+	/* Room for two paths; arguments may be longer, and are cut off. */
+	char line[3 * PATH_MAX];
+
+	vsnprintf(line, sizeof(line), format, args);
+	hmem_make_printable(line);
+	fprintf(stderr, "hmemctl%s%s: %s%s\n", verb ? " " : "", verb ? verb : "", kind, line);
 }
 
 #define SAY(s, kind, format)				\
@@ -19,7 +24,7 @@ static void say(const struct session *s, const char *kind, const char *format, v
 		va_list args_;				\
 							\
 		va_start(args_, format);		\
-		say(s, kind, format, args_);		\
+		report_line((s)->verb, kind, format, args_); \
 		va_end(args_);				\
 	} while (0)
 
@@ -47,6 +52,12 @@ void report_step(const struct session *s, const char *format, ...)
 {
 	if (s->verbose || isatty(STDERR_FILENO))
 		SAY(s, "", format);
+}
+
+int report_system(const struct session *s, const char *doing, const char *what, int error)
+{
+	report_error(s, "%s %s: %s", doing, what, strerror(error));
+	return EXIT_FAILED;
 }
 
 int report_library(const struct session *s, int error)
