@@ -36,8 +36,11 @@ endif
 WARNINGS	:= -Wall -Wextra -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Werror
 BASE_CFLAGS	:= -std=gnu11 $(WARNINGS) -Iinclude -Iinclude/uapi -pthread
 DEPFLAGS	= -MMD -MP
+# yes: of addresses and undefined behaviour; thread: of races. That one does not see fences,
+# and warns of them: where the library has one, what it orders are atomic words.
 ifdef SANITIZE
-SANITIZER	:= -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+SANITIZER	:= -fno-omit-frame-pointer $(if $(filter thread,$(SANITIZE)),-fsanitize=thread -Wno-tsan,\
+		   -fsanitize=address,undefined -fno-sanitize-recover=all)
 else
 NO_UNDEFINED	:= -Wl,-z,defs
 endif
@@ -76,9 +79,10 @@ $(BUILD)/obj/lib/%.o: lib/%.c $(FLAGS_STAMP)
 	$(SAY) CC $@
 	$(Q)$(COMPILE) $(LIB_CFLAGS) -c -o $@ $<
 
+# It stays when it is closed with dlclose(3): signals, forks and the ends of threads lead into it.
 $(LIB_SO): $(LIB_OBJ) $(LIB_MAP) $(FLAGS_STAMP)
 	$(SAY) LINK $@
-	$(Q)$(LINK) -shared -Wl,-soname,libhmem.so.0 $(NO_UNDEFINED) \
+	$(Q)$(LINK) -shared -Wl,-soname,libhmem.so.0 -Wl,-z,nodelete $(NO_UNDEFINED) \
 		$(LIB_MAP:%=-Wl,--version-script=%) -o $@ $(LIB_OBJ) $(LIBHMEM_LIBS)
 
 $(BUILD)/libhmem.so: $(LIB_SO)
@@ -127,7 +131,8 @@ tools: $(if $(TOOLS_SRC),$(BUILD)/hmemctl) ## hmemctl
 
 BENCHES		:= $(patsubst %.c,$(BUILD)/%,$(wildcard bench/*.c))
 EXAMPLES	:= $(patsubst %.c,$(BUILD)/%,$(wildcard examples/*.c))
-TESTS		:= $(patsubst %.c,$(BUILD)/%,$(wildcard selftests/host/*.c selftests/guest/*.c))
+GUEST_TESTS	:= $(patsubst %.c,$(BUILD)/%,$(wildcard selftests/guest/*.c))
+TESTS		:= $(patsubst %.c,$(BUILD)/%,$(wildcard selftests/host/*.c)) $(GUEST_TESTS)
 
 # A change in the library asks for no new link: what they see of it is in its headers.
 # Examples are built as a stranger's program would be: no define comes from here.
@@ -147,9 +152,13 @@ $(BUILD)/bench/%: bench/%.c $(FLAGS_STAMP) | $(BUILD)/libhmem.so
 	$(SAY) CC $@
 	$(Q)$(COMPILE) -MF $@.d -D_GNU_SOURCE -Wl,-rpath,'$$ORIGIN/..' $(LDFLAGS) -o $@ $< -L$(BUILD) -lhmem
 
+include selftests/crash/Makefile.inc
+
 examples: $(EXAMPLES) ## the example programs
 	@:
 selftests: $(TESTS) ## the tests written in C
+	@:
+guest-tests: $(GUEST_TESTS) ## those of them that run in guests
 	@:
 benches: $(BENCHES) ## the measuring programs
 	@:
@@ -167,6 +176,12 @@ kmod: ## hmem.ko, for the kernel whose headers are in KDIR=
 	@cp -rpu kmod Kbuild version.mk $(KSTAGE)/
 	@cp -rpu include/uapi $(KSTAGE)/include/
 	+$(MAKE) -C $(KDIR) M=$(abspath $(KSTAGE)) MAKEOVERRIDES= modules
+
+# A module of its own, for guests: selftests/guest/inject/hm_inject.c says what it does.
+kmod-inject: ## hm_inject.ko, which makes calls fail for the tests of hmem.ko
+	@mkdir -p $(KSTAGE)/inject
+	@cp -pu selftests/guest/inject/* $(KSTAGE)/inject/
+	+$(MAKE) -C $(KDIR) M=$(abspath $(KSTAGE))/inject MAKEOVERRIDES= modules
 
 # Part of plain `make` only where it can be built.
 kmod-if-headers:
@@ -191,20 +206,66 @@ demo: ## from insmod to a region that survives a power cut, in a guest
 	@./install-deps guest
 	@examples/demo.sh
 
-demo-host: lib examples ## the same program on this machine: no module, no root
+demo-host: ## the same program on this machine: no module, no root
+	@./install-deps --check build
+	+@$(MAKE) --no-print-directory lib examples
 	@BUILD=$(BUILD) examples/demo-host.sh
 
 # Not a prerequisite each: what is missing is said, or brought, before anything starts.
 check: ## all tests; TEST=NAME one of them (selftests/run --list names them)
 	@./install-deps build tests guest
-	+@$(MAKE) --no-print-directory all
+	+@$(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc)) all
 	@BUILD=$(BUILD) selftests/run $(if $(TEST),'$(TEST)')
 
-check-sanitize: ## host tests with the address and undefined behaviour sanitizers
+check-long: ## the same, and what takes long on both kernels
+	@./install-deps build tests guest
+	+@$(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc)) all
+	@BUILD=$(BUILD) selftests/run --long $(if $(TEST),'$(TEST)')
+
+check-sanitize: ## host tests with the sanitizers of addresses, undefined behaviour and races
 	@./install-deps build tests
 	+@$(MAKE) --no-print-directory BUILD=$(BUILD)/sanitize SANITIZE=yes \
 		lib tools examples selftests
-	@BUILD=$(BUILD)/sanitize selftests/run --only host $(if $(TEST),'$(TEST)')
+	+@$(MAKE) --no-print-directory BUILD=$(BUILD)/sanitize-thread SANITIZE=thread \
+		lib tools examples selftests
+	@status=0; for build in sanitize sanitize-thread; do \
+		BUILD=$(BUILD)/$$build selftests/run --only host $(if $(TEST),'$(TEST)') || status=1; \
+	done; exit $$status
+
+torture: ## everything at once at random in guests: N= minutes (20), SEED= to repeat
+	@./install-deps build guest
+	@BUILD=$(BUILD) selftests/torture $(or $(N),20) $(SEED)
+
+torture-shelf: lib selftests ## kill -9 of processes on a shelf: N= kills (2000000), SEED= to repeat
+	@$(BUILD)/selftests/host/shelf_kill $(or $(N),2000000) $(SEED)
+
+power-cut: ## guests that write to shelves lose their power: N= times (100), SEED= to repeat
+	@./install-deps build guest
+	@selftests/vm/shelf-power.sh $(or $(N),100) $(SEED)
+
+# With AFL++ where it is installed, each for N minutes; else all of the corpus once. The library
+# is linked in, as that is what is to be looked into.
+AFL_CC		:= $(shell command -v afl-clang-fast || command -v afl-gcc-fast)
+FUZZ_CC		:= $(or $(AFL_CC),$(CC))
+FUZZ		?= $(basename $(notdir $(wildcard fuzz/*.c)))
+
+fuzz: $(FUZZ:%=fuzz-%) ## AFL++ on shelves and streams, N= minutes (10) each; the corpus alone where there is none
+
+fuzz-%: fuzz/%.c
+	@mkdir -p $(BUILD)/fuzz
+	$(FUZZ_CC) $(BASE_CFLAGS) -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all \
+		-Iselftests $(filter-out -fvisibility=hidden,$(LIB_CFLAGS)) \
+		-o $(BUILD)/fuzz/$* $< $(LIB_SRC)
+ifneq ($(AFL_CC),)
+	@rm -rf $(BUILD)/fuzz/out.$*
+	AFL_SKIP_CPUFREQ=1 AFL_NO_UI=1 AFL_I_DONT_CARE_ABOUT_MISSING_CRASHES=1 \
+		nice afl-fuzz -V $$((60 * $(or $(N),10))) -t 15000 \
+		-i fuzz/corpus/$* -o $(BUILD)/fuzz/out.$* $(BUILD)/fuzz/$*
+	@for found in $(BUILD)/fuzz/out.$*/default/crashes/id* $(BUILD)/fuzz/out.$*/default/hangs/id*; do \
+		[ ! -e "$$found" ] || { echo "found: $$found" >&2; status=1; }; done; exit $${status:-0}
+else
+	$(BUILD)/fuzz/$* fuzz/corpus/$*/*
+endif
 
 check-static: ## what shellcheck, cppcheck, sparse and clang-tidy say, where installed
 	@selftests/static
@@ -223,6 +284,11 @@ bench-%: bench/%.sh ## one of them: prints its table, writes $(BUILD)/bench/NAME
 # --- installing ----------------------------------------------------------------------
 
 MAN_PAGES	:= $(wildcard Documentation/man/*.[1-8])
+# LINK:PAGE for every other name that a page gives itself under NAME.
+MAN_LINKS	= $(shell awk '/^\.SH/ { on = $$2 == "NAME"; next } on { \
+	if (sub(/\\-.*/, "")) on = 0; gsub(/,/, ""); n = split(FILENAME, part, /[\/.]/); \
+	for (i = 1; i <= NF; i++) if ($$i != part[n - 1]) \
+		print "man" part[n] "/" $$i "." part[n] ":" part[n - 1] "." part[n] }' $(MAN_PAGES))
 COMPLETIONS	:= $(wildcard tools/completion/*)
 UDEV_RULES	:= $(wildcard tools/udev/*.rules)
 HEADERS		:= $(wildcard include/hmem/*.h)
@@ -244,6 +310,8 @@ install: lib $(BUILD)/install/hmemctl ## under $(DESTDIR)$(prefix): library, hea
 	for page in $(MAN_PAGES); do \
 		$(INSTALL) -D -m 644 $$page $(DESTDIR)$(mandir)/man$${page##*.}/$${page##*/} || exit; \
 	done
+	for link in $(MAN_LINKS); do \
+		ln -sf $${link#*:} $(DESTDIR)$(mandir)/$${link%:*} || exit; done
 	for file in $(COMPLETIONS); do \
 		$(INSTALL) -m 644 $$file $(DESTDIR)$(completiondir) || exit; done
 	for file in $(UDEV_RULES); do $(INSTALL) -m 644 $$file $(DESTDIR)$(udevdir) || exit; done
@@ -258,6 +326,7 @@ uninstall: ## remove what install put there
 		$(addprefix $(DESTDIR)$(includedir)/hmem/,$(notdir $(HEADERS))) \
 		$(DESTDIR)$(includedir)/linux/hmem.h \
 		$(foreach page,$(MAN_PAGES),$(DESTDIR)$(mandir)/man$(subst .,,$(suffix $(page)))/$(notdir $(page))) \
+		$(foreach link,$(MAN_LINKS),$(DESTDIR)$(mandir)/$(firstword $(subst :, ,$(link)))) \
 		$(addprefix $(DESTDIR)$(completiondir)/,$(notdir $(COMPLETIONS))) \
 		$(addprefix $(DESTDIR)$(udevdir)/,$(notdir $(UDEV_RULES)))
 	rm -rf $(DESTDIR)$(dkmsdir)
@@ -266,7 +335,7 @@ uninstall: ## remove what install put there
 
 help: ## this list
 	@echo 'make TARGET, where TARGET is one of'
-	@sed -n 's/^\([a-z%-]*\):[^#]* ## \(.*\)/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | \
+	@sed -n 's/^\([a-z%-]*\):[^#]* ## \(.*\)/  \1\t\2/p' $(filter-out %.d,$(MAKEFILE_LIST)) | \
 		sed 's/%/NAME/' | expand -t 20
 	@echo 'Variables: BUILD=$(BUILD) (what is built goes there), KDIR= (kernel headers), CC=,'
 	@echo 'CFLAGS=, V=1 (show commands), prefix=$(prefix), DESTDIR=, HMEM_CACHE= (where the image for guests is kept)'
@@ -274,5 +343,5 @@ help: ## this list
 -include $(LIB_OBJ:.o=.d) $(TOOLS_OBJ:.o=.d) $(addsuffix .d,$(EXAMPLES) $(TESTS) $(BENCHES))
 
 FORCE:
-.PHONY: all lib tools examples selftests benches kmod kmod-if-headers deps clean demo demo-host \
-	check check-sanitize check-static bench install uninstall help FORCE
+.PHONY: all lib tools examples selftests guest-tests benches kmod kmod-inject kmod-if-headers deps clean demo demo-host \
+	check check-long check-sanitize check-static crash crash-long mutants fuzz torture torture-shelf power-cut bench install uninstall help FORCE

@@ -49,6 +49,7 @@ CONFIG_ZONE_DEVICE=y"
 	put $cxl/endpoint2/decoder2.0/dpa_size 0x40000000
 	put $cxl/decoder2.0/dpa_size 0x40000000
 	put $cxl/decoder2.0/mode ram
+	put $cxl/decoder2.0/region region0
 	put $cxl/endpoint2/decoder2.1/dpa_size 0
 	put $cxl/decoder2.1/dpa_size 0
 	ln -s ../mem0 "$root/$cxl/endpoint2/uport"
@@ -57,6 +58,7 @@ CONFIG_ZONE_DEVICE=y"
 	put $cxl/region0/resource 0x100000000
 	put $cxl/region0/commit 1
 	put $cxl/region0/interleave_ways 1
+	put $cxl/region0/target0 decoder2.0
 	ln -s ../../drivers/cxl_region "$root/$cxl/region0/driver"
 	put sys/class/hmem_pool/store/source region0
 }
@@ -81,6 +83,8 @@ tap_is "$(hmemctl doctor --root "$root" 2>&1 | grep -c '"status": "ok"')" \
 rm -r "${root:?}/sys/class/hmem_pool"
 sed -i 's/: hmem$/: somebody/' "$root/proc/iomem"
 says 0 holder "warn the memory of CXL region region0 is held by somebody" "memory that somebody holds"
+sed -i 's/: somebody$/: Persistent Memory/' "$root/proc/iomem"
+says 0 holder "^$" "what the kernel calls a persistent region holds nothing"
 
 healthy; rm -r "${root:?}/sys/class/hmem_pool"
 put sys/bus/cxl/devices/region0/dax_region0/dax0.0/size 1
@@ -137,6 +141,16 @@ says 0 region "warn .* is not committed.*cxl destroy-region -f region0" "a regio
 healthy; put sys/bus/cxl/devices/region0/commit 0
 put sys/bus/cxl/devices/region0/interleave_ways 0
 says 0 region "warn .* is not committed.*delete_region" "a region that has no shape yet"
+healthy; put sys/bus/cxl/devices/region0/commit 0
+put sys/bus/cxl/devices/region0/target0 ""
+says 0 region "warn .* is not committed.*delete_region" "a region that lacks a device"
+healthy; put sys/bus/cxl/devices/decoder2.0/region ""
+says 0 decoder "warn 1.00 GiB of mem0 .* no CXL region.*echo 0 > .*/decoder2.0/dpa_size" \
+	"capacity that is allocated for nothing"
+healthy; put sys/bus/dax/drivers_autoprobe 1
+says 0 dax "^$" "drivers that bind by themselves"
+healthy; put sys/bus/dax/drivers_autoprobe 0
+says 0 dax "warn new dax devices get no driver.*echo 1 > .*drivers_autoprobe" "and do not"
 healthy; rm "${root:?}/sys/bus/cxl/devices/region0/driver"
 says 0 region "warn .* is disabled .*cxl enable-region region0" "a disabled region"
 healthy; rm -r "${root:?}/sys/bus/acpi" "$root/sys/bus/cxl"

@@ -5,23 +5,8 @@
 # and the completion.
 
 . "$(dirname "$0")/../tap.sh"
+. "$(dirname "$0")/ctl.sh"
 
-# Runs hmemctl; stdout goes to $out, stderr to $err, the exit status to $status.
-ctl() {
-	out=$(hmemctl "$@" 2>"$TMPDIR/err" </dev/null)
-	status=$?
-	err=$(<"$TMPDIR/err")
-}
-
-# usage WORDS REGEX: bad usage is 129, stdout stays empty, stderr has REGEX and the usage.
-usage() {
-	# shellcheck disable=SC2086 # words
-	ctl $1
-	tap_is "$status:$out" "129:" "bad usage: hmemctl $1"
-	tap_matches "$err" "$2" "says: $2"
-}
-
-command -v hmemctl >/dev/null || tap_bail "hmemctl was not built"
 [ ! -e /dev/hmem ] || tap_skip_all "hmem.ko is loaded here"
 
 # --- usage
@@ -40,6 +25,7 @@ usage "list --pool" "--pool needs a value"
 usage "info" "which region or pool"
 usage "create-region" "--size is missing"
 usage "create-region a b --size 1G" "one region at a time"
+usage "create-region file:/tmp/a --size 1G" "a file is made by fallocate"
 for size in 0 -1 G 1X 1..5G 64GB 1e9 -5% 0% 9E 16E 9223372036854775808 1G1 %; do
 	usage "create-region --size $size" "$size is no size"
 done
@@ -146,18 +132,18 @@ for args in list "list -P" "list -P -R -u" version doctor "doctor -u"; do
 		bash -c "hmemctl $args 2>/dev/null | \"\$@\"" bash "${parser[@]}"
 done
 
+if [ "$(id -u)" = 0 ] && unshare -m true 2>/dev/null; then
+	tap_check_status 1 "a system without /sys has not merely no regions" \
+		unshare -m bash -c 'umount -l /sys && hmemctl list'
+	tap_matches "$tap_output" "mount sysfs on /sys" "and is told so"
+else
+	tap_skip "a system without /sys has not merely no regions" "takes a mount namespace"
+fi
+
 # --- completion
 
-# complete_for WORD...: what is offered for the last word
-complete_for() {
-	COMP_WORDS=(hmemctl "$@")
-	COMP_CWORD=$#
-	_hmemctl
-	echo "${COMPREPLY[*]}"
-}
-. "${HMEM_SOURCE:-$(dirname "$0")/../..}/tools/completion/hmemctl"
-tap_is "$(complete_for creat)" create-region "completion of verbs"
-tap_is "$(complete_for help re)" resize-region "completion of verbs after help"
+tap_is "$(complete_for creat)" "create-region create-shelf" "completion of verbs"
+tap_is "$(complete_for help res)" resize-region "completion of verbs after help"
 tap_is "$(complete_for create-region --ow)" --owner "completion of options"
 tap_is "$(complete_for create-region --type p)" pmem "completion of types"
 tap_is "$(complete_for attach-pool ra)" ram "completion of sources"

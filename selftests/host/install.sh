@@ -11,9 +11,10 @@ cd "$HMEM_SOURCE" || tap_bail "HMEM_SOURCE is not set: run this with selftests/r
 root=$TMPDIR/root
 version=$(sed -n 's/^HMEM_RELEASE := //p' version.mk)
 
-# A build directory of its own: installing builds what it needs.
+# A build directory of its own: installing builds what it needs. Nobody waits for it to be
+# made fast.
 make_target() {
-	make -s BUILD="$TMPDIR/build" DESTDIR="$root" prefix=/opt/hmem libdir=/opt/hmem/lib64 "$1"
+	make -s CFLAGS=-O0 BUILD="$TMPDIR/build" DESTDIR="$root" prefix=/opt/hmem libdir=/opt/hmem/lib64 "$1"
 }
 
 expected_files() {
@@ -27,6 +28,8 @@ expected_files() {
 	for file in Documentation/man/*.[1-8]; do
 		[ ! -e "$file" ] || echo "/opt/hmem/share/man/man${file##*.}/${file##*/}"
 	done
+	# A page can be found under every function that it describes.
+	sed -n 's|^\t\(hmem_.*\);|/opt/hmem/share/man/man3/\1.3|p' lib/libhmem.map
 	for file in tools/completion/*; do
 		[ ! -e "$file" ] || echo "/opt/hmem/share/bash-completion/completions/${file##*/}"
 	done
@@ -47,6 +50,9 @@ tap_is "$(find "$root" -name '*.h' -not -perm 644)" "" "headers may be read by e
 for file in share/man/man1/hmemctl.1 share/bash-completion/completions/hmemctl; do
 	tap_check "$file is among them" test -e "$root/opt/hmem/$file"
 done
+tap_is "$(find "$root" -xtype l)" "" "no link leads nowhere"
+tap_matches "$(cat "$root/opt/hmem/share/man/man3/hmem_region_map.3")" "TH HMEM_REGION 3" \
+	"man finds a function"
 tap_check "a udev rule is among them" ls "$root"/opt/hmem/lib/udev/rules.d/*.rules
 
 # As a stranger would, with nothing but pkg-config.
@@ -79,11 +85,17 @@ build_stranger() {
 	# shellcheck disable=SC2046 # lists of words
 	"${CC:-cc}" -std=c11 $(pc --cflags) -o "$TMPDIR/stranger" "$TMPDIR/stranger.c" $(pc --libs)
 }
+# Each program in the README is whole.
 build_readme() {
-	awk '/^```$/ { on = 0 } on; /^```c$/ { on = 1 }' README.md >"$TMPDIR/readme.c"
-	# shellcheck disable=SC2046 # lists of words
-	"${CC:-cc}" -Wall -Wextra -Werror $(pc --cflags) -o "$TMPDIR/readme" "$TMPDIR/readme.c" \
-		$(pc --libs)
+	awk -v dir="$TMPDIR" '/^```$/ { file = "" }
+		file { print >file }
+		/^```c$/ { file = dir "/readme" ++n ".c" }' README.md
+	[ -e "$TMPDIR/readme2.c" ] || return 1
+	for program in "$TMPDIR"/readme*.c; do
+		# shellcheck disable=SC2046 # lists of words
+		"${CC:-cc}" -Wall -Wextra -Werror $(pc --cflags) -o "${program%.c}" "$program" \
+			$(pc --libs) || return 1
+	done
 }
 build_against_kernel() {
 	# shellcheck disable=SC2046 # a list of words
@@ -91,7 +103,7 @@ build_against_kernel() {
 }
 tap_is "$(pc --modversion)" "$version" "pkg-config knows the version"
 tap_check "a program builds with what pkg-config says" build_stranger
-tap_check "so does the one in the README" build_readme
+tap_check "so do those in the README" build_readme
 tap_check "so does one that uses the kernel's contract" build_against_kernel
 export LD_LIBRARY_PATH=$root/opt/hmem/lib64
 tap_check "it runs with the installed library" "$TMPDIR/stranger"

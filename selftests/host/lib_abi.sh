@@ -20,6 +20,8 @@ tap_is "${listed//@@LIBHMEM_0.1/}" "$declared" "and the headers declare exactly 
 tap_is "$(nm -D --defined-only "$library" | awk '$2 ~ /[BDGRSV]/')" "" "it exports no variable"
 tap_is "$(readelf -d "$library" | sed -n 's/.*(SONAME).*\[\(.*\)\]/\1/p')" libhmem.so.0 "its soname"
 
+tap_matches "$(readelf -d "$library")" "NODELETE" "it stays when it is closed"
+
 for name in $declared; do
 	tap_check "$name is described" grep -qE "^(/\*\*| \*) $name - " include/hmem/*.h
 done

@@ -82,6 +82,9 @@ static void last_errors(void)
 	hmem_set_error(ctx, -EIO, "two\nlines, a tab\t, an escape\033[31m and caf\303\251");
 	TAP_STR_EQ(hmem_last_error(ctx), "two?lines, a tab?, an escape?[31m and caf\303\251",
 		   "a sentence is one line without control characters");
+	hmem_set_error(ctx, -EIO, "%s", "a \302\233" "31m and \302\240, \303\233 and \302");
+	TAP_STR_EQ(hmem_last_error(ctx), "a ??31m and \302\240, \303\233 and \302",
+		   "nor those of two bytes");
 	memset(text, 'x', sizeof(text) - 1);
 	text[sizeof(text) - 1] = '\0';
 	hmem_set_error(ctx, -EIO, "%s", text);

@@ -145,6 +145,7 @@ static void registration(void)
 		struct hmem_provider_ops ops;
 		void *more[4];
 	} newer = { .ops = toy };
+	char lent[] = "lent";
 	struct hmem_provider_ops ops;
 	static const char *const bad[] = {
 		NULL, "", "a b", "a:b", "a1", "abcdefghijklmnop", "\303\251", "@", "[", "`", "{",
@@ -159,7 +160,8 @@ static void registration(void)
 		TAP_OK(strstr(hmem_last_error(ctx), "letters"), "and why, %zu", i);
 	}
 	ops = toy;
-	ops.size--;
+	/* The first version ended there. */
+	ops.size = offsetof(struct hmem_provider_ops, fd) - 1;
 	TAP_EQ(hmem_provider_register(ctx, &ops), -EINVAL, "a table that is too small");
 	newer.ops.size = sizeof(newer);
 	newer.more[3] = memory;
@@ -188,6 +190,13 @@ static void registration(void)
 	ops.scheme = "abcdefghijklmno";
 	TAP_EQ(hmem_provider_register(ctx, &ops), 0, "15 letters");
 	TAP_EQ(hmem_provider_register(ctx, &bare), 0, "the least that a provider can be");
+
+	ops = bare;
+	ops.scheme = lent;
+	TAP_EQ(hmem_provider_register(ctx, &ops), 0, "a scheme that is only lent");
+	memset(lent, 'x', sizeof(lent) - 1);
+	TAP_EQ(hmem_region_destroy(ctx, "lent:a"), -EOPNOTSUPP, "is known afterwards");
+	TAP_OK(strstr(hmem_last_error(ctx), "\"lent\""), "by its name");
 }
 
 static int count_toys(void *arg, const struct hmem_region_info *info)

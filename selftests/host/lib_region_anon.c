@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The anon provider: memory that is found by its handle only, and shared with children. */
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -22,6 +23,31 @@ static bool in_maps(const char *text)
 	if (maps)
 		fclose(maps);
 	return found;
+}
+
+/* The default action of SIGXFSZ ends the process: it must not come. */
+static int limited(void)
+{
+	struct hmem_region_options options = HMEM_REGION_OPTIONS_INIT;
+	struct rlimit limit = { 8192, 8192 };
+	struct hmem_region *region;
+
+	options.bytes = 16384;
+	if (hmem_region_create(ctx, "anon:", &options, &region))
+		return 1;
+	setrlimit(RLIMIT_FSIZE, &limit);
+	if (hmem_region_resize(region, 20480) != -EFBIG)
+		return 2;
+	if (!strstr(hmem_last_error(ctx), "ulimit"))
+		return 3;
+	if (hmem_region_resize(region, 12288))
+		return 4;
+	hmem_region_close(region);
+	options.bytes = 8193;
+	if (hmem_region_create(ctx, "anon:", &options, &region) != -EFBIG)
+		return 5;
+	options.bytes = 8192;
+	return hmem_region_create(ctx, "anon:", &options, &region) ? 6 : 0;
 }
 
 int main(void)
@@ -115,6 +141,12 @@ int main(void)
 		hmem_region_unmap(first, address, 4096);
 		hmem_region_close(first);
 	}
+	fflush(stdout);
+	child = fork();
+	if (!child)
+		_exit(limited());
+	waitpid(child, &status, 0);
+	TAP_EQ(status, 0, "the limit of file sizes is an error and no signal");
 	options.bytes = 3;
 	TAP_EQ(hmem_region_create(ctx,
 				  "anon:a label with spaces, / and more than sixty-four bytes, "

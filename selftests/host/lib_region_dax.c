@@ -195,6 +195,20 @@ static void using_one(void)
 	TAP_EQ(data[2 * MI - 1], 6, "and unharmed");
 	TAP_OK(flush_seen(region, data), "by the CPU");
 	hmem_region_unmap(region, data, 2 * MI);
+	hmem_region_close(region);
+	scratch_write("sys/devices/nd/region1/persistence_domain", "memory_controller\n");
+	TAP_EQ(hmem_region_open(ctx, "dax:dax0.0", 0, &region), 0, "where caches are lost");
+	hmem_region_get_info(region, &info);
+	TAP_OK(!(info.caps & HMEM_CAP_CACHES_DURABLE), "it says so");
+	hmem_region_close(region);
+	scratch_write("sys/devices/nd/region1/persistence_domain", "cpu_cache\n");
+	TAP_EQ(hmem_region_open(ctx, "dax:dax0.0", 0, &region), 0, "where the platform saves them");
+	hmem_region_get_info(region, &info);
+	TAP_EQ(info.caps, HMEM_CAP_SHARED | HMEM_CAP_PERSISTENT | HMEM_CAP_FLUSH_CPU |
+				  HMEM_CAP_CACHES_DURABLE, "it says so");
+	TAP_EQ(hmem_region_map(region, 0, 2 * MI, &address, NULL), 0, "it is mapped");
+	TAP_OK(!flush_seen(region, address), "and not flushed");
+	hmem_region_unmap(region, address, 2 * MI);
 #endif
 	hmem_region_close(region);
 

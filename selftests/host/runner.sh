@@ -21,10 +21,16 @@ fake_test() {
 # A guest that is this host: runs the batch with a kernel log of its own.
 cat >"$fake/bin/vm" <<'END'
 #!/bin/bash
-[ "$1" != build ] || exit 0
-echo "$*" >>"$FAKE/boots"
-while [ "$1" != -- ]; do shift; done
-shift 2
+if [ "$1" = build ]; then
+	echo "$* ${HMEM_NO_BUILD:-}" >>"$FAKE/builds"
+	exit 0
+fi
+echo "$* build=${HMEM_NO_BUILD:-yes}" >>"$FAKE/boots"
+while [ "$1" != /root/guest-batch ]; do
+	[[ $1 != HMEM_TEST_LONG=* ]] || export "$1"
+	shift
+done
+shift
 export HMEM_GUEST_TESTS=$FAKE/tests/guest HMEM_GUEST_KMSG=$FAKE/kmsg.$$ HMEM_GUEST_CGROUPS=$FAKE/none
 export FAKE_GUEST=$$
 echo "[    1.000000] WARNING: from before any test" >"$HMEM_GUEST_KMSG"
@@ -39,7 +45,7 @@ chmod +x "$fake/bin/vm" "$fake/bin/dmesg"
 
 run() {
 	FAKE=$fake RUNNER_DIR=${runner%/*} HMEM_TESTS=$fake/tests HMEM_VM=$fake/bin/vm \
-		HMEM_TEST_GRACE=5 HMEM_TEST_BOOT_LIMIT=5 BUILD=$fake/build "$runner" "$@"
+		HMEM_TEST_PATIENCE=1 HMEM_TEST_GRACE=5 HMEM_TEST_BOOT_LIMIT=5 BUILD=$fake/build "$runner" "$@"
 }
 
 # outcome NAME STATUS LAST-LINE ARGUMENTS...: how a run of the tests named ends.
@@ -53,6 +59,8 @@ fake_test host/passes <<'END'
 printf '1..2\nok 1 - one\nok 2 - two\n'
 END
 outcome "a test that passes" 0 "2 passed, 0 failed, 0 skipped" host/passes.sh
+
+tap_matches "$tap_output" "took [0-9]+ s; .* had [0-9]+%" "how long it took, and how busy the host is"
 
 fake_test host/fails <<'END'
 printf 'ok 1 - one\nnot ok 2 - two\n1..2\n'
@@ -108,6 +116,9 @@ sleep 1000
 END
 outcome "a test that hangs" 1 "1 passed, 1 failed, 0 skipped" host/hangs.sh
 tap_matches "$tap_output" "timed out after 1 s" "the time-out is named"
+tap_run env FAKE="$fake" HMEM_TESTS="$fake/tests" HMEM_TEST_PATIENCE=2 BUILD="$fake/build" \
+	"$runner" host/hangs.sh
+tap_matches "$tap_output" "timed out after 2 s" "one with patience for busy machines"
 
 fake_test host/absent <<'END'
 END
@@ -135,7 +146,7 @@ fake_test guest/b-splats "kernels=lts" <<'END'
 echo "[    2.000000] WARNING: CPU: 0 PID: 1 at somewhere" >>"$HMEM_GUEST_KMSG"
 printf '1..1\nok 1 - one\n'
 END
-fake_test guest/c-hangs "kernels=lts timeout=1" <<'END'
+fake_test guest/c-hangs "kernels=lts timeout=3" <<'END'
 printf '1..1\nok 1 - one\n'
 sleep 1000
 END
@@ -157,21 +168,35 @@ outcome "a guest test that passes" 0 "1 passed, 0 failed, 0 skipped" guest/a-pas
 outcome "a guest test that splats" 1 "1 passed, 1 failed, 0 skipped" guest/b-splats.sh
 tap_matches "$tap_output" "WARNING: CPU: 0 PID: 1" "the splat is shown"
 outcome "a guest test that hangs" 1 "1 passed, 1 failed, 0 skipped" guest/c-hangs.sh
+# In its log: that lists all the processes of this host, more than the runner shows.
+tap_matches "$(grep sleep "$fake/build/test-logs/guest.c-hangs.sh@lts.log")" \
+	"# [0-9]+ S sleep 1000" "what it is at is in its log"
 outcome "a test that the guest dies of" 1 "1 passed, 1 failed, 0 skipped" guest/d-dies.sh
 outcome "a test for both kernels" 0 "2 passed, 0 failed, 0 skipped" g-both.sh
+
+fake_test guest/h-long "kernels=lts long=newest" <<'END'
+[ "$HMEM_TEST_LONG" = "$WANT_LONG" ] && printf 'ok 1 - one\n1..1\n'
+END
+WANT_LONG='' outcome "a test that takes long" 0 "1 passed, 0 failed, 0 skipped" h-long.sh
+WANT_LONG=1 outcome "and is to take longer" 0 "2 passed, 0 failed, 0 skipped" --long h-long.sh
+rm "$fake/tests/guest/h-long.sh"
 
 rm "$fake/boots"
 outcome "a batch goes on after each of them" 1 "9 passed, 3 failed, 0 skipped" guest/
 tap_is "$(grep -c 'kernel lts --topology mixed' "$fake/boots")" 5 \
 	"a test that spoils its guest is followed by a fresh boot"
 tap_is "$(grep -c 'topology ram1' "$fake/boots")" 2 "another topology is another boot"
+tap_is "$(grep -c 'build=yes' "$fake/boots")" 0 "no boot builds what runs in it"
+rm "$fake/builds"
+HMEM_NO_BUILD=1 outcome "tests for both kernels" 0 "2 passed, 0 failed, 0 skipped" g-both.sh
+tap_is "$(<"$fake/builds")" "build --tests lts newest " "because that was built before, for all of them"
 
 export FAKE_VM_STATUS=1
 outcome "a guest that fails although its tests pass" 1 "2 passed, 1 failed, 0 skipped" e-last.sh
 unset FAKE_VM_STATUS
-printf '#!/bin/sh\n[ $1 = build ] || echo no image here\nexit 1\n' >"$fake/bin/vm"
+printf '#!/bin/sh\n[ $1 = build ] || echo no image here, build=${HMEM_NO_BUILD:-yes}\nexit 1\n' >"$fake/bin/vm"
 outcome "no guest" 1 "0 passed, 2 failed, 0 skipped" g-both.sh
-tap_matches "$tap_output" "no image here" "what hmem-vm says is shown"
+tap_matches "$tap_output" "no image here, build=yes" "what hmem-vm says is shown, which tried again"
 printf '#!/bin/sh\n[ $1 = build ] || exec sleep 1000\n' >"$fake/bin/vm"
 outcome "a guest that never boots" 1 "0 passed, 2 failed, 0 skipped" g-both.sh
 

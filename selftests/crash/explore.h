@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Sequences of calls, in which the power goes everywhere.
+ */
+#ifndef SELFTESTS_CRASH_EXPLORE_H
+#define SELFTESTS_CRASH_EXPLORE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "calls.h"
+
+/* Where sequences begin. */
+enum start {
+	START_NOTHING,	/* no shelf */
+	START_EMPTY,
+	START_TWO,	/* names 0 and 1; four of them, which differ in where memory is free */
+	START_TWO_B,
+	START_TWO_C,
+	START_TWO_D,
+	START_ORDERED,	/* the same, and listed in the order of names */
+	START_MANY,	/* and 50 others, and 3, which is the first in memory */
+	STARTS
+};
+
+/*
+ * @points: instants at which the power went
+ * @exhaustive, @sampled: states, of points of which all were looked at, or some
+ * @distinct: those that had not been seen before, and were recovered
+ * @in_recovery: of @distinct, from a power cut during a recovery
+ */
+struct counts {
+	uint64_t sequences;
+	uint64_t points;
+	uint64_t points_sampled;
+	uint64_t exhaustive;
+	uint64_t sampled;
+	uint64_t distinct;
+	uint64_t in_recovery;
+	uint64_t second_cuts;
+};
+
+extern struct counts explore_counts;
+
+/* More states than this at one instant: so many of them at random. */
+extern uint64_t explore_limit, explore_samples;
+
+/* Nothing is: calls are made, and that is all. */
+extern bool explore_dry;
+
+/* Cache lines or pages. */
+void explore_media(bool msync);
+
+void explore_init(void);
+
+/* The steps from @first on, and what closes the shelf, are explored. False: see below. */
+bool explore_sequence(enum start start, const struct step *sequence, unsigned int nr,
+		      unsigned int first);
+
+/*
+ * The power goes at the given fence of the last of @nr steps, and what is there then, one of
+ * the states, lives on: its recovery and the steps after it are explored. @lacking: of what was
+ * on its way everything has arrived but one cache line or page, from 1 on; 0: at random.
+ */
+bool explore_cut(enum start start, const struct step *sequence, unsigned int nr,
+		 unsigned int fence, unsigned int lacking, const struct step *tail,
+		 unsigned int nr_tail);
+
+/* It is destroyed, and another one of its name is made where it was. */
+bool explore_destroy(enum start start);
+
+/* A sequence at random, with power cuts in it from which it goes on. */
+bool explore_random(uint64_t seed);
+
+/* What was wrong, and in which call. */
+extern char explore_wrong[1024];
+/* For people: how it came to that. */
+void explore_print(void);
+
+#endif
