@@ -98,6 +98,8 @@ image_make_tree()
 		"deb $mirror $image_release-backports main")
 	[[ ! $mirror_security ]] || sources+=("deb $mirror_security $image_release-security main")
 	mapfile -t backports < <(image_packages backports)
+	# A tree that is not finished is thrown away: nothing of it needs to be on the disk before.
+	options+=(--dpkgopt=force-unsafe-io)
 
 	# INITRD: nobody boots the initrds that the kernel packages would spend a minute on.
 	# Its mounts are in a name space of its own, and gone with it whatever happens.

@@ -9,11 +9,22 @@ project_dir=$(cd "$qemu_dir/.." && pwd)
 # Built apart from what the host builds for itself.
 payload_build=build/guest
 
-# payload_make KERNEL - build the project for the guest, as far as something changed
+# payload_lock - nobody else builds or uses what was built, until $payload_locked is closed
+payload_lock()
+{
+	mkdir -p "$project_dir/$payload_build"
+	exec {payload_locked}> "$project_dir/$payload_build/.lock" ||
+		fail "cannot write to $project_dir/$payload_build"
+	flock "$payload_locked"
+}
+
+# payload_make KERNEL TARGET... - build hmem.ko and these parts of the project for the guest,
+# as far as something changed
 payload_make()
 {
-	local log=$project_dir/$payload_build.log
+	local log=$project_dir/$payload_build.log kernel=$1
 
+	shift
 	[[ -e $project_dir/Makefile ]] ||
 		fail "$project_dir has no Makefile to build the project with (--no-build goes without)"
 	# Everything is tried, so that --keep-going has as much as possible.
@@ -21,12 +32,13 @@ payload_make()
 		sh -c 'cd /mnt/project || exit
 			status=0
 			[ ! -e Kbuild ] ||
-				make -k --no-print-directory "BUILD=$1" "KDIR=/lib/modules/$2/build" kmod ||
-				status=1
-			make -k --no-print-directory -j "$(nproc)" "BUILD=$1" \
-				lib tools examples selftests || status=1
+				make -k --no-print-directory -j "$(nproc)" "BUILD=$1" \
+				"KDIR=/lib/modules/$2/build" kmod kmod-inject || status=1
+			build=$1
+			shift 2
+			make -k --no-print-directory -j "$(nproc)" "BUILD=$build" "$@" || status=1
 			exit $status' \
-		sh "$payload_build" "$1" > "$log" 2>&1 < /dev/null && return
+		sh "$payload_build" "$kernel" "$@" > "$log" 2>&1 < /dev/null && return
 	if [[ $keep_going ]]; then
 		say "not everything could be built for the guest, see $log"
 	else
@@ -52,6 +64,8 @@ payload_stage_project()
 	# Scripts as they are, programs in place of their sources.
 	mkdir "$root/selftests"
 	[[ ! -d $project_dir/selftests ]] || cp -r "$project_dir/selftests/." "$root/selftests/"
+	[[ ! -f $build/kmod/$1/inject/hm_inject.ko ]] ||
+		cp "$build/kmod/$1/inject/hm_inject.ko" "$root/selftests/guest/"
 	[[ ! -d $build/selftests ]] || cp -r "$build/selftests/." "$root/selftests/"
 	find "$root/selftests" -name '*.[chd]' -delete
 }
@@ -75,7 +89,7 @@ payload_make_init()
 # of an array of files.
 payload_create()
 {
-	local kernel=$1 machine_id=$2 file lock
+	local kernel=$1 machine_id=$2 file
 	local -n files=$3
 
 	shift 3
@@ -83,14 +97,11 @@ payload_create()
 	(umask 022; mkdir -p "$payload_stage"/{etc,root,usr/bin,usr/lib/x86_64-linux-gnu,usr/lib/hmem-vm})
 	chmod 700 "$payload_stage/root"
 
-	mkdir -p "$project_dir/$payload_build"
-	exec {lock}> "$project_dir/$payload_build/.lock" ||
-		fail "cannot write to $project_dir/$payload_build"
-	flock "$lock"
-	[[ $no_build ]] || payload_make "$kernel"
+	payload_lock
+	[[ $no_build ]] || payload_make "$kernel" lib tools examples selftests
 	payload_stage_project "$kernel"
 	payload_make_init
-	exec {lock}>&-
+	exec {payload_locked}>&-
 
 	cp "$qemu_dir/guest/hmem-power-cut" "$payload_stage/usr/bin/"
 	echo "$machine_id" > "$payload_stage/etc/machine-id"

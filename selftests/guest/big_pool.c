@@ -3,7 +3,7 @@
  * A pool of 64 GiB: creating a region takes no longer the larger it is, a thousand regions
  * exist at once, and the table ends where HMEM_VERSION says.
  *
- * hmem-test: topology=big1 kernels=lts,newest timeout=180
+ * hmem-test: topology=big1 kernels=newest long=lts timeout=180
  */
 #include "pools.h"
 

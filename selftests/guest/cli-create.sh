@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# hmem-test: topology=mixed timeout=180
+# hmem-test: topology=mixed timeout=180 kernels=newest long=lts
 #
 # hmemctl from a machine where nothing is configured to regions and back to nothing.
 

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# hmem-test: topology=ram1 timeout=180 alone
+# hmem-test: topology=ram1 timeout=180 alone kernels=newest long=lts
 #
 # hmemctl and a CXL region that device-dax or kmem has.
 

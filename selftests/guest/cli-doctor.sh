@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# hmem-test: topology=mixed timeout=120
+# hmem-test: topology=mixed timeout=120 kernels=lts long=newest
 #
 # The doctor: what it finds wrong, and that the command it names clears it.
 

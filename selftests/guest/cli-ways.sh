@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# hmem-test: topology=switch4 timeout=180
+# hmem-test: topology=switch4 timeout=180 kernels=lts long=newest
 #
 # hmemctl and several devices: interleaving on request, and ports that are full.
 

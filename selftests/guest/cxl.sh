@@ -14,7 +14,8 @@ cxl_bus=/sys/bus/cxl/devices
 # cxl_wait SECONDS COMMAND...: until it succeeds. Probing of devices is asynchronous and
 # tells nobody but udev when it has ended.
 cxl_wait() {
-	local tries=$(($1 * 20))
+	# On a busy host an emulated machine takes several times as long for everything.
+	local tries=$(($1 * 60))
 
 	shift
 	until "$@"; do
@@ -78,7 +79,7 @@ cxl_release() {
 
 # cxl_create_held ram|pmem [MEMDEV...]: a region that the kernel's own drivers hold
 cxl_create_held() {
-	local kind=$1 memdevs window region= complaints=
+	local kind=$1 memdevs window region='' complaints=''
 
 	shift
 	memdevs=("$@")
@@ -131,7 +132,11 @@ cxl_destroy_all() {
 
 if [ "${BASH_SOURCE[0]}" = "$0" ]; then
 	case ${1:-} in
-	create | destroy | destroy_all) "cxl_$@" ;;
+	create | destroy | destroy_all)
+		command=cxl_$1
+		shift
+		"$command" "$@"
+		;;
 	*) exit 129 ;;
 	esac
 fi

@@ -23,12 +23,16 @@
 
 /* Begin and end of a test program. */
 
-/* The module looks ten times a second whether the pages that the dead had pinned are free. */
+/*
+ * The module looks ten times a second whether the pages that the dead had pinned are free;
+ * and the kernel takes its time over what they left, rings of io_uring for one, all the more
+ * on an emulated CPU that others want as well.
+ */
 static inline int module_remove_soon(void)
 {
 	int rc;
 
-	for (int tries = 0; (rc = module_remove()) && tries < 50; tries++)
+	for (int tries = 0; (rc = module_remove()) && tries < 300; tries++)
 		usleep(100000);
 	return rc;
 }

@@ -4,7 +4,7 @@
 # Memory that somebody else has, or that is not ready, is not claimed; the log says who
 # has it.
 #
-# hmem-test: topology=ram1 kernels=lts,newest alone
+# hmem-test: topology=ram1 kernels=lts long=newest alone
 . "$(dirname "$0")/kmod.sh"
 
 log_mark() {

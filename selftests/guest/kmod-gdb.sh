@@ -3,7 +3,7 @@
 #
 # A debugger looks at a process's region memory and changes it.
 #
-# hmem-test: topology=ram1 kernels=lts,newest
+# hmem-test: topology=ram1 kernels=lts long=newest
 . "$(dirname "$0")/kmod.sh"
 
 command -v gdb >/dev/null || tap_skip_all "no gdb here"

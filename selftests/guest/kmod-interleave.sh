@@ -5,7 +5,7 @@
 # what happens to them when one of the devices goes. Little memory is touched: QEMU does
 # every access to interleaved memory by hand.
 #
-# hmem-test: topology=interleave2 kernels=lts,newest
+# hmem-test: topology=interleave2 kernels=newest long=lts
 . "$(dirname "$0")/kmod.sh"
 . "$here/revoke.sh"
 

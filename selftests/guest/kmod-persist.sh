@@ -4,7 +4,7 @@
 # A persistent pool: when it is formatted and when not, and what comes back when it is
 # attached again, after a detach and after the module was gone.
 #
-# hmem-test: topology=pmem1 kernels=lts,newest
+# hmem-test: topology=pmem1 kernels=newest long=lts
 . "$(dirname "$0")/kmod.sh"
 
 # Where the regions' own memory begins; before it is what the module writes for itself.

@@ -3,7 +3,7 @@
 #
 # Four devices behind one switch: a pool on each, and one pool over all of them.
 #
-# hmem-test: topology=switch4 kernels=lts,newest
+# hmem-test: topology=switch4 kernels=lts long=newest
 . "$(dirname "$0")/kmod.sh"
 
 kmod_begin

@@ -4,7 +4,7 @@
 # What sysfs shows of pools and regions, as Documentation/sysfs.md has it: these files,
 # with these values, and no others; and that every tracepoint speaks.
 #
-# hmem-test: topology=mixed kernels=lts,newest
+# hmem-test: topology=mixed kernels=lts long=newest
 . "$(dirname "$0")/kmod.sh"
 
 uuid_pattern='^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'

@@ -4,7 +4,7 @@
 # Two devices on two host bridges, a pool on each: one is filled, then the other; one goes,
 # and the other does not notice.
 #
-# hmem-test: topology=ram2 kernels=lts,newest
+# hmem-test: topology=ram2 kernels=lts long=newest
 . "$(dirname "$0")/kmod.sh"
 . "$here/revoke.sh"
 

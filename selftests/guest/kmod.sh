@@ -90,7 +90,7 @@ user_start() {
 	exec {fd}< <(exec "$here/kmodctl" "$@" </dev/null)
 	user_pid[$name]=$!
 	user_fd[$name]=$fd
-	read -r -t 60 -u "$fd" line || tap_bail "kmodctl $*: no answer"
+	read -r -t 180 -u "$fd" line || tap_bail "kmodctl $*: no answer"
 	case $line in
 	running | held) ;;
 	*) tap_bail "kmodctl $*: $line" ;;
@@ -101,7 +101,7 @@ user_start() {
 user_answer() {
 	local line
 
-	read -r -t "${2:-60}" -u "${user_fd[$1]}" line || line=nothing
+	read -r -t "${2:-180}" -u "${user_fd[$1]}" line || line=nothing
 	echo "$line"
 }
 

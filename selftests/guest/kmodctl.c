@@ -232,18 +232,26 @@ static int churn(const char *pool)
 /* Through /dev/mem, which shows what nobody has claimed. */
 static int media(const char *source, uint64_t offset, uint64_t length, const char *byte)
 {
-	int fd = open("/dev/mem", O_RDWR | O_CLOEXEC);
 	uint64_t hash = 0xcbf29ce484222325ULL;
 	char path[PATH_MAX];
 	unsigned long start;
 	uint64_t *p;
 	FILE *f;
+	int fd, found;
 
 	snprintf(path, sizeof(path), "/sys/bus/cxl/devices/%s/resource", source);
 	f = fopen(path, "re");
-	if (fd < 0 || !f || fscanf(f, "%lx", &start) != 1)
+	if (!f)
+		return answer(-errno);
+	found = fscanf(f, "%lx", &start);
+	fclose(f);
+	if (found != 1)
+		return answer(-EIO);
+	fd = open("/dev/mem", O_RDWR | O_CLOEXEC);
+	if (fd < 0)
 		return answer(-errno);
 	p = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, fd, start + offset);
+	close(fd);
 	if (p == MAP_FAILED)
 		return answer(-errno);
 	if (byte) {

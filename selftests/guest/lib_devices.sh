@@ -4,7 +4,7 @@
 # One program of libhmem on the two kinds of CXL memory that keep no file system: a
 # region of hmem.ko on a persistent device, and device-dax on a volatile one.
 #
-# hmem-test: topology=mixed timeout=180 alone
+# hmem-test: topology=mixed timeout=180 alone kernels=newest long=lts
 
 here=$(dirname "$0")
 . "$here/../tap.sh"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154 # kmod.sh, which is sourced before, sets what is shared
 #
 # A device is taken away while everything uses it, in each of the ways in which that
 # happens; sourced by the tests, one for each kind of device:

@@ -4,7 +4,7 @@
  * is refused or recovers from its second copy; it is never believed, never written to by
  * a look at it, and nothing is lost.
  *
- * hmem-test: topology=pmem1 kernels=lts,newest timeout=240
+ * hmem-test: topology=pmem1 kernels=newest long=lts timeout=400
  */
 #include "pools.h"
 
@@ -149,7 +149,7 @@ static void attach(const char *what, int copies)
 	struct hmem_pool_attach answer;
 	int wrong = 0;
 
-	for (unsigned long at = 0; at < HEADER; at += 256) {
+	for (unsigned long at = 0; at < HEADER; at += 512) {
 		memcpy((void *)media, whole, sizeof(whole));
 		flip(at, copies, 0x10);
 		unmap_media();
@@ -236,8 +236,8 @@ int main(void)
 	/* Every byte once; the same code judges both copies, so samples do for the rest. */
 	look("copy A", 1, 1, 0xff);
 	look("copy A", 1, 127, 0x01);
-	look("copy B", 2, 31, 0xff);
-	look("both copies", 3, 31, 0x01);
+	look("copy B", 2, 61, 0xff);
+	look("both copies", 3, 61, 0x01);
 	attach("copy A", 1);
 	attach("copy B", 2);
 	attach("both copies", 3);

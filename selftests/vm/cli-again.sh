@@ -10,7 +10,7 @@ cd "${HMEM_SOURCE:-$(dirname "$0")/../..}" || tap_bail "the source is not there"
 
 state=$TMPDIR/state
 run() {
-	qemu/hmem-vm run --topology pmem1 --state "$state" --timeout 120 "$@"
+	qemu/hmem-vm run --smp 1 --topology pmem1 --state "$state" --timeout 300 "$@"
 }
 
 # --- a power cut

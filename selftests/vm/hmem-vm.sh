@@ -11,7 +11,7 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 vm=qemu/hmem-vm
 run() {
-	"$vm" run --topology none --timeout 120 "$@"
+	"$vm" run --smp 1 --topology none --timeout 300 "$@"
 }
 
 # --- without a guest
@@ -22,12 +22,19 @@ tap_check_status 129 "run without a command is wrong usage" "$vm" run --kernel l
 tap_check_status 129 "an option without its value is wrong usage" "$vm" run --state
 tap_check_status 129 "an unknown option is wrong usage" run --frobnicate -- true
 tap_check_status 129 "a time that is none is wrong usage" run --timeout soon -- true
+tap_check_status 129 "so is one of a boot" run --boot-timeout 0 -- true
 tap_check_status 129 "a size that is none is wrong usage" run --size big -- true
+tap_check_status 129 "an unknown way to build is wrong usage" "$vm" build --frobnicate
+tap_check_status 129 "so is one for tests without a kernel" "$vm" build --tests
+tap_check_status 125 "an unknown kernel is an error there, too" "$vm" build --tests 2.6
 tap_check_status 125 "an unknown topology is an error" run --topology torus -- true
 tap_matches "$tap_output" "no topology 'torus'.*interleave2.*switch4" "that says which there are"
 tap_check_status 125 "a path is no topology" run --topology ../image/packages -- true
 tap_check_status 125 "an unknown kernel is an error" run --kernel 2.6 -- true
 tap_matches "$tap_output" 'no kernel 2.6.*lts \(6\.12\.' "that says which there are"
+mkdir -p "$scratch/odd/pmem0"
+tap_check_status 125 "a device whose contents would be a directory" run --state "$scratch/odd" -- true
+tap_matches "$tap_output" "odd/pmem0 is no file" "which is said"
 tap_check_status 125 "a file that is not there cannot be copied" run --copy "$scratch/nothing" -- true
 tap_matches "$tap_output" "cannot copy $scratch/nothing" "which is said"
 tap_check "help" "$vm" help
@@ -37,9 +44,14 @@ tap_matches "$tap_output" "lts is 6\.12\.[^ ]+, newest is [0-9]" "and kernels"
 newest=$(sed -n 's/.*newest is //p' <<<"$tap_output")
 
 if [ "$(id -u)" = 0 ]; then
+	# The checkout and $TMPDIR may lie where only root can read them.
+	public=$(mktemp -d -p /tmp hmem-vm.XXXXXX)
+	trap 'rm -rf "$scratch" "$public"' EXIT
+	chmod 755 "$public"
+	cp -r qemu "$public"
 	tap_check_status 125 "without an image, somebody who cannot make one" \
 		setpriv --reuid 65534 --regid 65534 --clear-groups \
-		env HMEM_CACHE="$scratch/cache" "$PWD/$vm" run -- true
+		env HMEM_CACHE="$scratch/cache" "$public/$vm" run -- true
 	tap_matches "$tap_output" "as root, run .*hmem-vm build" "is told what to do"
 	tap_is "$([ -e "$scratch/cache" ] && echo there)" "" "and nothing was begun"
 else
@@ -96,7 +108,7 @@ END
 # The image is there by now, and then nothing needs a network.
 offline=()
 [ "$(id -u)" != 0 ] || offline=(unshare --net)
-"${offline[@]}" "$vm" run --topology none --timeout 120 --copy "$scratch/folder" \
+"${offline[@]}" "$vm" run --topology none --timeout 300 --copy "$scratch/folder" \
 	--copy "$scratch/a file" --copy "$scratch/look" --log "$scratch/log" -- bash look '' "two  words" >"$scratch/out" 2>"$scratch/err" </dev/null
 tap_is $? 7 "the command's exit status is the runner's"
 tap_is "$(cat "$scratch/err")" reopened "stderr is what the command wrote there, and no more"
@@ -133,22 +145,59 @@ tap_check_status 125 "a QEMU that does not start is the runner's failure" \
 tap_matches "$tap_output" "frobnicate: invalid option" "and QEMU's own words are shown"
 
 mark=hmem-vm-test-$$
+# qemus: the processes that have the mark among their arguments
+qemus() {
+	local file arguments
+
+	for file in /proc/[0-9]*/cmdline; do
+		mapfile -d '' arguments 2>/dev/null <"$file" || continue
+		[[ " ${arguments[*]} " != *" -name $mark "* ]] || echo "${arguments[0]} ${file//[!0-9]/}"
+	done 2>/dev/null
+}
 tap_check_status 124 "a guest is killed when its time is over" \
-	run --qemu-arg -name --qemu-arg "$mark" --timeout 15 -- sleep 1000
-tap_matches "$tap_output" "did not end within 15 s" "which is said"
-tap_is "$(pgrep -f "[-]name $mark")" "" "and its QEMU is gone"
+	run --qemu-arg -name --qemu-arg "$mark" --timeout 6 -- sleep 1000
+tap_matches "$tap_output" "did not end within 6 s" "which is said"
+tap_is "$(qemus)" "" "and its QEMU is gone"
+tap_check_status 125 "a guest that hangs while it boots" run --qemu-arg -S --boot-timeout 2 -- true
+tap_matches "$tap_output" "said nothing for 2 s.*booting once more.*hung while it booted, three times" \
+	"is booted again, and given up"
+# What stops the first QEMU as soon as it is there.
+(
+	until pid=$(qemus | sed -n 's/^qemu-system[^ ]* //p') && [ "$pid" ]; do :; done
+	kill -STOP "$pid"
+) &
+tap_is "$(run --qemu-arg -name --qemu-arg "$mark" --boot-timeout 5 -- echo there 2>"$scratch/err")" there \
+	"one that hangs once runs the command then"
+tap_matches "$(<"$scratch/err")" "booting once more" "which is said"
+# What kills the first QEMU as soon as its kernel has said something.
+(
+	until pid=$(qemus | sed -n 's/^qemu-system[^ ]* //p') && [ "$pid" ] &&
+		[ -s "/proc/$pid/root/mnt/run/kernel.log" ]; do :; done
+	kill -KILL "$pid"
+) &
+tap_is "$(run --qemu-arg -name --qemu-arg "$mark" -- echo there 2>"$scratch/err")" there \
+	"one that dies once before init runs, runs the command then"
+tap_matches "$(<"$scratch/err")" "the guest died before init ran; booting once more" "which is said"
+tap_check_status 123 "a kernel that panics before it runs init" run --append rdinit=/none -- true
+tap_matches "$tap_output" \
+	"booting once more.*Kernel panic.*booting once more.*the guest died; .*Kernel panic" \
+	"is booted again, with what it said, and given up"
+tap_check_status 125 "a QEMU that does not start" run --qemu-arg -none -- true
+tap_is "$(grep -c "booting once more" <<<"$tap_output")" 0 "is not started again"
+tap_is "$(qemus)" "" "and no QEMU is left"
 
 # A shell starts what is in the background without SIGINT, but the runner needs it.
 mkfifo "$scratch/pipe"
-env --default-signal=INT "$vm" run --topology none --timeout 120 --qemu-arg -name --qemu-arg "$mark" -- \
+env --default-signal=INT "$vm" run --topology none --timeout 300 --qemu-arg -name --qemu-arg "$mark" -- \
 	bash -c 'echo up; sleep 1000' >"$scratch/pipe" 2>/dev/null &
 runner=$!
 read -r word <"$scratch/pipe"
 tap_is "$word" up "output arrives while the command runs"
+tap_matches "$(qemus)" "qemu-system" "its QEMU is there"
 kill -INT $runner
 wait $runner
 tap_is $? 130 "an interrupted run says so"
-tap_is "$(pgrep -f "[-]name $mark")" "" "and its QEMU is gone"
+tap_is "$(qemus)" "" "and its QEMU is gone"
 
 # --- persistent devices
 
@@ -179,8 +228,8 @@ exec 3<>"$scratch/pipe"
 run --topology mixed --kernel newest --state "$scratch/state" --copy "$scratch/pmem" -- \
 	bash -c 'bash pmem read; exec sleep 1000' >&3 2>/dev/null &
 runner=$!
-read -r -t 120 data <&3
-read -r -t 30 again <&3
+read -r -t 300 data <&3
+read -r -t 120 again <&3
 tap_is "$data" "written before" "the device is there after the power cut, in another topology"
 tap_is "$again" "$host" "and so is the host"
 tap_check "meanwhile, a second run on the same state" \
@@ -196,9 +245,15 @@ tap_is $? 143 "a terminated run says so"
 
 mkdir "$scratch/project"
 cp -r qemu "$scratch/project/"
-printf 'lib tools examples:\nselftests:\n\t@echo no tests today; false\n' >"$scratch/project/Makefile"
+printf 'lib tools examples:\nselftests guest-tests:\n\t@echo no tests today; false\n' \
+	>"$scratch/project/Makefile"
+unset HMEM_NO_BUILD
 tap_check_status 125 "a project that does not build" "$scratch/project/qemu/hmem-vm" run -- true
 tap_matches "$tap_output" "no tests today" "is not run, and the reason is shown"
+tap_check_status 125 "nor are its tests built" "$scratch/project/qemu/hmem-vm" build --tests lts
+tap_matches "$tap_output" "no tests today" "for the same reason"
 tap_check "unless that is asked for" \
 	"$scratch/project/qemu/hmem-vm" run --topology none --keep-going -- true
+HMEM_NO_BUILD=1 tap_check "or nothing is to be built" \
+	"$scratch/project/qemu/hmem-vm" run --topology none -- true
 tap_done

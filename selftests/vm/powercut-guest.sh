@@ -67,7 +67,7 @@ find)
 	;;
 churn)
 	must kmodctl attach "$region" take-over host=first
-	for n in 1 2; do
+	for _ in 1 2; do
 		kmodctl churn "$region" >/dev/null &
 	done
 	# The moment is what varies between the cuts; there is no event to wait for.

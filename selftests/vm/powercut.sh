@@ -11,7 +11,7 @@ cd "${HMEM_SOURCE:-$(dirname "$0")/../..}" || tap_bail "the source is not there"
 state=${TMPDIR:-/tmp}/powercut-state
 kernel=lts
 guest() {
-	qemu/hmem-vm run --kernel $kernel --topology pmem1 --state "$state" --timeout 120 -- \
+	qemu/hmem-vm run --smp 1 --kernel $kernel --topology pmem1 --state "$state" --timeout 300 -- \
 		bash /root/selftests/vm/powercut-guest.sh "$@"
 }
 
