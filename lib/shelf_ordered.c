@@ -348,9 +348,11 @@ static void take_out_locked(struct writer *writer, const struct path *path, cons
 
 	STORE(&view->node->link, view->node->link | NODE_REMOVED);
 	for (unsigned int level = view->height; level--;) {
+		unsigned int steps = 0;
+
 		/* Behind others of its name, if the list has been damaged. */
 		at = path->before[level];
-		while (node_offset(*ordered_next(&at, level)) != view->at &&
+		while (node_offset(*ordered_next(&at, level)) != view->at && steps++ < STEPS_MAX &&
 		       ordered_look(shelf, node_offset(*ordered_next(&at, level)), &next) &&
 		       next.height > level && !compare(&next, key))
 			at = next;
@@ -497,14 +499,14 @@ int ordered_sweep(struct writer *writer)
 {
 	struct hmem_shelf *shelf = writer->shelf;
 	struct runtime *rt = shelf->runtime;
+	uint64_t at, next, left = shelf_most_blocks(shelf);
 	struct ordered_view view;
-	uint64_t at, next;
 	int err = 0;
 
 	if (!shelf_is_ordered(shelf) || !rt->ordered_left)
 		return 0;
 	for (at = rt->ordered_head; at && !err; at = next) {
-		if (!shelf_reach(shelf, at) || !ordered_look(shelf, at, &view))
+		if (!left-- || !shelf_reach(shelf, at) || !ordered_look(shelf, at, &view))
 			return shelf_damaged(shelf);
 		next = node_offset(view.node->next[0]);
 		if (view.node->link & NODE_LEFT)
@@ -564,13 +566,11 @@ int ordered_reclaim(struct writer *writer, uint64_t least)
 
 int ordered_seal(struct hmem_shelf *shelf, struct persist *persist)
 {
-	uint64_t at = shelf->runtime->ordered_head;
+	uint64_t at = shelf->runtime->ordered_head, left = shelf_most_blocks(shelf);
 	struct ordered_view view;
 
 	for (; at; at = node_offset(view.node->next[0])) {
-		if (!shelf_reach(shelf, at))
-			return -EUCLEAN;
-		if (!ordered_look(shelf, at, &view))
+		if (!left-- || !shelf_reach(shelf, at) || !ordered_look(shelf, at, &view))
 			return -EUCLEAN;
 		STORE(&view.node->check, seal_of(shelf, &view));
 		persist_write_back(persist, view.node, node_bytes(view.height, view.name_bytes));

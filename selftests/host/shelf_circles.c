@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Chains of buckets that somebody has made lead back to themselves: updates end, with an error.
+ * Chains of buckets, and the order of names, that somebody has made lead back to themselves: updates
+ * and closing end, with an error.
  */
 #include <sys/wait.h>
 
@@ -75,11 +76,55 @@ static void test_circles(bool in_tx)
 	unmake(&user);
 }
 
+/*
+ * In a child, as above: the first node leads to itself. @sweep: there are nodes to be taken out
+ * before that is looked at.
+ */
+static int close_bent(bool sweep)
+{
+	struct hmem_region_options region = HMEM_REGION_OPTIONS_INIT;
+	struct hmem_shelf_options options = HMEM_SHELF_OPTIONS_INIT;
+	struct ordered_node *head;
+	struct runtime *rt;
+	struct user me;
+
+	alarm(60);
+	region.bytes = 16u << 20;
+	options.bytes = 1u << 20;
+	options.flags = HMEM_SHELF_ORDERED;
+	need(hmem_region_create(ctx, region_name, &region, &me.region), "making a region");
+	need(hmem_shelf_create(me.region, "one", &options, &me.shelf), "making an ordered shelf");
+	need(put(&me, "name", 'n', 8), "putting");
+	media_map(&media, path);
+	rt = media_runtime(&media);
+	head = media_at(&media, rt->ordered_head);
+	head->next[0] = rt->ordered_head >> SHELF_GRANULE_SHIFT;
+	rt->ordered_left = sweep;
+	return hmem_shelf_close(me.shelf) == -EUCLEAN ? 0 : 1;
+}
+
+static void test_bent_order(bool sweep)
+{
+	struct user user;
+	int status;
+	pid_t pid = fork();
+
+	if (!pid)
+		_exit(close_bent(sweep));
+	TAP_OK(waitpid(pid, &status, 0) == pid && !status, "closing with a bent order%s is an error",
+	       sweep ? ", of which nodes are to go," : "");
+	need(join(&user, "one", 0), "opening");
+	media_map(&media, path);
+	unmake(&user);
+}
+
 int main(void)
 {
 	users_begin("shelf-circles");
 	test_circles(false);
 	test_circles(true);
+	test_bent_order(false);
+	test_bent_order(true);
 	hmem_ctx_unref(ctx);
 	return tap_done();
 }
