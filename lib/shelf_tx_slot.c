@@ -99,7 +99,7 @@ int tx_entry_own(struct writer *writer, struct tx_entry *entry, uint64_t at)
 int tx_commit_take(struct hmem_tx *tx, uint64_t bytes, uint64_t *at)
 {
 	struct writer *writer = tx->writer;
-	struct tx_entry *entry;
+	struct tx_entry *entry = NULL;
 	int err = tx_entry_new(tx, &entry);
 
 	if (!err)

@@ -231,7 +231,7 @@ int verb_create_shelf(struct session *s, int argc, char **argv)
 	const struct usage usage = { "REGION/SHELF --size SIZE [--max-size SIZE] [--ordered] "
 				     "[--slots N] [-u]", lines };
 	int first, code = options_parse(s, &usage, argc, argv, &first), rc;
-	struct shelf_place place;
+	struct shelf_place place = { 0 };
 
 	if (code < 0)
 		code = shelf_place_only(s, &usage, argc, argv, first, &place);
@@ -290,7 +290,7 @@ int verb_grow_shelf(struct session *s, int argc, char **argv)
 	};
 	const struct usage usage = { "REGION/SHELF --size SIZE [-u]", lines };
 	int first, code = options_parse(s, &usage, argc, argv, &first), rc;
-	struct shelf_place place;
+	struct shelf_place place = { 0 };
 	uint64_t bytes;
 
 	if (code < 0)
@@ -362,7 +362,7 @@ int verb_destroy_shelf(struct session *s, int argc, char **argv)
 	};
 	const struct usage usage = { "REGION/SHELF... [--dry-run] [-u]", lines };
 	int first, code = options_parse(s, &usage, argc, argv, &first), worst = EXIT_DONE;
-	struct shelf_place place;
+	struct shelf_place place = { 0 };
 	struct json_object *array;
 
 	if (code >= 0)
@@ -412,7 +412,7 @@ int verb_dump_shelf(struct session *s, int argc, char **argv)
 	int first, code = options_parse(s, &usage, argc, argv, &first), rc;
 	struct hmem_shelf_info info = { .size = sizeof(info) };
 	struct json_object *array, *objects, *o;
-	struct shelf_place place;
+	struct shelf_place place = { 0 };
 
 	if (code < 0)
 		code = shelf_place_only(s, &usage, argc, argv, first, &place);
