@@ -33,16 +33,21 @@ static uint32_t by_table(uint32_t crc, const unsigned char *data, size_t bytes)
 	return crc;
 }
 
-/* What @bytes of zeroes make of a remainder. */
-static uint32_t shifted(uint32_t crc, size_t bytes)
+/* A remainder times an operator, which is what becomes of each of its bits. */
+static uint32_t times(const uint32_t operator[32], uint32_t crc)
 {
-	while (bytes--)
-		crc = crc >> 8 ^ table[crc & 0xff];
-	return crc;
+	uint32_t product = 0;
+
+	for (; crc; crc &= crc - 1)
+		product ^= operator[__builtin_ctz(crc)];
+	return product;
 }
 
+/* Every process makes them: what a block of zeroes does is what a byte does, squared. */
 static void make_tables(void)
 {
+	uint32_t zeroes[32], square[32];
+
 	for (uint32_t i = 0; i < 256; i++) {
 		uint32_t crc = i;
 
@@ -50,10 +55,17 @@ static void make_tables(void)
 			crc = crc >> 1 ^ (crc & 1 ? POLYNOMIAL : 0);
 		table[i] = crc;
 	}
+	for (int bit = 0; bit < 32; bit++)
+		zeroes[bit] = (1u << bit) >> 8 ^ table[(1u << bit) & 0xff];
+	for (uint32_t bytes = 1; bytes < BLOCK; bytes *= 2) {
+		for (int bit = 0; bit < 32; bit++)
+			square[bit] = times(zeroes, zeroes[bit]);
+		memcpy(zeroes, square, sizeof(zeroes));
+	}
 	for (int byte = 0; byte < 4; byte++)
 		for (uint32_t i = 0; i < 256; i++) {
-			shift_one[byte][i] = shifted(i << 8 * byte, BLOCK);
-			shift_two[byte][i] = shifted(i << 8 * byte, 2 * BLOCK);
+			shift_one[byte][i] = times(zeroes, i << 8 * byte);
+			shift_two[byte][i] = times(zeroes, shift_one[byte][i]);
 		}
 }
 
