@@ -40,6 +40,15 @@ static inline void bits_set(uint64_t *map, unsigned int from, unsigned int nr, b
 	}
 }
 
+/* How many are set; by arithmetic, as the instruction for it is not on every processor. */
+static inline unsigned int bits_count(uint64_t word)
+{
+	word -= word >> 1 & 0x5555555555555555ull;
+	word = (word & 0x3333333333333333ull) + (word >> 2 & 0x3333333333333333ull);
+	word = (word + (word >> 4)) & 0x0f0f0f0f0f0f0f0full;
+	return (unsigned int)(word * 0x0101010101010101ull >> 56);
+}
+
 /* Where @nr of them, 1 to 64, are clear from there on: bits of @low, which @high follows. */
 static inline uint64_t bits_clear_from(uint64_t low, uint64_t high, unsigned int nr)
 {

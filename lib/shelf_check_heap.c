@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "bits.h"
 #include "shelf_check.h"
 #include "shelf_record.h"
 
@@ -42,7 +43,7 @@ void check_chunk(struct check *check, uint64_t number)
 		return;
 	}
 	for (unsigned int i = 0; i < SHELF_CHUNK_GRANULES / 64; i++)
-		used += (unsigned int)__builtin_popcountll(chunk->used[i]);
+		used += bits_count(chunk->used[i]);
 	if (chunk->free != SHELF_CHUNK_GRANULES - used)
 		check_found(check, "heap", where, NULL,
 			    "chunk %" PRIu64 " counts %u free granules and has %u", number,

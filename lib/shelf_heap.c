@@ -569,7 +569,7 @@ void heap_repair(struct writer *writer, uint64_t number)
 	repair_fresh(writer, begin, end);
 	repair_freeing(writer, begin, end);
 	for (unsigned int i = 0; i < GRANULES / 64; i++)
-		used += (unsigned int)__builtin_popcountll(chunk->used[i]);
+		used += bits_count(chunk->used[i]);
 	STORE(&chunk->free, (uint16_t)(GRANULES - used));
 	chunk->hint = 0;
 }

@@ -36,12 +36,13 @@ static inline uint32_t record_mark(const struct hmem_shelf *shelf, uint64_t at)
 	const uint32_t text = 1u << 1 | 1u << 9 | 1u << 13 | 1u << 21;
 	uint32_t mark = (uint32_t)((shelf->key ^ at) * 0x9e3779b97f4a7c15ull >>
 				   (64 - RECORD_MARK_BITS));
+	uint32_t set = mark & text;
 
 	/*
 	 * What lies there when it is no header is mostly zeroes or text, in which the highest bits of
 	 * bytes are not set: no mark is like that, nor becomes so when one of its bits is wrong.
 	 */
-	return __builtin_popcount(mark & text) < 2 ? mark ^ text : mark;
+	return set & (set - 1) ? mark : mark ^ text;
 }
 
 static inline uint32_t record_mark_in(const struct record *header)

@@ -378,6 +378,7 @@ static bool do_step(const struct step *step)
 
 static void begin_at(enum start start)
 {
+	media_begin();
 	memcpy(machine_traced.memory, starts[start].memory, MACHINE_BYTES);
 	contents_copy(&before, &starts[start].contents);
 	contents_copy(&after, &before);

@@ -3,12 +3,14 @@
  * Stores under way to the media, and what may have arrived when the power goes.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "layout.h"
 #include "media.h"
 
 #define LINES	(MACHINE_BYTES >> 6)
+#define HEAP_END	(LAYOUT_HEAP + LAYOUT_HEAP_BYTES)
 
 /* In a unit that nobody reads, what waits is made durable at some time: it is legal. */
 #define MOST_IGNORED 64
@@ -42,8 +44,13 @@ static struct unit units[LINES];
 static unsigned int waiting[LINES], nr_waiting;
 static unsigned int shift = 6;
 static uint32_t last_group;
-static uint64_t durable_hash;
-static uint64_t top;	/* beyond it nothing was ever stored */
+
+/*
+ * Where shelves are is in the rack. As long as nothing is stored there, nor behind the heap of the
+ * first, none is made, destroyed or grown, and who recovers it has no business behind its heap.
+ */
+static bool outside = true;
+static bool foreign = true;	/* there the plain machine's memory may be another */
 
 /* --- chance -------------------------------------------------------------------------- */
 
@@ -84,6 +91,29 @@ static uint64_t unit_hash(unsigned int number, const unsigned char *content)
 	return hash;
 }
 
+/* So much of the region may not be what it was in the beginning. */
+static size_t reach(void)
+{
+	return outside ? MACHINE_BYTES : HEAP_END;
+}
+
+void media_begin(void)
+{
+	if (!foreign && !outside &&
+	    memcmp(machine_plain.memory + HEAP_END, durable + HEAP_END, MACHINE_BYTES - HEAP_END)) {
+		fprintf(stderr, "recovery has stored to where the shelf is not\n");
+		exit(2);
+	}
+	outside = false;
+	foreign = true;
+}
+
+static void stored(uint64_t offset, const void *data, size_t bytes)
+{
+	memcpy(shadow + offset, data, bytes);
+	outside |= offset < LAYOUT_SUPER || offset + bytes > HEAP_END;
+}
+
 void media_reset(unsigned int unit_shift)
 {
 	for (unsigned int i = 0; i < nr_waiting; i++) {
@@ -95,13 +125,8 @@ void media_reset(unsigned int unit_shift)
 	nr_waiting = 0;
 	shift = unit_shift;
 	layout_unit(shift);
-	for (top = MACHINE_BYTES; top > LAYOUT_HEAP && !machine_traced.memory[top - 1];)
-		top--;
 	memcpy(durable, machine_traced.memory, MACHINE_BYTES);
 	memcpy(shadow, durable, MACHINE_BYTES);
-	durable_hash = 0;
-	for (unsigned int i = 0; i < MACHINE_BYTES >> shift; i++)
-		durable_hash += unit_hash(i, unit_of(durable, i));
 }
 
 static void item_apply(const struct item *item, unsigned char *content)
@@ -115,10 +140,8 @@ static void settle(unsigned int number, unsigned int nr)
 	struct unit *unit = &units[number];
 	unsigned char *content = unit_of(durable, number);
 
-	durable_hash -= unit_hash(number, content);
 	for (unsigned int i = 0; i < nr; i++)
 		item_apply(&unit->items[i], content);
-	durable_hash += unit_hash(number, content);
 	unit->nr_contents = 0;
 	unit->nr -= nr;
 	memmove(unit->items, unit->items + nr, unit->nr * sizeof(*unit->items));
@@ -152,9 +175,7 @@ void media_store(uint64_t offset, const void *data, size_t bytes, bool any_order
 {
 	const unsigned char *from = data;
 
-	memcpy(shadow + offset, data, bytes);
-	if (top < offset + bytes)
-		top = offset + bytes;
+	stored(offset, data, bytes);
 	last_group++;
 	while (bytes) {
 		size_t here = 8 - offset % 8 < bytes ? 8 - offset % 8 : bytes;
@@ -187,7 +208,7 @@ void media_store_early(uint64_t offset, const void *data, size_t bytes)
 	struct item *item;
 
 	/* Not those that store to the same word: it remains what is stored last. */
-	memcpy(shadow + offset, data, bytes);
+	stored(offset, data, bytes);
 	while (at && unit->items[at - 1].at / 8 != (offset & ((1u << shift) - 1)) / 8)
 		at--;
 	item = item_add(number, at);
@@ -363,11 +384,10 @@ uint64_t states_begin(void)
 		product = product > 1ull << 40 ? ~0ull >> 1 : product * unit->nr_contents;
 	}
 	/* What is ignored now need not have been. */
-	durable_hash = 0;
-	for (unsigned int i = 0; i < MACHINE_BYTES >> shift; i++)
-		durable_hash += unit_hash(i, unit_of(durable, i));
-	memcpy(image, durable, MACHINE_BYTES);
-	image_hash = durable_hash;
+	image_hash = 0;
+	for (unsigned int i = 0; i < reach() >> shift; i++)
+		image_hash += unit_hash(i, unit_of(durable, i));
+	memcpy(image, durable, foreign ? MACHINE_BYTES : reach());
 	return product > 1ull << 40 ? ~0ull : product;
 }
 
@@ -458,7 +478,7 @@ void states_install(struct machine *machine)
 	/* After a clean close nothing is ignored. */
 	bool legal = layout_clean(image) || machine == &machine_traced || !chance_of(16);
 	bool noise = !legal && !chance_of(16);
-	uint64_t end = LAYOUT_HEAP + LAYOUT_HEAP_BYTES;
+	uint64_t end = reach();
 	const unsigned int *ignored;
 	unsigned int nr = layout_ignored_heap(&ignored);
 
@@ -471,9 +491,11 @@ void states_install(struct machine *machine)
 		else
 			break;
 	}
-	/* All chunks: what was never used holds no record of this shelf. */
-	if (machine == &machine_traced || end < top)
-		end = MACHINE_BYTES;
+	if (machine == &machine_plain) {
+		if (foreign)
+			end = MACHINE_BYTES;
+		foreign = outside;
+	}
 	memcpy(machine->memory + LAYOUT_HEAP, image + LAYOUT_HEAP, end - LAYOUT_HEAP);
 	for (unsigned int i = 0; i < nr; i++) {
 		unsigned int number = ignored[i] >> (shift - 6);

@@ -16,6 +16,9 @@
 
 #include "machine.h"
 
+/* The traced machine is another one from now on. */
+void media_begin(void);
+
 /* What is in the traced machine's memory is durable, and nothing is waiting. */
 void media_reset(unsigned int unit_shift);
 

@@ -110,10 +110,28 @@ static void test_set(void)
 	TAP_EQ(wrong, 0u, "bits that are set and cleared, and no others");
 }
 
+static void test_count(void)
+{
+	unsigned int wrong = 0;
+
+	for (unsigned int i = 0; i < ROUNDS / 10; i++) {
+		unsigned int nr = 0;
+
+		fill(1 + chance(40), 1 + chance(40));
+		for (unsigned int bit = 0; bit < 64; bit++)
+			nr += is_set(bit);
+		wrong += bits_count(map[0]) != nr;
+	}
+	TAP_EQ(wrong, 0u, "how many are set");
+	TAP_EQ(bits_count(~0ull), 64u, "in a full word, too");
+	TAP_EQ(bits_count(0), 0u, "and in an empty one");
+}
+
 int main(void)
 {
 	test_find();
 	test_edges();
 	test_set();
+	test_count();
 	return tap_done();
 }
