@@ -355,7 +355,7 @@ static uint64_t table_seq(enum place place)
 }
 
 /* Before the first store to the table little can go wrong. */
-#define ROUNDS SANITIZED(16u, 8u, 4u)
+#define ROUNDS SANITIZED(10u, 8u, 4u)
 
 static void under_deaths(struct hmem_region *region, enum place place)
 {
