@@ -108,6 +108,11 @@ void media_begin(void)
 	foreign = true;
 }
 
+void media_forked(void)
+{
+	foreign = true;
+}
+
 static void stored(uint64_t offset, const void *data, size_t bytes)
 {
 	memcpy(shadow + offset, data, bytes);

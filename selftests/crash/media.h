@@ -19,6 +19,9 @@
 /* The traced machine is another one from now on. */
 void media_begin(void);
 
+/* So is the plain one's memory. */
+void media_forked(void);
+
 /* What is in the traced machine's memory is durable, and nothing is waiting. */
 void media_reset(unsigned int unit_shift);
 

@@ -16,6 +16,7 @@
 
 #include "explore.h"
 #include "machine.h"
+#include "media.h"
 #include "mutants.h"
 #include "recovered.h"
 #include "sequences.h"
@@ -244,6 +245,7 @@ static void run_faulty(const struct site *site, uint64_t states, FILE *out)
 		_exit(2);
 	sites_forked();
 	machines_forked();
+	media_forked();
 	for (unsigned int i = 0; i < nr_sequences; i++)
 		comes[i] = is_come_by(i, site);
 	fault = *site;
