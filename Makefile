@@ -195,7 +195,7 @@ kmod-if-headers:
 # --- what it takes, what it leaves --------------------------------------------------
 
 deps: ## install the Debian packages that are missing (as root)
-	@./install-deps build tests guest
+	@./install-deps build tests bench guest
 
 clean: ## remove what was built here (the image for guests stays in its cache)
 	rm -rf $(BUILD)
@@ -213,12 +213,12 @@ demo-host: ## the same program on this machine: no module, no root
 
 # Not a prerequisite each: what is missing is said, or brought, before anything starts.
 check: ## all tests; TEST=NAME one of them (selftests/run --list names them)
-	@./install-deps build tests guest
+	@./install-deps build tests bench guest
 	+@$(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc)) all
 	@BUILD=$(BUILD) selftests/run $(if $(TEST),'$(TEST)')
 
 check-long: ## the same, and what takes long on both kernels
-	@./install-deps build tests guest
+	@./install-deps build tests bench guest
 	+@$(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc)) all
 	@BUILD=$(BUILD) selftests/run --long $(if $(TEST),'$(TEST)')
 
