@@ -91,8 +91,8 @@ static int tx_add_name(struct hmem_tx *tx, uint64_t hash, const char *name, size
 	if (tx->nr == tx->room && !tx_widen(tx))
 		return no_memory(tx->shelf);
 	/* First what touches the shelf: nothing is forgotten if that is gone. */
-	err = tx_entry_new(tx, &entry);
-	if (err)
+	entry = tx_entry_new(tx, &err);
+	if (!entry)
 		return err == -ENOSPC ? object_no_space(tx->shelf, name, 0) : err;
 	new = calloc(1, sizeof(*new) + bytes + 1);
 	if (!new)

@@ -136,8 +136,8 @@ static inline uint64_t tx_most_blocks(const struct hmem_shelf *shelf)
 
 /* --- what stands in the slot (tx_slot.c) --------------------------------------------- */
 
-/* An entry of zeroes for one more name. -ENOSPC, -EBUSY, -EUCLEAN. */
-int tx_entry_new(struct hmem_tx *tx, struct tx_entry **entry);
+/* An entry of zeroes for one more name, or NULL: -ENOSPC, -EBUSY, -EUCLEAN. */
+struct tx_entry *tx_entry_new(struct hmem_tx *tx, int *err);
 /* The last one has got nothing, and is the next to be asked for. */
 static inline void tx_entry_return(struct hmem_tx *tx)
 {

@@ -53,24 +53,25 @@ static int block_new(struct writer *writer)
 	return 0;
 }
 
-int tx_entry_new(struct hmem_tx *tx, struct tx_entry **entry)
+struct tx_entry *tx_entry_new(struct hmem_tx *tx, int *err)
 {
 	struct slot *slot = tx->writer->slot;
 	struct tx_block *block;
 
+	*err = 0;
 	if (!slot->tx || tx->block_used == TX_ENTRIES) {
-		int err = block_new(tx->writer);
-
-		if (err)
-			return err;
+		*err = block_new(tx->writer);
+		if (*err)
+			return NULL;
 		tx->blocks++;
 		tx->block_used = 0;
 	}
 	block = tx_block_at(tx->shelf, LOAD(&slot->tx));
-	if (!block)
-		return shelf_damaged(tx->shelf);
-	*entry = &block->entry[tx->block_used++];
-	return 0;
+	if (!block) {
+		*err = shelf_damaged(tx->shelf);
+		return NULL;
+	}
+	return &block->entry[tx->block_used++];
 }
 
 int tx_entry_own(struct writer *writer, struct tx_entry *entry, uint64_t at)
@@ -99,11 +100,12 @@ int tx_entry_own(struct writer *writer, struct tx_entry *entry, uint64_t at)
 int tx_commit_take(struct hmem_tx *tx, uint64_t bytes, uint64_t *at)
 {
 	struct writer *writer = tx->writer;
-	struct tx_entry *entry = NULL;
-	int err = tx_entry_new(tx, &entry);
+	int err;
+	struct tx_entry *entry = tx_entry_new(tx, &err);
 
-	if (!err)
-		err = heap_take(writer, bytes, SHELF_GRANULE_SHIFT, at);
+	if (!entry)
+		return err;
+	err = heap_take(writer, bytes, SHELF_GRANULE_SHIFT, at);
 	if (!err)
 		err = tx_entry_own(writer, entry, *at);
 	if (!err) {

@@ -185,9 +185,10 @@ int tx_own(struct hmem_tx *tx, uint64_t at, struct tx_entry **entry)
 		return e ? 0 : shelf_damaged(tx->shelf);
 	}
 	err = covers_make_room(tx);
-	if (!err)
-		err = tx_entry_new(tx, &e);
 	if (err)
+		return err;
+	e = tx_entry_new(tx, &err);
+	if (!e)
 		return err == -ENOSPC ? object_no_space(tx->shelf, "a transaction", 0) : err;
 	name = record_name(tx->shelf, at, &bytes);
 	hash = name_hash(tx->shelf, name, bytes);
@@ -336,19 +337,20 @@ static void erase_commits(struct hmem_tx *tx)
 	tx->nr_covers = tx->erased;
 }
 
-/* Memory for an undo record, and who has it; or neither. */
-static int take_undo(struct hmem_tx *tx, uint64_t bytes, struct tx_entry **e, uint64_t *at)
+/* Who has memory for an undo record, which is @at; or NULL. */
+static struct tx_entry *take_undo(struct hmem_tx *tx, uint64_t bytes, uint64_t *at, int *err)
 {
-	int err = tx_entry_new(tx, e);
+	struct tx_entry *e = tx_entry_new(tx, err);
 
-	if (err)
-		return err;
-	err = heap_take(tx->writer, bytes, SHELF_GRANULE_SHIFT, at);
-	if (!err)
-		err = tx_entry_own(tx->writer, *e, *at);
-	if (err)
-		tx_entry_return(tx);
-	return err;
+	if (!e)
+		return NULL;
+	*err = heap_take(tx->writer, bytes, SHELF_GRANULE_SHIFT, at);
+	if (!*err)
+		*err = tx_entry_own(tx->writer, e, *at);
+	if (!*err)
+		return e;
+	tx_entry_return(tx);
+	return NULL;
 }
 
 /* Of one that has not been composed. What cannot be given back yet, its entry keeps. */
@@ -367,11 +369,11 @@ static int make_undo(struct hmem_tx *tx, const struct hmem_range *ranges, size_t
 {
 	struct writer *writer = tx->writer;
 	struct record header;
-	struct tx_entry *e;
 	uint64_t at;
-	int err = take_undo(tx, bytes, &e, &at);
+	int err;
+	struct tx_entry *e = take_undo(tx, bytes, &at, &err);
 
-	if (err)
+	if (!e)
 		return err == -ENOSPC ? object_no_space(tx->shelf, "an undo record", bytes) : err;
 	err = tx->nr_covers > tx->erased ? cover_commits(tx) : 0;
 	if (err) {
