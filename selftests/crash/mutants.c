@@ -51,6 +51,7 @@ static const struct {
 				       "another one might be quicker, but here none is" },
 	{ SITE_FENCE, 2, "take_locked", "limbo_empty() fences before anybody writes to the same "
 					"objects, as here nobody does in between" },
+	{ SITE_FENCE, 0, "make_whole", "at a close the superblock's fence follows; else as above" },
 	{ SITE_FENCE, 0, "slot_settle", "at a close limbo_empty() fences next; else as make_whole" },
 	{ SITE_CHECKSUM, 0, "sealed_head", "against damage, not power cuts; host/shelf_image" },
 	{ SITE_CHECKSUM, 0, "seal_of", "against damage: the superblock's fence comes after it" },
