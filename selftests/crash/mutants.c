@@ -64,6 +64,7 @@ static const struct {
 	{ SITE_STORE, 0, "publish_locked", "the checksum covers all that should come before it" },
 	{ SITE_STORE, 0, "apply", "link, index and slots: recovery reads none of them" },
 	{ SITE_STORE, 0, "ring_to_list", "link: recovery does not read it" },
+	{ SITE_STORE, 0, "list_reclaim", "link: recovery does not read it" },
 	{ SITE_STORE, 0, "word_to_list", "link and slots: recovery reads neither" },
 	{ SITE_STORE, 0, "bucket_take", "index: recovery does not read it" },
 	{ SITE_STORE, 0, "bucket_drop", "index: recovery does not read it" },
