@@ -446,6 +446,8 @@ static int writer_get(struct hmem_shelf *shelf, struct writer **out)
 	if (!err) {
 		atomic_fetch_sub(&shelf->idle, writer->idle);
 		writer->idle = false;
+		/* What it had before may have been put in order; what comes now is not. */
+		STORE(&writer->slot->whole, 0);
 		writer->busy = true;
 		writer->owner = pthread_self();
 		*out = writer;
