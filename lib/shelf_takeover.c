@@ -318,15 +318,18 @@ static int slot_release(struct writer *dead)
 {
 	struct hmem_shelf *shelf = dead->shelf;
 	struct slot *slot = dead->slot;
-	int err;
+	int err = 0;
 
 	for (unsigned int i = 0; i < SLOT_PINS; i++)
 		STORE(&slot->pins[i], 0);
 	if (!redo_again(dead) || !is_sane(shelf, slot) || !ring_is_sane(shelf, slot) ||
 	    !tx_is_sane(shelf, slot))
 		err = -EUCLEAN;
-	else
+	if (!err) {
+		/* Who uses his new types counts on the first fence that is made for him. */
+		types_write_back(dead);
 		err = tx_release(dead);
+	}
 	if (err == -EUCLEAN)
 		return shelf_fail(shelf, err, "shelf %s: what writer %u left makes no sense",
 				  shelf->name, dead->id);
@@ -396,7 +399,8 @@ static bool holds_inner(const struct writer *writer)
 	return false;
 }
 
-int takeover(struct hmem_shelf *shelf, struct writer *writer, unsigned int id)
+/* @settle: its memory, too, is to be given back. */
+static int take(struct hmem_shelf *shelf, struct writer *writer, unsigned int id, bool settle)
 {
 	struct writer dead;
 	int err;
@@ -412,7 +416,7 @@ int takeover(struct hmem_shelf *shelf, struct writer *writer, unsigned int id)
 			 (int)LOAD(&dead.slot->pid));
 		err = slot_release(&dead);
 		/* Not one takeover inside another: there may be many. */
-		if (!err && (!writer || (!writer->dead && !holds_inner(writer)))) {
+		if (!err && settle && (!writer || (!writer->dead && !holds_inner(writer)))) {
 			err = slot_settle(&dead);
 			if (!err)
 				STORE(&dead.slot->used, 0);
@@ -422,8 +426,14 @@ int takeover(struct hmem_shelf *shelf, struct writer *writer, unsigned int id)
 	return err;
 }
 
+int takeover(struct hmem_shelf *shelf, struct writer *writer, unsigned int id)
+{
+	return take(shelf, writer, id, true);
+}
+
 int takeover_all(struct hmem_shelf *shelf, struct writer *writer)
 {
+	bool settle = true;
 	int err = 0;
 
 	for (unsigned int id = 0; id < shelf->nr_slots; id++) {
@@ -432,9 +442,11 @@ int takeover_all(struct hmem_shelf *shelf, struct writer *writer)
 		if (!LOAD(&shelf_slot(shelf, id)->used) || own_writer(shelf, id) ||
 		    shelf_byte_held(shelf->lock_fd, slot_byte(shelf, id)))
 			continue;
-		failed = takeover(shelf, writer, id);
+		failed = take(shelf, writer, id, settle);
 		if (failed && failed != -EAGAIN)
 			err = failed;
+		/* Whoever keeps a lock keeps it from all of them: it is waited for once. */
+		settle = settle && failed != -EBUSY;
 	}
 	return err;
 }
