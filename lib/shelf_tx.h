@@ -235,6 +235,11 @@ bool commit_look(const struct hmem_shelf *shelf, uint64_t at, struct commit_view
  * already, which is written back instead.
  */
 bool commit_write_back(struct writer *writer, uint64_t at);
+/*
+ * The same for what the block's transaction has erased of others. That may be as little for good as
+ * its own: no fence has been made behind it that anybody else knows of. @last: 0 before the first.
+ */
+void tx_erased_write_back(struct writer *writer, const struct tx_block *block, uint64_t *last);
 /* Between these calls no memory is freed that this writer may have seen to be a commit. */
 void commit_cover_begin(struct writer *writer);
 void commit_uncover(struct writer *writer);

@@ -34,6 +34,7 @@ static int block_give(struct writer *writer, uint64_t *from)
 		return heap_give_from(writer, from, TX_BLOCK_GRANULES, block->link);
 	/* Until it is a spare one it is needed to get at those behind it, and not one that is open. */
 	memset(block->entry, 0, sizeof(block->entry));
+	STORE(&block->commit, 0);
 	STORE(&block->written, 0);
 	STORE(&block->voided, 0);
 	redo_add(writer, &block->fences, 0);
@@ -245,11 +246,39 @@ static int each_left(struct writer *writer, uint64_t at, step_fn *step)
 	return err;
 }
 
+/* What they have erased of others is as little for good as what they have replaced. */
+static int write_back_erased(struct writer *writer, uint64_t at)
+{
+	uint64_t left = tx_most_blocks(writer->shelf), last = 0;
+
+	while (at) {
+		struct tx_block *block = tx_block_at(writer->shelf, at);
+
+		if (!block || !left--)
+			return shelf_damaged(writer->shelf);
+		tx_erased_write_back(writer, block, &last);
+		at = LOAD(&block->link);
+	}
+	return 0;
+}
+
+static int step_any(struct writer *writer, uint64_t *word, uint64_t at, bool commit)
+{
+	(void)writer;
+	(void)word;
+	(void)at;
+	(void)commit;
+	return 1;
+}
+
+/* What was replaced is erased; who deletes the name next does not come by it any more. */
 static int step_write_back(struct writer *writer, uint64_t *word, uint64_t at, bool commit)
 {
 	(void)word;
 	if (commit)
 		commit_write_back(writer, at);
+	else
+		block_write_back(writer, at);
 	return 0;
 }
 
@@ -277,14 +306,17 @@ static int step_take(struct writer *writer, uint64_t *word, uint64_t at, bool co
 
 /*
  * Under the list's lock, so that nothing leaves it; what is added meanwhile comes before @first.
- * All that a commit has made is durable with the first fence, and it can be erased itself: before it
- * is taken away, as who writes to the same objects looks for it there. What has been replaced is
- * erased, and written back with the rest of the ring. 1: not all of it found room.
+ * All that a commit has made is durable with the first fence, and so is the erasure of what it
+ * needs not be there, the commits of others that it has written over and what it has replaced; then
+ * it can be erased itself: before it is taken away, as who writes to the same objects looks for it
+ * there. 1: not all of it found room.
  */
 static int take_locked(struct writer *writer, uint64_t first)
 {
-	int err = each_left(writer, first, step_write_back);
+	int err = write_back_erased(writer, first);
 
+	if (!err)
+		err = each_left(writer, first, step_write_back);
 	if (!err)
 		err = fence(writer);
 	if (!err)
@@ -294,22 +326,34 @@ static int take_locked(struct writer *writer, uint64_t first)
 	return err ? err : each_left(writer, first, step_take);
 }
 
+/* Blocks that all has been taken from stay, and are their owner's to remove. */
+static int has_left(struct writer *writer, struct slot *slot)
+{
+	int err;
+
+	/* When it is locked, somebody is at it already. */
+	if (!LOAD(&slot->tx_done) || !lock_try(writer, &slot->tx_lock))
+		return 0;
+	err = each_left(writer, LOAD(&slot->tx_done), step_any);
+	lock_drop(writer, &slot->tx_lock);
+	return err;
+}
+
 int tx_take_left(struct writer *writer, struct slot *slot)
 {
-	int err = 1;
+	int err;
 
-	while (err == 1 && LOAD(&slot->tx_done)) {
+	while ((err = has_left(writer, slot)) == 1) {
 		uint64_t tail;
 
 		/* Not with the other's lock in hand. */
 		err = limbo_empty(writer);
 		tail = writer->slot->ring_head;
-		/* When it is locked, somebody is at it already. */
 		if (err || !lock_try(writer, &slot->tx_lock))
 			return err;
 		err = take_locked(writer, LOAD(&slot->tx_done));
 		lock_drop(writer, &slot->tx_lock);
-		if (writer->slot->ring_head == tail)
+		if (err < 0 || writer->slot->ring_head == tail)
 			break;
 	}
 	return err == 1 ? 0 : err;

@@ -13,10 +13,10 @@
  *   counts, and one whose erasure may not be durable.
  * - Others find in the link of an object's record which commit has written to it. Before their
  *   fence they write back all that it has changed, and what its writer has erased of others for
- *   it; after it they erase it themselves, and
- *   that is durable before their own commit is erased, or the undo record that they made
- *   meanwhile. Its writer erases it once more when he comes to it. However many objects one has
- *   written to, that is done once for all of them.
+ *   it; after it they erase it themselves, and that is durable before their own commit is erased,
+ *   or the undo record that they made meanwhile. Its writer erases it once more when he comes to
+ *   it. However many objects one has written to, that is done once for all of them. So does who
+ *   takes from an idle writer what his commits have left, to free it.
  *
  * An object that is replaced or deleted needs none of this: what is written to it again is
  * nobody's any more.
@@ -81,11 +81,7 @@ bool commit_write_back(struct writer *writer, uint64_t at)
 	return false;
 }
 
-/*
- * What the block's transaction has erased of others. That may be as little for good as its own: no
- * fence has been made behind it that anybody else knows of.
- */
-static void erased_write_back(struct writer *writer, const struct tx_block *block, uint64_t *last)
+void tx_erased_write_back(struct writer *writer, const struct tx_block *block, uint64_t *last)
 {
 	for (const struct tx_entry *e = block->entry; e < block->entry + TX_ENTRIES; e++) {
 		uint64_t written = LOAD(&e->written);
@@ -148,7 +144,7 @@ static int cover_listed(struct writer *writer, unsigned int id, struct cover *co
 				cover->seq = header.seq;
 			}
 		}
-		erased_write_back(writer, block, &last);
+		tx_erased_write_back(writer, block, &last);
 		at = LOAD(&block->link);
 	}
 	return 0;
