@@ -138,6 +138,16 @@ static void put_once(void)
 	put("piece", LARGER, 'p');
 }
 
+static void commit_twice(void)
+{
+	struct hmem_tx *tx;
+
+	for (unsigned int i = 0; i < 2; i++)
+		if (hmem_tx_begin(shelf, &tx) || hmem_tx_put(tx, "piece", "p", 1, NULL) ||
+		    hmem_tx_commit(tx))
+			tap_bail("commit: %s", hmem_last_error(ctx));
+}
+
 /* --- who gets it --------------------------------------------------------------------- */
 
 static void test_ring(void)
@@ -161,6 +171,32 @@ static void test_unsealed(void)
 	TAP_OK(holds("piece", 8, 'q'), "the newer object is there");
 	idle_end();
 	drop_shelf("an idle thread's last record");
+}
+
+static uint64_t fences(void)
+{
+	struct hmem_shelf_info info = { .size = sizeof(info) };
+
+	if (hmem_shelf_get_info(shelf, &info))
+		tap_bail("%s", hmem_last_error(ctx));
+	return info.fences;
+}
+
+static void test_nothing_left(void)
+{
+	uint64_t before;
+
+	make_shelf();
+	idle_begin(commit_twice);
+	put("most", LARGER, 'm');
+	TAP_EQ(hmem_shelf_put(shelf, "large", value, LARGE, NULL), -ENOSPC,
+	       "what is too large finds no memory");
+	before = fences();
+	TAP_EQ(hmem_shelf_put(shelf, "large", value, LARGE, NULL), -ENOSPC, "nor once more");
+	TAP_OK(fences() - before <= 1, "%llu fences, as an idle thread has nothing left",
+	       (unsigned long long)(fences() - before));
+	idle_end();
+	drop_shelf("an idle thread's commits");
 }
 
 static void test_pinned(void)
@@ -376,6 +412,7 @@ int main(void)
 		tap_bail("no context");
 	test_ring();
 	test_unsealed();
+	test_nothing_left();
 	test_pinned();
 	test_death();
 	test_awake();
