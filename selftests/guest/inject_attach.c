@@ -9,6 +9,7 @@
 #include "inject.h"
 
 #include <sys/sysmacros.h>
+#include <time.h>
 
 #define POOL		"shelf"
 #define REGIONS		3
@@ -126,25 +127,40 @@ static bool regions_are_back(void)
 	return true;
 }
 
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
 /* The @nth addition of a device fails: those of the pool and of its regions, in this order. */
 static void attach_fails(const char *function, const char *whose, int nth, int seen)
 {
 	pid_t pid = 0;
+	int64_t took;
 	int rc;
 
 	if (seen)
 		pid = open_and_use("/dev/hmem/r0");
 	inject("arch_wb_cache_pmem pass 1 0 hmem 0");
 	inject("%s %d %d 1 %s %d", function, -ENOMEM, nth, whose, seen ? INJECT_MOMENT_MS : 0);
+	took = now_ms();
 	rc = attach("this host");
+	took = now_ms() - took;
 	int written_back = inject_look("arch_wb_cache_pmem");
 
 	TAP_EQ(inject_end(function), 1, "%s: call %d fails", function, nth);
 	TAP_EQ(rc, -ENOMEM, "%s %d: so attach fails", function, nth);
 	TAP_OK(nothing_left(), "%s %d: and leaves nothing", function, nth);
 	if (seen) {
-		TAP_OK(ended(pid) && opener->opened && opener->signal == SIGBUS,
-		       "%s %d: who had a region mapped gets SIGBUS", function, nth);
+		bool end = ended(pid);
+
+		if (!TAP_OK(end && opener->opened && opener->signal == SIGBUS,
+			    "%s %d: who had a region mapped gets SIGBUS", function, nth))
+			tap_diag("ended %d, opened %d, signal %d; attach took %lld ms", end,
+				 opener->opened, opener->signal, (long long)took);
 		TAP_EQ(opener->synced, -ENODEV, "%s %d: and an error", function, nth);
 		TAP_OK(written_back > 0, "%s %d: what it had stored was written back", function,
 		       nth);
