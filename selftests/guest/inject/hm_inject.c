@@ -36,12 +36,12 @@
 #define pr_fmt(fmt) "hm_inject: " fmt
 
 #include <linux/atomic.h>
-#include <linux/delay.h>
 #include <linux/kprobes.h>
 #include <linux/module.h>
 #include <linux/moduleparam.h>
 #include <linux/sched.h>
 #include <linux/string.h>
+#include <asm/tsc.h>
 
 enum hm_how { HM_VALUE, HM_ALL, HM_HALF, HM_PASS };
 enum hm_whose { HM_ANY, HM_SELF, HM_HMEM };
@@ -109,6 +109,18 @@ static bool is_meant(const struct hm_fault *fault, struct pt_regs *regs)
 	return true;
 }
 
+/*
+ * By the TSC, as of an emulated CPU other than the first the kernel has measured how fast it loops
+ * while somebody else had the processor: mdelay() may be over in a fiftieth of the time.
+ */
+static void until_let_go(unsigned int ms)
+{
+	u64 begin = rdtsc(), cycles = (u64)ms * tsc_khz;
+
+	while (rdtsc() - begin < cycles && !READ_ONCE(let_go))
+		cpu_relax();
+}
+
 /* Whether the function is not to be executed. */
 static bool fail(struct hm_probe *probe, struct pt_regs *regs)
 {
@@ -121,8 +133,7 @@ static bool fail(struct hm_probe *probe, struct pt_regs *regs)
 	if (call < fault->first || (fault->count && call - fault->first >= fault->count))
 		return false;
 	atomic_inc(&probe->concerned);
-	for (unsigned int ms = 0; ms < fault->delay && !READ_ONCE(let_go); ms++)
-		mdelay(1);
+	until_let_go(fault->delay);
 	switch (fault->how) {
 	case HM_PASS:
 		return false;
