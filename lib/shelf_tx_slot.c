@@ -408,6 +408,20 @@ static int undo(struct writer *dead)
 	return err ? err : undo_roll_back(dead);
 }
 
+/* What these blocks may have erased. */
+static void erased_write_back(struct writer *dead, uint64_t blocks)
+{
+	FOR_EACH_BLOCK(dead->shelf, blocks, block) {
+		/* With all that it lists: an erased one was when that was durable. */
+		if (block->commit)
+			commit_write_back(dead, LOAD(&block->commit));
+		FOR_EACH_ENTRY(block, e) {
+			block_write_back(dead, LOAD(&e->old));
+			block_write_back(dead, LOAD(&e->written));
+		}
+	}
+}
+
 int tx_release(struct writer *dead)
 {
 	struct hmem_shelf *shelf = dead->shelf;
@@ -423,14 +437,8 @@ int tx_release(struct writer *dead)
 		err = -EUCLEAN;
 	if (err == -EUCLEAN)
 		return err;
-	FOR_EACH_BLOCK(shelf, slot->tx_done, block) {
-		/* With all that it lists: an erased one was when that was durable. */
-		if (block->commit)
-			commit_write_back(dead, LOAD(&block->commit));
-		FOR_EACH_ENTRY(block, e) {
-			block_write_back(dead, LOAD(&e->old));
-			block_write_back(dead, LOAD(&e->written));
-		}
-	}
+	/* One that was being given up may have voided its undo records. */
+	erased_write_back(dead, slot->tx);
+	erased_write_back(dead, slot->tx_done);
 	return err;
 }
