@@ -499,9 +499,11 @@ int shelf_damaged(struct hmem_shelf *shelf);
 
 /*
  * All writers are gone: write all that is volatile back and describe it. -EUCLEAN when it
- * is not in the state that a shelf may be left in.
+ * is not in the state that a shelf may be left in. @again: somebody has begun with that and not
+ * come to its end, so that what is sealed need not be on the media.
  */
-int clean_leave(struct hmem_shelf *shelf, struct persist *persist, struct shelf_summary *summary);
+int clean_leave(struct hmem_shelf *shelf, struct persist *persist, struct shelf_summary *summary,
+		bool again);
 /* Fill in a runtime, of zeroes, from a summary. -EUCLEAN when it cannot be one. */
 int clean_adopt(struct hmem_shelf *shelf, struct runtime *runtime,
 		const struct shelf_summary *summary);

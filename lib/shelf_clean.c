@@ -191,7 +191,8 @@ static int not_clean(struct hmem_shelf *shelf, const char *why)
 			  shelf->name, why);
 }
 
-static int seal_chain(struct hmem_shelf *shelf, struct persist *persist, struct bucket *bucket)
+static int seal_chain(struct hmem_shelf *shelf, struct persist *persist, struct bucket *bucket,
+		      bool again)
 {
 	for (unsigned int i = 0; bucket; bucket = index_next(shelf, bucket)) {
 		uint64_t head = bucket->head;
@@ -199,11 +200,13 @@ static int seal_chain(struct hmem_shelf *shelf, struct persist *persist, struct 
 		if (i++ == MAX_CHAIN)
 			return not_clean(shelf, "a bucket's chain has no end");
 		/* What was not used since the last time is on the media as it is. */
-		if (BUCKET_STATE(head) == BUCKET_SEALED)
+		if (BUCKET_STATE(head) == BUCKET_SEALED && !again)
 			continue;
-		if (head >> 40)
-			return not_clean(shelf, "a bucket is locked");
-		STORE(&bucket->head, sealed_head(shelf, bucket));
+		if (BUCKET_STATE(head) != BUCKET_SEALED) {
+			if (head >> 40)
+				return not_clean(shelf, "a bucket is locked");
+			STORE(&bucket->head, sealed_head(shelf, bucket));
+		}
 		persist_write_back(persist, bucket, sizeof(*bucket));
 	}
 	return 0;
@@ -211,7 +214,7 @@ static int seal_chain(struct hmem_shelf *shelf, struct persist *persist, struct 
 
 /* All of a segment, as also those of its buckets that do not count yet must be empty. */
 static int seal_segment(struct hmem_shelf *shelf, struct persist *persist, uint64_t at,
-			uint64_t buckets)
+			uint64_t buckets, bool again)
 {
 	int err = 0;
 
@@ -220,36 +223,39 @@ static int seal_segment(struct hmem_shelf *shelf, struct persist *persist, uint6
 		return not_clean(shelf, "its index lies outside of it");
 
 	for (uint64_t i = 0; i < buckets && !err; i++)
-		err = seal_chain(shelf, persist, (struct bucket *)shelf_at(shelf, at) + i);
+		err = seal_chain(shelf, persist, (struct bucket *)shelf_at(shelf, at) + i,
+				 again);
 	return err;
 }
 
-static int seal_index(struct hmem_shelf *shelf, struct persist *persist)
+static int seal_index(struct hmem_shelf *shelf, struct persist *persist, bool again)
 {
 	const struct runtime *rt = shelf->runtime;
 	uint64_t buckets = INDEX_FIRST_BUCKETS;
 	int err = 0;
 
 	for (unsigned int s = 0; s < SHELF_MAX_SEGMENTS && rt->segments[s] && !err; s++) {
-		err = seal_segment(shelf, persist, rt->segments[s], buckets);
+		err = seal_segment(shelf, persist, rt->segments[s], buckets, again);
 		if (s)
 			buckets *= 2;
 	}
 	return err;
 }
 
-static int seal_chunks(struct hmem_shelf *shelf, struct persist *persist)
+static int seal_chunks(struct hmem_shelf *shelf, struct persist *persist, bool again)
 {
 	for (uint64_t i = 0; i < shelf_frontier(shelf); i++) {
 		struct chunk *chunk = &shelf->chunks[i];
 
-		if (chunk->sealed == CHUNK_SEALED)
+		if (chunk->sealed == CHUNK_SEALED && !again)
 			continue;
-		if (chunk->lock)
-			return not_clean(shelf, "a chunk is locked");
-		chunk->owner = 0;
-		chunk->crc = chunk_crc(shelf, i);
-		STORE(&chunk->sealed, CHUNK_SEALED);
+		if (chunk->sealed != CHUNK_SEALED) {
+			if (chunk->lock)
+				return not_clean(shelf, "a chunk is locked");
+			chunk->owner = 0;
+			chunk->crc = chunk_crc(shelf, i);
+			STORE(&chunk->sealed, CHUNK_SEALED);
+		}
 		persist_write_back(persist, chunk, sizeof(*chunk));
 	}
 	return 0;
@@ -285,7 +291,8 @@ static int sum_up(struct hmem_shelf *shelf, struct shelf_summary *summary)
 	return 0;
 }
 
-int clean_leave(struct hmem_shelf *shelf, struct persist *persist, struct shelf_summary *summary)
+int clean_leave(struct hmem_shelf *shelf, struct persist *persist, struct shelf_summary *summary,
+		bool again)
 {
 	int err = shelf_map_more(shelf, shelf->heap_offset +
 						(shelf->runtime->heap_chunks << SHELF_CHUNK_SHIFT));
@@ -293,9 +300,9 @@ int clean_leave(struct hmem_shelf *shelf, struct persist *persist, struct shelf_
 	if (!err)
 		err = sum_up(shelf, summary);
 	if (!err)
-		err = seal_index(shelf, persist);
+		err = seal_index(shelf, persist, again);
 	if (!err)
-		err = seal_chunks(shelf, persist);
+		err = seal_chunks(shelf, persist, again);
 	persist_write_back(persist, shelf_at(shelf, SHELF_FRONTIER_OFFSET), sizeof(uint64_t));
 	if (!err && ordered_seal(shelf, persist))
 		err = not_clean(shelf, "the order of its names is damaged");

@@ -477,6 +477,8 @@ struct runtime {
 	uint32_t halt_lock;	/* updates that have not begun wait while it is held */
 	uint32_t session;	/* no runtime before it had the same */
 	uint32_t read_lock;	/* no transaction writes to objects while it is held */
+	uint32_t leaving;	/* somebody seals index and chunks, or died at it */
+	uint32_t unused;
 };
 
 /*

@@ -294,14 +294,16 @@ int shelf_join(struct hmem_shelf *shelf)
 /* All is written back, and then said to be. */
 static int leave_clean(struct hmem_shelf *shelf, bool alone)
 {
+	bool again = LOAD(&shelf->runtime->leaving);
 	struct shelf_super super;
 	struct persist persist;
 	int err;
 
+	STORE(&shelf->runtime->leaving, 1);
 	shelf_persist_init(shelf, &persist);
 	err = super_read(shelf, shelf->uuid, &super);
 	if (!err)
-		err = clean_leave(shelf, &persist, &super.summary);
+		err = clean_leave(shelf, &persist, &super.summary, again);
 	if (err)
 		return err;
 	/* Those who read through it go on to; the media must not keep it. */
@@ -314,7 +316,10 @@ static int leave_clean(struct hmem_shelf *shelf, bool alone)
 		return shelf_fail(shelf, -EIO, "shelf %s: writing it back: %s", shelf->name,
 				  strerror(-err));
 	super.clean = 1;
-	return super_update(shelf, &super);
+	err = super_update(shelf, &super);
+	if (!err)
+		STORE(&shelf->runtime->leaving, 0);
+	return err;
 }
 
 static int leave_last(struct hmem_shelf *shelf)
