@@ -546,6 +546,18 @@ void rack_remove(struct rack *rack, unsigned int entry)
 	memset(&rack->shelves[entry], 0, sizeof(rack->shelves[entry]));
 }
 
+/*
+ * What was read is what is left if the power goes while the other copy is written. Who wrote it may
+ * have died before his fence.
+ */
+static int settle_copy(struct rack *rack)
+{
+	const unsigned char *copy = rack->mapped + (rack->copy ? RACK_COPY_BYTES : 0);
+
+	persist_write_back(&rack->persist, copy, RACK_COPY_BYTES);
+	return persist_fence(&rack->persist);
+}
+
 /* The copy that is not the newest. */
 static int write_copy(struct rack *rack)
 {
@@ -581,6 +593,8 @@ int rack_write(struct rack *rack)
 		rack->header.nr_runs = 0;
 		err = write_first(rack);
 		rack->header = header;
+	} else {
+		err = settle_copy(rack);
 	}
 	for (unsigned int i = 0; i < RACK_COPIES && !err; i++)
 		err = write_copy(rack);

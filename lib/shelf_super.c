@@ -88,23 +88,31 @@ void super_salvage(struct hmem_shelf *shelf, struct shelf_super *super)
 		    super->flags & SHELF_ORDERED ? "an ordered" : "a plain");
 }
 
+static unsigned char *copy_of(const struct hmem_shelf *shelf, const struct shelf_super *super)
+{
+	return shelf_at(shelf, (super->seq & 1) * SUPER_COPY_BYTES);
+}
+
 int super_write(struct hmem_shelf *shelf, struct persist *persist, struct shelf_super *super)
 {
-	for (unsigned int i = 0; i < SUPER_COPIES; i++) {
-		unsigned char *copy;
-		int err;
+	int err;
 
+	/*
+	 * What was read is what is left if the power goes while the other copy is written. Who wrote
+	 * it may have died before his fence.
+	 */
+	persist_write_back(persist, copy_of(shelf, super), sizeof(*super));
+	err = persist_fence(persist);
+	for (unsigned int i = 0; i < SUPER_COPIES && !err; i++) {
 		super->seq++;
 		super->crc = super_crc(super);
-		copy = shelf_at(shelf, (super->seq & 1) * SUPER_COPY_BYTES);
-		memcpy(copy, super, sizeof(*super));
-		persist_write_back(persist, copy, sizeof(*super));
+		memcpy(copy_of(shelf, super), super, sizeof(*super));
+		persist_write_back(persist, copy_of(shelf, super), sizeof(*super));
 		err = persist_fence(persist);
-		if (err)
-			return shelf_fail(shelf, -EIO, "shelf %s: writing its superblock: %s",
-					  shelf->name, strerror(-err));
 	}
-	return 0;
+	return err ? shelf_fail(shelf, -EIO, "shelf %s: writing its superblock: %s", shelf->name,
+				strerror(-err)) :
+		     0;
 }
 
 /* --- who we are ---------------------------------------------------------------------- */

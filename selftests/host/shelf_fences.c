@@ -129,7 +129,7 @@ static void costs(enum place place)
 	filling();
 	types();
 	in_place();
-	TAP_EQ(COST(hmem_shelf_grow(shelf, 33 * MI)), 2, "grow");
+	TAP_EQ(COST(hmem_shelf_grow(shelf, 33 * MI)), 3, "grow");
 	TAP_EQ(COST(hmem_shelf_grow(shelf, 33 * MI)), 0, "and to what it has");
 	before = fences();
 	TAP_EQ(hmem_shelf_delete(shelf, "x"), -ENOENT, "what is not there is not deleted");
