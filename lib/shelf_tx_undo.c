@@ -63,6 +63,14 @@ struct tx_entry *undo_first(struct writer *writer)
 	return NULL;
 }
 
+/* Somebody may have died while he erased it: then the media may have it erased already. */
+static bool is_being_erased(const struct hmem_shelf *shelf, uint64_t at)
+{
+	struct record header = record_load(shelf, at);
+
+	return header.state == RECORD_FREE || record_mark_in(&header) != record_mark(shelf, at);
+}
+
 int undo_roll_back(struct writer *writer)
 {
 	struct hmem_shelf *shelf = writer->shelf;
@@ -77,7 +85,7 @@ int undo_roll_back(struct writer *writer)
 	if (!shelf_reach_block(shelf, at))
 		return shelf_damaged(shelf);
 	/* Erased only after all ranges were durable as they are. */
-	if (record_load(shelf, at).state != RECORD_FREE) {
+	if (!is_being_erased(shelf, at)) {
 		/* The last one first: as the blocks are, and from the end of each. */
 		FOR_EACH_BLOCK(shelf, writer->slot->tx, block)
 			for (unsigned int i = TX_ENTRIES; i--;)
