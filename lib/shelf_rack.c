@@ -469,12 +469,35 @@ uint64_t rack_free_units(const struct rack *rack)
 	return units > used ? units - used : 0;
 }
 
+/*
+ * What was read is what is left if the power goes while the other copy is written, or units that it
+ * calls free. Who wrote it may have died before his fence.
+ */
+static int settle_copy(struct rack *rack)
+{
+	const unsigned char *copy = rack->mapped + (rack->copy ? RACK_COPY_BYTES : 0);
+	int err;
+
+	if (rack->copy < 0 || rack->settled)
+		return 0;
+	persist_write_back(&rack->persist, copy, RACK_COPY_BYTES);
+	err = persist_fence(&rack->persist);
+	if (err)
+		return hmem_fail(rack->ctx, -EIO, "writing the table of shelves of %s: %s",
+				 hmem_region_name(rack->region), strerror(-err));
+	rack->settled = true;
+	return 0;
+}
+
 int rack_give(struct rack *rack, unsigned int entry, uint64_t part, uint64_t at, uint64_t units)
 {
 	uint64_t total = rack->region_bytes >> rack->header.unit_shift, wanted = units;
-	unsigned char *used = calloc(1, total);
-	int err = 0;
+	int err = settle_copy(rack);
+	unsigned char *used;
 
+	if (err)
+		return err;
+	used = calloc(1, total);
 	if (!used)
 		return hmem_fail(rack->ctx, -ENOMEM, "no memory for a map of %s",
 				 hmem_region_name(rack->region));
@@ -546,18 +569,6 @@ void rack_remove(struct rack *rack, unsigned int entry)
 	memset(&rack->shelves[entry], 0, sizeof(rack->shelves[entry]));
 }
 
-/*
- * What was read is what is left if the power goes while the other copy is written. Who wrote it may
- * have died before his fence.
- */
-static int settle_copy(struct rack *rack)
-{
-	const unsigned char *copy = rack->mapped + (rack->copy ? RACK_COPY_BYTES : 0);
-
-	persist_write_back(&rack->persist, copy, RACK_COPY_BYTES);
-	return persist_fence(&rack->persist);
-}
-
 /* The copy that is not the newest. */
 static int write_copy(struct rack *rack)
 {
@@ -585,16 +596,16 @@ static int write_copy(struct rack *rack)
 int rack_write(struct rack *rack)
 {
 	struct rack_header header;
-	int err = 0;
+	int err = settle_copy(rack);
 
+	if (err)
+		return err;
 	if (rack->copy < 0) {
 		header = rack->header;
 		rack->header.nr_shelves = 0;
 		rack->header.nr_runs = 0;
 		err = write_first(rack);
 		rack->header = header;
-	} else {
-		err = settle_copy(rack);
 	}
 	for (unsigned int i = 0; i < RACK_COPIES && !err; i++)
 		err = write_copy(rack);

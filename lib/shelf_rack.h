@@ -18,6 +18,7 @@
  * @image: what it says; that of @header.nr_shelves entries those without a name are free
  * @runs: of one shelf behind another's, in the order of the entries
  * @copy: where it was read from, or -1 when there is none yet
+ * @settled: that copy is durable as it was read
  */
 struct rack {
 	struct hmem_ctx *ctx;
@@ -30,6 +31,7 @@ struct rack {
 	uint64_t granularity;
 	struct persist persist;
 	int copy;
+	bool settled;
 	struct rack_header header;
 	struct rack_shelf shelves[RACK_MAX_SHELVES];
 	struct rack_run runs[RACK_MAX_RUNS];
