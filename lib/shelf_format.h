@@ -445,6 +445,12 @@ enum runtime_failure {
 	RUNTIME_DAMAGED,	/* what is volatile cannot be trusted, the records can */
 };
 
+enum runtime_stage {
+	RUNTIME_BEGUN,		/* the superblock may still say that the shelf is clean */
+	RUNTIME_IN_USE,		/* it says durably that it is not */
+	RUNTIME_LEAVING,	/* somebody seals index and chunks, or died at it */
+};
+
 /* The runtime: valid only for the boot and the lock that it names. */
 struct runtime {
 	uint64_t magic;
@@ -477,7 +483,7 @@ struct runtime {
 	uint32_t halt_lock;	/* updates that have not begun wait while it is held */
 	uint32_t session;	/* no runtime before it had the same */
 	uint32_t read_lock;	/* no transaction writes to objects while it is held */
-	uint32_t leaving;	/* somebody seals index and chunks, or died at it */
+	uint32_t stage;		/* enum runtime_stage */
 	uint32_t unused;
 };
 

@@ -119,21 +119,42 @@ static int write_again(struct hmem_shelf *shelf)
 		       0;
 }
 
+/*
+ * Somebody has opened it since the boot. Of what he stored some may not be durable, and does not get
+ * there if it is not stored again: what is found erased would be back after a loss of power.
+ */
+static int write_back_found(struct hmem_shelf *shelf)
+{
+	uint64_t mapped = atomic_load(&shelf->heap_mapped) >> SHELF_CHUNK_SHIFT;
+	struct persist persist;
+
+	shelf_persist_init(shelf, &persist);
+	persist_write_back(&persist, shelf_at(shelf, SHELF_FRONTIER_OFFSET), sizeof(uint64_t));
+	persist_write_back(&persist, shelf_at(shelf, shelf->heap_offset),
+			   heap_durable_frontier(shelf, mapped) << SHELF_CHUNK_SHIFT);
+	return persist_fence(&persist) ?
+		       shelf_fail(shelf, -EIO, "shelf %s: it cannot be written back", shelf->name) : 0;
+}
+
 /* Nobody else is here, and what is volatile means nothing. */
 static int from_records(struct hmem_shelf *shelf, struct shelf_super *super)
 {
 	uint64_t expected = super->clean ? super->summary.objects : 0;
+	bool found_used = !memcmp(super->boot, shelf->us.boot, sizeof(super->boot));
 	struct recovery found = { 0 };
-	int err = 0;
+	int err;
 
 	runtime_begin(shelf, super);
 	shelf->runtime->heap_chunks = atomic_load(&shelf->heap_mapped) >> SHELF_CHUNK_SHIFT;
 	super->dirty_shutdowns += !super->clean;
-	/* Before anything else is changed the summary stops to count. */
-	if (super->clean) {
-		super->clean = 0;
-		err = super_update(shelf, super);
-	}
+	/*
+	 * Before anything else is changed the summary stops to count; and if we die before we come to
+	 * an end, the next one sees in which boot that was.
+	 */
+	super->clean = 0;
+	err = super_update(shelf, super);
+	if (!err && found_used)
+		err = write_back_found(shelf);
 	if (!err)
 		err = shelf_recover(shelf, &found);
 	if (!err && found.objects < expected)
@@ -144,6 +165,18 @@ static int from_records(struct hmem_shelf *shelf, struct shelf_super *super)
 		err = super_update(shelf, super);
 	if (!err)
 		runtime_ready(shelf);
+	return err;
+}
+
+/* From now on it is not clean, whatever becomes of us. */
+static int begin_use(struct hmem_shelf *shelf, struct shelf_super *super)
+{
+	int err;
+
+	super->clean = 0;
+	err = super_update(shelf, super);
+	if (!err)
+		STORE(&shelf->runtime->stage, RUNTIME_IN_USE);
 	return err;
 }
 
@@ -190,20 +223,21 @@ static int join_to_write(struct hmem_shelf *shelf, struct shelf_super *super)
 	if (super->clean && !repair && (present || !lacks_order(super))) {
 		/* Readers may be using a runtime that the last writer left them. */
 		err = ours && present ? 0 : from_summary(shelf, super);
-		if (!err) {
-			super->clean = 0;
-			return super_update(shelf, super);
-		}
 		if (err != -EUCLEAN)
-			return err;
+			return err ? err : begin_use(shelf, super);
 	} else if (!super->clean && ours && !repair && !LOAD(&shelf->runtime->failed)) {
-		return 0;
+		/* Who began to use it may have died before that was durable. */
+		return LOAD(&shelf->runtime->stage) == RUNTIME_BEGUN ? begin_use(shelf, super) : 0;
 	}
 	if (present)
 		return busy(shelf, "it has to be recovered, and somebody is reading it");
 	if (ours && LOAD(&shelf->runtime->failed) == RUNTIME_NOT_WRITTEN)
 		err = write_again(shelf);
-	return err ? err : from_records(shelf, super);
+	if (!err)
+		err = from_records(shelf, super);
+	if (!err)
+		STORE(&shelf->runtime->stage, RUNTIME_IN_USE);
+	return err;
 }
 
 static int join_to_read(struct hmem_shelf *shelf, const struct shelf_super *super)
@@ -294,12 +328,12 @@ int shelf_join(struct hmem_shelf *shelf)
 /* All is written back, and then said to be. */
 static int leave_clean(struct hmem_shelf *shelf, bool alone)
 {
-	bool again = LOAD(&shelf->runtime->leaving);
+	bool again = LOAD(&shelf->runtime->stage) == RUNTIME_LEAVING;
 	struct shelf_super super;
 	struct persist persist;
 	int err;
 
-	STORE(&shelf->runtime->leaving, 1);
+	STORE(&shelf->runtime->stage, RUNTIME_LEAVING);
 	shelf_persist_init(shelf, &persist);
 	err = super_read(shelf, shelf->uuid, &super);
 	if (!err)
@@ -318,7 +352,7 @@ static int leave_clean(struct hmem_shelf *shelf, bool alone)
 	super.clean = 1;
 	err = super_update(shelf, &super);
 	if (!err)
-		STORE(&shelf->runtime->leaving, 0);
+		STORE(&shelf->runtime->stage, RUNTIME_BEGUN);
 	return err;
 }
 
