@@ -165,9 +165,9 @@ void step_random(struct step *step)
 		step->bytes = 2 + (what >> 60) % 4;
 }
 
-void step_print(const struct step *step)
+void step_print(const struct step *step, unsigned int process)
 {
-	printf("#   %s name %u, other %u, %u bytes, align %u, flags %u, seed %u, by %u\n",
+	printf("#   %s name %u, other %u, %u bytes, align %u, flags %u, seed %u, type %u, by %u of %u\n",
 	       step->call->name, step->name, step->other, step->bytes, step->align, step->flags,
-	       step->seed, step->actor);
+	       step->seed, step->type, step->actor, process);
 }

@@ -70,7 +70,8 @@ const char *name_of(unsigned int number);
 /* A step at random. */
 void step_random(struct step *step);
 
-void step_print(const struct step *step);
+/* @process: whose it is; 0 is the first */
+void step_print(const struct step *step, unsigned int process);
 
 /* The traced library's. @flags: HMEM_SHELF_* */
 int traced_create(struct hmem_shelf **shelf, unsigned int flags);
@@ -80,5 +81,7 @@ int traced_close(struct hmem_shelf *shelf);
 int traced_create_beside(struct hmem_shelf **shelf);
 int traced_destroy_beside(void);
 const char *traced_error(void);
+/* Is what the shelf shows what it should hold? */
+bool traced_holds(struct hmem_shelf *shelf, const struct contents *contents);
 
 #endif

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The model of a shelf.
+ * The model of a shelf. What it keeps stays when the power of a pretended machine goes.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "contents.h"
+#include "machine.h"
 
 #define BLOBS (1u << 20)
 
@@ -16,8 +17,10 @@ const struct blob *blob_get(const void *data, size_t bytes)
 	uint64_t hash = bytes * 0x9e3779b97f4a7c15ull;
 	struct blob **at;
 
-	if (!blobs)
-		blobs = calloc(BLOBS, sizeof(*blobs));
+	if (!blobs) {
+		blobs = machine_kept(NULL, BLOBS * sizeof(*blobs));
+		memset(blobs, 0, BLOBS * sizeof(*blobs));
+	}
 	for (size_t i = 0; i < bytes; i++)
 		hash = (hash ^ ((const unsigned char *)data)[i]) * 0x100000001b3ull;
 	hash ^= hash >> 29;
@@ -29,9 +32,7 @@ const struct blob *blob_get(const void *data, size_t bytes)
 		    !memcmp((*at)->data, data, bytes))
 			return *at;
 	}
-	*at = malloc(sizeof(**at) + bytes);
-	if (!*at)
-		abort();
+	*at = machine_kept(NULL, sizeof(**at) + bytes);
 	(*at)->hash = hash;
 	(*at)->bytes = bytes;
 	memcpy((*at)->data, data, bytes);
@@ -52,9 +53,7 @@ const struct blob *blob_pattern(uint64_t seed, size_t bytes)
 
 	if (made[slot].blob && made[slot].seed == seed && made[slot].blob->bytes == bytes)
 		return made[slot].blob;
-	data = malloc(bytes + 8);
-	if (!data)
-		abort();
+	data = machine_kept(NULL, bytes + 8);
 	for (size_t i = 0; i < bytes; i += 8) {
 		uint64_t word = (seed + 1) * 0xd6e8feb86659fd93ull + i * 0x9e3779b97f4a7c15ull;
 

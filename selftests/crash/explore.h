@@ -28,6 +28,7 @@ enum start {
  * @exhaustive, @sampled: states, of points of which all were looked at, or some
  * @distinct: those that had not been seen before, and were recovered
  * @in_recovery: of @distinct, from a power cut during a recovery
+ * @deaths: of processes
  */
 struct counts {
 	uint64_t sequences;
@@ -38,6 +39,7 @@ struct counts {
 	uint64_t distinct;
 	uint64_t in_recovery;
 	uint64_t second_cuts;
+	uint64_t deaths;
 };
 
 extern struct counts explore_counts;
@@ -68,6 +70,33 @@ bool explore_cut(enum start start, const struct step *sequence, unsigned int nr,
 
 /* It is destroyed, and another one of its name is made where it was. */
 bool explore_destroy(enum start start);
+
+/*
+ * Somebody dies in the middle of a call, and what he was doing is put in order by another process,
+ * which then goes on and closes the shelf. All of that is explored, from the death on.
+ *
+ * @first: what he has done before; NULL: nothing
+ * @cut_at: at this fence of that the power goes, and comes back; 0: it does not
+ * @last: his last call, after @last_at of what others may see of it (trace.h)
+ * @beside: the other process has had the shelf open all the time, and has objects on it
+ * @heir_at: it dies as well while it opens the shelf, after so much of that, and a third one takes
+ *	its place; 0: it does not
+ * @next: what is called next
+ */
+struct death {
+	const struct step *first;
+	unsigned int cut_at;
+	const struct step *last;
+	unsigned int last_at;
+	bool beside;
+	unsigned int heir_at;
+	const struct step *next;
+};
+
+bool explore_death(enum start start, const struct death *death);
+
+/* Nobody dies: how much there is of the last call. */
+unsigned int explore_no_death(enum start start, const struct death *death);
 
 /* A sequence at random, with power cuts in it from which it goes on. */
 bool explore_random(uint64_t seed);

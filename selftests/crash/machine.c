@@ -15,21 +15,21 @@
 #include <sys/types.h>
 #include <unistd.h>
 
+#include "byte_locks.h"
 #include "machine.h"
 
 struct machine machine_traced = { .scheme = "crash" }, machine_plain = { .scheme = "crash" };
 struct machine *machine_now;
-unsigned int machine_actor;
+unsigned int machine_process, machine_actor;
 
 /* Address space for a shelf's metadata, its largest heap, and to align them. */
 #define SPACE_BYTES	(16ul << 20)
 #define SPACE_TRACED	((void *)0x100000000000ul)
 #define SPACE_PLAIN	((void *)0x180000000000ul)
 
-/* Descriptors that there are not. */
-#define FD_REGION	(1 << 20)
-#define FD_BOOT_ID	(FD_REGION + 1)
-#define FD_MACHINE_ID	(FD_REGION + 2)
+/* Descriptors that there are not, as those of the region. */
+#define FD_BOOT_ID	(BYTE_LOCKS_FD - 2)
+#define FD_MACHINE_ID	(BYTE_LOCKS_FD - 1)
 
 static void die(const char *what)
 {
@@ -254,7 +254,7 @@ int __wrap_open(const char *path, int flags, ...)
 	va_list ap;
 
 	if (machine_now && !strncmp(path, "/proc/self/fd/", 14))
-		return FD_REGION;
+		return byte_locks_open(machine_now);
 	if (machine_now && strstr(path, "boot_id"))
 		return FD_BOOT_ID;
 	if (machine_now && strstr(path, "machine-id"))
@@ -268,7 +268,11 @@ int __wrap_open(const char *path, int flags, ...)
 
 int __wrap_close(int fd)
 {
-	return fd >= FD_REGION ? 0 : __real_close(fd);
+	if (fd < FD_BOOT_ID)
+		return __real_close(fd);
+	if (byte_locks_is(fd))
+		byte_locks_close(fd);
+	return 0;
 }
 
 ssize_t __wrap_read(int fd, void *to, size_t bytes)
@@ -276,7 +280,7 @@ ssize_t __wrap_read(int fd, void *to, size_t bytes)
 	char text[64];
 	int length;
 
-	if (fd < FD_REGION)
+	if (fd < FD_BOOT_ID)
 		return __real_read(fd, to, bytes);
 	length = snprintf(text, sizeof(text), "%016x%016lx\n", fd,
 			  fd == FD_BOOT_ID ? machine_now->boot : 1);
@@ -288,7 +292,7 @@ ssize_t __wrap_read(int fd, void *to, size_t bytes)
 
 int __wrap_fstat(int fd, struct stat *st)
 {
-	if (fd < FD_REGION)
+	if (!byte_locks_is(fd))
 		return __real_fstat(fd, st);
 	memset(st, 0, sizeof(*st));
 	st->st_dev = 1;
@@ -296,7 +300,6 @@ int __wrap_fstat(int fd, struct stat *st)
 	return 0;
 }
 
-/* There is one process. */
 int __wrap_fcntl(int fd, int command, ...)
 {
 	struct flock *lock;
@@ -305,11 +308,8 @@ int __wrap_fcntl(int fd, int command, ...)
 	va_start(ap, command);
 	lock = va_arg(ap, struct flock *);
 	va_end(ap);
-	if (fd < FD_REGION)
-		return __real_fcntl(fd, command, lock);
-	if (command == F_OFD_GETLK)
-		lock->l_type = F_UNLCK;
-	return 0;
+	return byte_locks_is(fd) ? byte_locks_fcntl(fd, command, lock) :
+				   __real_fcntl(fd, command, lock);
 }
 
 pid_t __real_getpid(void);
@@ -317,7 +317,7 @@ pid_t __wrap_getpid(void);
 
 pid_t __wrap_getpid(void)
 {
-	return machine_now ? 1 : __real_getpid();
+	return machine_now ? 1 + (pid_t)machine_process : __real_getpid();
 }
 
 /* The same shelves each time, so that what is found can be found again, but no two alike. */
@@ -393,10 +393,16 @@ void machine_reboot(struct machine *machine)
 	machine->spaces = 0;
 	machine->keys = 0;
 	*(volatile unsigned int *)machine->alive = 0;
+	byte_locks_reboot(machine);
 	if (machine == &machine_traced) {
 		heap_used = 0;
 		machine->nr_maps = 0;
 	}
+}
+
+void machine_dies(struct machine *machine, unsigned int process)
+{
+	byte_locks_died(machine, process);
 }
 
 void machines_forked(void)

@@ -5,7 +5,7 @@
  * On the first one the traced copy of the library works, on the other the plain copy
  * recovers what the first one's media may hold after a loss of power. Both copies are the
  * library as it is; what they ask of the system is answered here: memory stays mapped
- * where it is from one open to the next, locks are always free, and a boot has whatever
+ * where it is from one open to the next, locks on bytes are a list, and a boot has whatever
  * id it is given. So to open a shelf takes no system call and no page fault.
  */
 #ifndef SELFTESTS_CRASH_MACHINE_H
@@ -20,8 +20,11 @@
 #define MACHINE_UNIT	(64u << 10)
 #define MACHINE_UNITS	8u
 #define MACHINE_BYTES	(MACHINE_UNITS * MACHINE_UNIT)
-#define MACHINE_ACTORS	3u
-#define MACHINE_SHELVES	2u	/* that are open at once */
+/* Threads of the first process; each other one has one. */
+#define MACHINE_THREADS	3u
+#define MACHINE_PROCESSES 3u
+#define MACHINE_ACTORS	(MACHINE_THREADS + MACHINE_PROCESSES - 1)
+#define MACHINE_SHELVES	5u	/* that are open at once, those of the dead among them */
 
 #define MACHINE_MAPS	16
 
@@ -58,9 +61,9 @@ struct machine {
 
 extern struct machine machine_traced, machine_plain;
 
-/* On whose behalf system calls are answered, and which of its threads that is. */
+/* On whose behalf system calls are answered: of which process, and which of all threads. */
 extern struct machine *machine_now;
-extern unsigned int machine_actor;
+extern unsigned int machine_process, machine_actor;
 
 void machines_init(void);
 /* In a child: machines of its own, with nothing in their memory. */
@@ -68,6 +71,9 @@ void machines_forked(void);
 
 /* Power comes back. What the library had allocated on the traced machine is gone. */
 void machine_reboot(struct machine *machine);
+
+/* A process does: what it holds is free, what it had stored stays, and it has made its last fence. */
+void machine_dies(struct machine *machine, unsigned int process);
 
 /* For us, while the library runs: memory that stays when the power goes. */
 void *machine_kept(void *at, size_t bytes);

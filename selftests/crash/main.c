@@ -3,6 +3,7 @@
  * explore: recovers a shelf from every state that a loss of power may leave.
  *
  *	explore [STATES] [SEED]		at least so many distinct ones; 0: until stopped
+ *	explore deaths [EVERY]		only processes that die, in every so-many-th place
  *	explore mutants [STATES [FUNCTION]] with faults in the library, of which each must be found
  *
  * Documentation/testing.md says what a state is.
@@ -35,11 +36,12 @@ static void report(const char *what, const struct counts *was, uint64_t since)
 	tap_diag("%s: %" PRIu64 " sequences, %" PRIu64 " instants (%" PRIu64
 		 " of them sampled), states: %" PRIu64 " exhaustive, %" PRIu64 " sampled; %" PRIu64
 		 " distinct, %" PRIu64 " of them during recovery after %" PRIu64
-		 " power cuts; %.1f s",
+		 " power cuts; %" PRIu64 " deaths; %.1f s",
 		 what, is->sequences - was->sequences, is->points - was->points,
 		 is->points_sampled - was->points_sampled, is->exhaustive - was->exhaustive,
 		 is->sampled - was->sampled, is->distinct - was->distinct,
 		 is->in_recovery - was->in_recovery, is->second_cuts - was->second_cuts,
+		 is->deaths - was->deaths,
 		 (double)(now_ms() - since) / 1000);
 }
 
@@ -95,10 +97,11 @@ static const struct depth {
 	unsigned int again;	/* each so-many-th state is recovered a second time */
 	unsigned int every[2];	/* of the cuts in pairs: on lines, on pages */
 	unsigned int triples;	/* every so-many-th */
+	unsigned int deaths[2];	/* every so-many-th: on lines, on pages */
 } depths[] = {
-	{ 5000000, 1u << 13, 256, 1u << 4, 4, 1u << 7, 32, 1, 3, { 53, 59 }, 29 },
-	{ 50000000, 1u << 14, 1024, 1u << 5, 12, 1u << 10, 256, 2, 1, { 3, 7 }, 1 },
-	{ UINT64_MAX, 1u << 20, 4096, 1u << 20, 4096, 1u << 10, 256, 2, 1, { 3, 7 }, 1 },
+	{ 5000000, 1u << 13, 256, 1u << 4, 4, 1u << 7, 32, 1, 3, { 53, 59 }, 29, { 31, 61 } },
+	{ 50000000, 1u << 14, 1024, 1u << 5, 12, 1u << 10, 256, 2, 1, { 3, 7 }, 1, { 3, 7 } },
+	{ UINT64_MAX, 1u << 20, 4096, 1u << 20, 4096, 1u << 10, 256, 2, 1, { 3, 7 }, 1, { 1, 1 } },
 };
 
 static const struct depth *depth_for(uint64_t states)
@@ -163,6 +166,10 @@ static void everything(uint64_t states, uint64_t seed)
 		explore_samples = depth->pair_samples;
 		snprintf(name, sizeof(name), "three threads on one object, %s", names[msync]);
 		part(sequences_triples(msync, depth->triples), name, &was, since);
+		was = explore_counts;
+		since = now_ms();
+		snprintf(name, sizeof(name), "a death in each call, %s", names[msync]);
+		part(sequences_deaths(START_TWO, depth->deaths[msync]), name, &was, since);
 		explore_limit = depth->longer_limit;
 		explore_samples = depth->longer_samples;
 	}
@@ -177,6 +184,21 @@ static void everything(uint64_t states, uint64_t seed)
 		random_until(at_least(states), seed | SEED_LINES, "at random, cache lines");
 		seed += 1u << 24;
 	} while (!states && !tap_failures);
+}
+
+static void only_deaths(unsigned int every)
+{
+	recovered_again = 3;
+	explore_limit = 1u << 5;
+	explore_samples = 12;
+	for (unsigned int msync = 0; msync < 2; msync++) {
+		struct counts was = explore_counts;
+		uint64_t since = now_ms();
+
+		explore_media(msync);
+		part(sequences_deaths(START_TWO, every), msync ? "deaths, pages" : "deaths, cache lines",
+		     &was, since);
+	}
 }
 
 static void verdict(bool good, const char *text)
@@ -198,6 +220,11 @@ int main(int argc, char **argv)
 		tap_diag("of %u faults %u were caught and %u not, %u more are none; %u sequences; "
 			 "%.1f s", of.caught + of.missed, of.caught, of.missed, of.none,
 			 of.sequences, (double)(now_ms() - since) / 1000);
+		return tap_done();
+	}
+	if (argc > 1 && !strcmp(argv[1], "deaths")) {
+		only_deaths(argc > 2 ? (unsigned int)strtoul(argv[2], NULL, 0) : 1);
+		report("in all", &none, since);
 		return tap_done();
 	}
 	if (argc > 1)

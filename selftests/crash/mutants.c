@@ -42,17 +42,13 @@ static const struct {
 	{ SITE_WRITE_BACK, 0, "write_empty", "what was there was not this shelf's" },
 	{ SITE_WRITE_BACK, 0, "remove_mapped", "the rack does not lead there any more" },
 	{ SITE_FENCE, 0, "remove_mapped", "the rack does not lead there any more" },
-	{ SITE_WRITE_BACK, 0, "clean_leave", "durable since its put, unless a process died in that" },
 	{ SITE_WRITE_BACK, 0, "leave_clean", "a runtime of another boot is never taken for ours" },
 	{ SITE_WRITE_BACK, 0, "restore_mark", "only for a damaged mark; host/shelf_image" },
-	{ SITE_WRITE_BACK, 0, "make_whole", "only after the death of a process; host/shelf_kill" },
 	{ SITE_WRITE_BACK, 0, "heap_reset_frontier", "without a frontier all chunks are looked at" },
 	{ SITE_FENCE, 0, "ring_fence", "limbo_reclaim() fences before this thread takes the memory; "
 				       "another one might be quicker, but here none is" },
 	{ SITE_FENCE, 2, "take_locked", "limbo_empty() fences before anybody writes to the same "
 					"objects, as here nobody does in between" },
-	{ SITE_FENCE, 0, "make_whole", "at a close the superblock's fence follows; else as above" },
-	{ SITE_FENCE, 0, "slot_settle", "at a close limbo_empty() fences next; else as make_whole" },
 	{ SITE_CHECKSUM, 0, "sealed_head", "against damage, not power cuts; host/shelf_image" },
 	{ SITE_CHECKSUM, 0, "seal_of", "against damage: the superblock's fence comes after it" },
 	{ SITE_CHECKSUM, 0, "chunk_crc", "against damage, not power cuts; host/shelf_image" },
@@ -210,27 +206,44 @@ static const struct {
 } depths[] = { { 1u << 5, 16 }, { 1u << 12, 1024 } };
 #define DEPTHS (sizeof(depths) / sizeof(depths[0]))
 
+/* What it is that they show, one sort of sequences after the other. */
+static const struct {
+	enum sequence_sort from, to;
+} sorts[] = {
+	{ SEQUENCE_NONE, SEQUENCE_PAIR },
+	{ SEQUENCE_DEATH, SEQUENCE_RANDOM },
+	{ SEQUENCE_PAIR, SEQUENCE_DEATH },
+	{ SEQUENCE_RANDOM, SEQUENCE_SORTS },
+};
+#define SORTS (sizeof(sorts) / sizeof(sorts[0]))
+
 /*
- * All sequences that come by, in their order up to pairs, then the others in an order that mixes
- * what they do; then some at random. False: found.
+ * Those that come by, up to so many states: the short ones in their order, others in one that mixes
+ * what they do. False: found.
  */
+static bool explore_sort(const bool *comes, unsigned int sort, uint64_t most)
+{
+	/* It has no divisor in common with their number: each is met once. */
+	unsigned int stride = sort ? 7919 : 1;
+
+	for (unsigned int i = 0, at = 0; i < nr_sequences && explore_counts.distinct < most;
+	     i++, at = (at + stride) % nr_sequences)
+		if (sequence_of[at].sort >= sorts[sort].from && sequence_of[at].sort < sorts[sort].to &&
+		    comes[at] && !sequence_run(&sequence_of[at]))
+			return false;
+	return true;
+}
+
+/* Then some at random. */
 static bool explore_faulty(const bool *comes, uint64_t states)
 {
-	for (unsigned int depth = 0; depth < DEPTHS; depth++) {
-		uint64_t most = states * (depth + 1) / (DEPTHS + 1);
+	const unsigned int parts = DEPTHS * SORTS + 1;
 
+	for (unsigned int depth = 0; depth < DEPTHS; depth++) {
 		explore_limit = depths[depth].limit;
 		explore_samples = depths[depth].samples;
-		for (unsigned int i = 0; i < nr_sequences && explore_counts.distinct < most; i++)
-			if (sequence_of[i].sort < SEQUENCE_PAIR && comes[i] &&
-			    !sequence_run(&sequence_of[i]))
-				return false;
-		/* A stride that has no divisor in common with their number meets each once. */
-		for (unsigned int i = 0, at = 0;
-		     i < nr_sequences && explore_counts.distinct < most;
-		     i++, at = (at + 7919) % nr_sequences)
-			if (sequence_of[at].sort >= SEQUENCE_PAIR && comes[at] &&
-			    !sequence_run(&sequence_of[at]))
+		for (unsigned int sort = 0; sort < SORTS; sort++)
+			if (!explore_sort(comes, sort, states * (depth * SORTS + sort + 1) / parts))
 				return false;
 	}
 	for (uint64_t seed = 1000; explore_counts.distinct < states; seed++)

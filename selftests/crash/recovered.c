@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "holds.h"
 #include "machine.h"
 #include "recovered.h"
 #include "shelf_record.h"
@@ -47,16 +48,6 @@ static void abandon(struct hmem_shelf *shelf)
 }
 
 /* --- contents ------------------------------------------------------------------------ */
-
-static bool holds(struct hmem_shelf *shelf, const struct object *object)
-{
-	static unsigned char buffer[MACHINE_BYTES];
-	const char *name = (const char *)object->name->data;
-	size_t bytes;
-
-	return !hmem_shelf_read(shelf, name, buffer, sizeof(buffer), &bytes) &&
-	       bytes == object->value->bytes && !memcmp(buffer, object->value->data, bytes);
-}
 
 static bool matches(struct hmem_shelf *shelf, uint64_t objects, const struct contents *contents,
 		    const char **missing)

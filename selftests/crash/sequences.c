@@ -6,6 +6,7 @@
 #include <hmem/shelf.h>
 
 #include "call_table.h"
+#include "death_sequences.h"
 #include "machine.h"
 #include "media.h"
 #include "sequences.h"
@@ -228,6 +229,8 @@ static bool explore_triple(enum start start, unsigned int number)
 	return explore_sequence(start, three, 3, 2);
 }
 
+/* --- one of them, of any sort ---------------------------------------------------------- */
+
 bool sequence_run(const struct sequence *sequence)
 {
 	struct step both[2];
@@ -259,8 +262,13 @@ bool sequence_run(const struct sequence *sequence)
 		return explore_cut(sequence->start, both, 2, sequence->fence, 0, tail, TAIL);
 	case SEQUENCE_TRIPLE:
 		return explore_triple(sequence->start, sequence->first);
+	case SEQUENCE_DEATH:
+	case SEQUENCE_DEATH_AGAIN:
+		return death_sequence_run(sequence);
 	case SEQUENCE_RANDOM:
 		return explore_random(sequence->seed);
+	case SEQUENCE_SORTS:
+		break;
 	}
 	return false;
 }
@@ -271,8 +279,6 @@ static bool run(struct sequence sequence)
 }
 
 /* --- all of a sort -------------------------------------------------------------------- */
-
-typedef bool (*each)(struct sequence sequence);
 
 static bool each_single(each take)
 {
@@ -360,6 +366,11 @@ bool sequences_cut(enum start start, unsigned int every)
 	return each_pair_cut(start, every, run);
 }
 
+bool sequences_deaths(enum start start, unsigned int every)
+{
+	return each_death(start, every, run);
+}
+
 bool sequences_scenarios(void)
 {
 	return each_scenario(run);
@@ -389,6 +400,7 @@ const struct sequence *sequences_all(unsigned int *nr)
 		each_pair_cut(start, 5 + start, add);
 	each_pair(START_TWO, 0, 1, add);
 	each_triple(0, 7, add);
+	each_death(START_TWO, 7, add);
 	for (uint64_t seed = 1; seed <= 400; seed++)
 		add((struct sequence){ SEQUENCE_RANDOM, .seed = seed });
 	*nr = nr_sequences;

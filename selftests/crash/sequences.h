@@ -17,7 +17,10 @@ enum sequence_sort {
 	SEQUENCE_PAIR,
 	SEQUENCE_TRIPLE,	/* @first: which of them */
 	SEQUENCE_PAIR_CUT,	/* the power goes at @fence of the second call, and they go on */
+	SEQUENCE_DEATH,		/* in call @first after @fence, @seed: what is around it; then @second */
+	SEQUENCE_DEATH_AGAIN,	/* when it opens after the power went in call @first; else the same */
 	SEQUENCE_RANDOM,
+	SEQUENCE_SORTS
 };
 
 struct sequence {
@@ -30,6 +33,8 @@ struct sequence {
 	uint64_t seed;
 };
 
+typedef bool (*each)(struct sequence sequence);
+
 /* False when something was found; see explore_wrong. So are those below. */
 bool sequence_run(const struct sequence *sequence);
 
@@ -41,6 +46,9 @@ bool sequences_pairs(enum start start, unsigned int from, unsigned int every);
 bool sequences_triples(unsigned int from, unsigned int every);
 /* The power goes in the second of two, and they go on; every @every-th pair. */
 bool sequences_cut(enum start start, unsigned int every);
+
+/* In each call a process dies, wherever it may; every @every-th of these places. */
+bool sequences_deaths(enum start start, unsigned int every);
 
 /* Some of all sorts, those that were thought of and short ones first; how many. */
 const struct sequence *sequences_all(unsigned int *nr);

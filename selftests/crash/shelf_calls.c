@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "call_table.h"
+#include "holds.h"
 #include "layout.h"
 #include "machine.h"
 #include "recovered.h"
@@ -162,4 +163,18 @@ int run_look(struct hmem_shelf *shelf, const struct step *step)
 	if (!err && (!shelves || findings || listed != info.objects))
 		err = -EUCLEAN;
 	return err;
+}
+
+/* --- what there is ---------------------------------------------------------------------- */
+
+bool traced_holds(struct hmem_shelf *shelf, const struct contents *contents)
+{
+	struct hmem_shelf_info info = { .size = sizeof(info) };
+
+	if (!contents->exists || hmem_shelf_get_info(shelf, &info) || info.objects != contents->nr)
+		return false;
+	for (unsigned int i = 0; i < contents->nr; i++)
+		if (!holds(shelf, &contents->objects[i]))
+			return false;
+	return true;
 }

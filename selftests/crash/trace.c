@@ -15,6 +15,8 @@
 
 bool trace_on;
 void (*trace_at_fence)(void);
+unsigned int trace_dies_in;
+void (*trace_at_death)(void);
 
 /* The store that has been announced. */
 static int64_t announced = -1;
@@ -38,6 +40,13 @@ void trace_forget(void)
 {
 	nr_calls = 0;
 	announced = -1;
+}
+
+/* Something has happened. */
+static void maybe_die(void)
+{
+	if (trace_dies_in && !--trace_dies_in)
+		trace_at_death();
 }
 
 static void announce(const void *at, size_t bytes)
@@ -67,10 +76,12 @@ static void stored(const void *at, size_t bytes, bool any_order, const void *pc)
 
 		if (has_fault && fault.pc == site->pc) {
 			media_store_early((uint64_t)offset, at, bytes);
+			maybe_die();
 			return;
 		}
 	}
 	media_store((uint64_t)offset, at, bytes, any_order);
+	maybe_die();
 }
 
 /* --- functions ----------------------------------------------------------------------- */
@@ -121,8 +132,10 @@ void hmem_trace_write_back(const void *at, size_t bytes)
 	if (!trace_on || is_dropped(SITE_WRITE_BACK))
 		return;
 	offset = machine_offset(&machine_traced, at);
-	if (offset >= 0)
-		media_write_back(machine_actor, (uint64_t)offset, bytes);
+	if (offset < 0)
+		return;
+	media_write_back(machine_actor, (uint64_t)offset, bytes);
+	maybe_die();
 }
 
 void hmem_trace_fence(void)
@@ -132,6 +145,7 @@ void hmem_trace_fence(void)
 		return;
 	trace_at_fence();
 	media_fence(machine_actor);
+	maybe_die();
 }
 
 /* --- plain stores and loads ---------------------------------------------------------- */

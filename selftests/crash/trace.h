@@ -21,6 +21,13 @@ void trace_forget(void);
 /* Called at each fence, before it takes effect. May longjmp(). */
 extern void (*trace_at_fence)(void);
 
+/*
+ * After so many things that others may see or rely on - stores, write-backs, fences - who makes them
+ * dies: trace_at_death() is called, and does not return. 0: nobody dies.
+ */
+extern unsigned int trace_dies_in;
+extern void (*trace_at_death)(void);
+
 /* --- places in the library ------------------------------------------------------------ */
 
 enum site_kind { SITE_WRITE_BACK, SITE_FENCE, SITE_STORE, SITE_CHECKSUM, SITE_KINDS };

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Processes that die in the middle of a call, and those who come after them.
+ */
+#include <limits.h>
+#include <setjmp.h>
+
+#include "call_table.h"
+#include "doing.h"
+#include "instants.h"
+#include "machine.h"
+#include "starts.h"
+#include "trace.h"
+
+/* It has memory of its own, and something is left for its next fence. */
+static bool be_beside(void)
+{
+	static const struct step own[] = {
+		{ &calls[0], .name = 5, .bytes = 24, .seed = 80 },
+		{ &calls[0], .name = 5, .bytes = 56, .seed = 81 },
+	};
+
+	doing_as(1);
+	return have_shelf() && do_step(&own[0]) && do_step(&own[1]);
+}
+
+/* Up to where the power may go. */
+static bool be_first(const struct death *death)
+{
+	if (death->beside && !be_beside())
+		return false;
+	doing_as(0);
+	if (!death->first)
+		return true;
+	if (!have_shelf())
+		return false;
+	now.cut_at = death->cut_at;
+	if (!do_step(death->first))
+		return false;
+	/* It makes fewer fences. */
+	if (death->cut_at) {
+		cut_power();
+		doing_power_gone();
+	}
+	return !now.failed;
+}
+
+/* Then up to its death; or else its last call has returned. */
+static bool die(const struct death *death, unsigned int at)
+{
+	bool opens = death->last->call->whole == WHOLE_CREATE || death->cut_at;
+
+	if (!opens && !have_shelf())
+		return false;
+	trace_dies_in = at;
+	return do_step(death->last);
+}
+
+static bool take_its_place(const struct death *death, unsigned int deaths)
+{
+	doing_as(deaths);
+	trace_dies_in = deaths == 1 ? death->heir_at : 0;
+	if (!open_shelf(0))
+		return false;
+	trace_dies_in = 0;
+	if (!have_shelf())
+		return false;
+	/*
+	 * What was opened shows what it is; but what was stored in place anybody sees at once, when the
+	 * power may still undo it.
+	 */
+	return death->last->call->model == model_edit || narrow();
+}
+
+static bool go_on(const struct death *death, unsigned int deaths)
+{
+	if (death->beside)
+		doing_as(1);
+	else if (!take_its_place(death, deaths))
+		return false;
+	return do_step(death->next) && close_shelf();
+}
+
+static bool run_death(enum start start, const struct death *death, unsigned int at)
+{
+	/* Lives on when somebody dies. */
+	static unsigned int deaths;
+
+	deaths = 0;
+	begin_at(start);
+	switch (setjmp(now.gone)) {
+	case 0:
+		return be_first(death) && die(death, at);
+	case GONE_POWER:
+		doing_end();
+		doing_power_gone();
+		return !now.failed && die(death, at);
+	case GONE_DEAD:
+		explore_counts.deaths++;
+		now.exploring = true;
+		doing_died(deaths++ ? death->heir_at : death->last_at);
+		return !now.failed && go_on(death, deaths);
+	default:
+		doing_end();
+		return false;
+	}
+}
+
+bool explore_death(enum start start, const struct death *death)
+{
+	bool good = run_death(start, death, death->last_at);
+
+	trace_dies_in = 0;
+	allow(0);
+	return good;
+}
+
+unsigned int explore_no_death(enum start start, const struct death *death)
+{
+	unsigned int left;
+
+	trace_dies_in = UINT_MAX;
+	run_death(start, death, UINT_MAX);
+	left = trace_dies_in;
+	trace_dies_in = 0;
+	allow(0);
+	return UINT_MAX - left;
+}
