@@ -11,17 +11,24 @@
 #include "shelf_map.h"
 #include "shelf_record.h"
 
+/*
+ * In place of the first word of such a record: that of none. Whoever comes next, when we have died
+ * before the fence, must know that there was one, as on the media it may still be there.
+ */
+#define DISOWNED (0xd15057ull << 40)
+
 static bool disown(struct hmem_shelf *shelf, struct persist *persist, uint64_t at, uint64_t end)
 {
 	bool any = false;
 
 	for (; at < end; at += SHELF_GRANULE) {
 		uint64_t *word = shelf_at(shelf, at);
+		bool disowned = LOAD(word) == DISOWNED;
 
-		if (record_word_is_none(LOAD(word)) ||
-		    !record_near_mark(shelf, at, shelf_at(shelf, at)))
+		if (!disowned && (record_word_is_none(LOAD(word)) ||
+				  !record_near_mark(shelf, at, shelf_at(shelf, at))))
 			continue;
-		STORE(word, 0);
+		STORE(word, DISOWNED);
 		persist_write_back(persist, word, sizeof(*word));
 		any = true;
 	}
