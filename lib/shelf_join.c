@@ -129,7 +129,6 @@ static int write_back_found(struct hmem_shelf *shelf)
 	struct persist persist;
 
 	shelf_persist_init(shelf, &persist);
-	persist_write_back(&persist, shelf_at(shelf, SHELF_FRONTIER_OFFSET), sizeof(uint64_t));
 	persist_write_back(&persist, shelf_at(shelf, shelf->heap_offset),
 			   heap_durable_frontier(shelf, mapped) << SHELF_CHUNK_SHIFT);
 	return persist_fence(&persist) ?
