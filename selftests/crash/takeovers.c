@@ -23,6 +23,8 @@
 /* For what is to go on; for what has to give up. */
 #define WAIT	2000u
 #define GIVE_UP	100u
+/* To be told from waiting for many. */
+#define LONG	400
 /* A record of so many bytes takes as much as a block of a transaction. */
 #define AS_A_BLOCK	104u
 
@@ -341,30 +343,28 @@ static void lock_for_repair(unsigned int id)
 		bail("locking its repair: %s", strerror(errno));
 }
 
-static int open_once_more(void)
+/* By somebody who was not there before. */
+static int third_open(unsigned int wait_ms, struct hmem_shelf **third)
 {
 	struct hmem_shelf_options options = HMEM_SHELF_OPTIONS_INIT;
 	struct hmem_region *region;
-	struct hmem_shelf *third;
 	char path[160];
-	int err;
 
 	snprintf(path, sizeof(path), "file:%s", scene_file());
 	options.flags = HMEM_SHELF_FLUSH;
-	options.wait_ms = GIVE_UP;
+	options.wait_ms = wait_ms;
 	need(hmem_region_open(scene_ctx, path, 0, &region), "the region");
-	err = hmem_shelf_open(region, "s", &options, &third);
-	if (!err)
-		say("opened while what is uncommitted is there: %d", first_byte(third, "object"));
-	return err;
+	return hmem_shelf_open(region, "s", &options, third);
 }
 
 static int play_whole(void)
 {
 	static struct actor dies;
+	struct hmem_shelf *third;
 	struct slot *slot;
 	pthread_t thread;
 	void *left;
+	int err;
 
 	shelf = scene_shelf(HEAP, 0, GIVE_UP);
 	put(shelf, "object", VALUE, '0');
@@ -379,7 +379,60 @@ static int play_whole(void)
 		bail("the slot is not used again");
 	scene_dies(other);
 	lock_for_repair(slot_used);
-	return open_once_more() != -EBUSY;
+	err = third_open(GIVE_UP, &third);
+	if (!err)
+		say("opened while what is uncommitted is there: %d", first_byte(third, "object"));
+	return err != -EBUSY;
+}
+
+/* --- many have died, and a lock is kept that each of them needs ---------------------------- */
+
+#define DEAD	5u
+
+static void retire_one(void)
+{
+	put(other, "retired", VALUE, '1');
+	put(other, "retired", VALUE, '2');
+}
+
+/* What had been pinned waits in the list that all of them look at when they go. */
+static void fill_limbo(void)
+{
+	struct hmem_object object;
+
+	put(shelf, "pinned", VALUE, '0');
+	need(hmem_shelf_get(shelf, "pinned", &object), "pinned");
+	put(shelf, "pinned", VALUE, '1');
+	for (unsigned int i = 0; i < SLOT_RING + 16; i++)
+		put(shelf, "other", 8, 'o');
+	need(limbo_empty(pthread_getspecific(shelf->writer_key)), "emptying the ring");
+	if (!shelf->runtime->limbo)
+		bail("nothing is retired");
+}
+
+static int play_waits(void)
+{
+	static struct actor dies[DEAD];
+	struct hmem_shelf *third;
+	int64_t before, waited;
+
+	shelf = scene_shelf(HEAP, 0, LONG);
+	fill_limbo();
+	other = scene_open(LONG);
+	for (unsigned int i = 0; i < DEAD; i++) {
+		actor_start(&dies[i]);
+		actor_does(&dies[i], retire_one);
+	}
+	/* This thread has stopped with it. */
+	shelf->runtime->limbo_lock = 1;
+	scene_dies(other);
+	before = shelf_now_ms();
+	need(third_open(LONG, &third), "opening it");
+	waited = shelf_now_ms() - before;
+	if (waited >= LONG && waited < (DEAD - 1) * LONG)
+		return 0;
+	say("opened after %d ms", (int)waited);
+	return 1;
 }
 
 /* --- all of them ----------------------------------------------------------------------- */
@@ -404,6 +457,7 @@ const struct takeover takeovers[TAKEOVERS] = {
 	{ "what is deleted stays so, wherever one stops who looks after the dead", play_deleted },
 	{ "a type that a dead writer has brought is there for others", play_type },
 	{ "nobody opens it before a slot that was whole once is put in order", play_whole },
+	{ "opening waits once for a lock that all dead writers need", play_waits },
 };
 
 int takeover_play(const struct takeover *takeover)

@@ -5,7 +5,7 @@
 #ifndef SELFTESTS_CRASH_TAKEOVERS_H
 #define SELFTESTS_CRASH_TAKEOVERS_H
 
-#define TAKEOVERS 5
+#define TAKEOVERS 6
 
 struct takeover {
 	const char *name;
