@@ -12,27 +12,19 @@
 #include "shelf_record.h"
 
 /*
- * In place of the first word of such a record: that of none. Whoever comes next, when we have died
- * before the fence, must know that there was one, as on the media it may still be there.
+ * All of it is written back: somebody who had begun to make or to grow a shelf there, and died, may
+ * have stored over what looks like ours on the media still.
  */
-#define DISOWNED (0xd15057ull << 40)
-
-static bool disown(struct hmem_shelf *shelf, struct persist *persist, uint64_t at, uint64_t end)
+static void disown(struct hmem_shelf *shelf, struct persist *persist, uint64_t from, uint64_t end)
 {
-	bool any = false;
-
-	for (; at < end; at += SHELF_GRANULE) {
+	for (uint64_t at = from; at < end; at += SHELF_GRANULE) {
 		uint64_t *word = shelf_at(shelf, at);
-		bool disowned = LOAD(word) == DISOWNED;
 
-		if (!disowned && (record_word_is_none(LOAD(word)) ||
-				  !record_near_mark(shelf, at, shelf_at(shelf, at))))
-			continue;
-		STORE(word, DISOWNED);
-		persist_write_back(persist, word, sizeof(*word));
-		any = true;
+		if (!record_word_is_none(LOAD(word)) &&
+		    record_near_mark(shelf, at, shelf_at(shelf, at)))
+			STORE(word, 0);
 	}
-	return any;
+	persist_write_back(persist, shelf_at(shelf, from), end - from);
 }
 
 /* The part of a run that is at @at and, in the region's file, from @from to @end; but for holes. */
@@ -52,9 +44,11 @@ static bool disown_run(struct hmem_shelf *shelf, struct persist *persist, uint64
 		hole = lseek(shelf->lock_fd, data, SEEK_HOLE);
 		if (hole <= data || hole > end)
 			hole = end;
-		if (data < end)
-			any |= disown(shelf, persist, at + (uint64_t)(data - from),
-				      at + (uint64_t)(hole - from));
+		if (data < end) {
+			disown(shelf, persist, at + (uint64_t)(data - from),
+			       at + (uint64_t)(hole - from));
+			any = true;
+		}
 		here = hole;
 	}
 	return any;

@@ -29,7 +29,7 @@ int shelf_map_runs(struct hmem_shelf *shelf, struct rack *rack);
 
 /*
  * Erase what lies in its heap from @from on, none of which was used yet, and looks like a record
- * of its own: was there any? Durable with the next fence.
+ * of its own. Durable with the next fence. Was there anything but holes of a file?
  */
 bool shelf_disown(struct hmem_shelf *shelf, struct rack *rack, struct persist *persist,
 		  uint64_t from);

@@ -242,8 +242,8 @@ HMEM_API int hmem_shelf_close(struct hmem_shelf *shelf);
  * none makes one shrink. In a file, what it gets is allocated, as by hmem_shelf_create().
  *
  * Durable when it returns 0; one that was interrupted has grown or not. Waits for those who
- * create, grow or destroy shelves of the same region. Cost: three fences; one more where memory
- * that was another shelf's holds what looks like a damaged record of this one.
+ * create, grow or destroy shelves of the same region. Cost: three fences; one more unless all that
+ * it gets are holes of a file. What is no hole is looked at, and written back.
  *
  * Return: 0; -ENOSPC (region or file system full, in too many pieces, or more than max_bytes),
  * -EBUSY (another process is at the region's table and does not go on for wait_ms), -EROFS,

@@ -106,6 +106,7 @@ static void costs(enum place place)
 	struct hmem_put_options options = HMEM_PUT_OPTIONS_INIT;
 	struct hmem_object object;
 	uint64_t before;
+	long long grown;
 	size_t length;
 	unsigned int i;
 
@@ -129,7 +130,9 @@ static void costs(enum place place)
 	filling();
 	types();
 	in_place();
-	TAP_EQ(COST(hmem_shelf_grow(shelf, 33 * MI)), 3, "grow");
+	/* What it gets may be holes. */
+	grown = COST(hmem_shelf_grow(shelf, 33 * MI));
+	TAP_OK(grown == 3 || grown == 4, "growing makes %lld fences", grown);
 	TAP_EQ(COST(hmem_shelf_grow(shelf, 33 * MI)), 0, "and to what it has");
 	before = fences();
 	TAP_EQ(hmem_shelf_delete(shelf, "x"), -ENOENT, "what is not there is not deleted");
