@@ -169,7 +169,10 @@ static void everything(uint64_t states, uint64_t seed)
 		was = explore_counts;
 		since = now_ms();
 		snprintf(name, sizeof(name), "a death in each call, %s", names[msync]);
-		part(sequences_deaths(START_TWO, depth->deaths[msync]), name, &was, since);
+		part(sequences_deaths(msync ? START_ORDERED : START_TWO, depth->deaths[msync]) &&
+			     (!all_starts || sequences_deaths(msync ? START_TWO : START_ORDERED,
+							      depth->deaths[msync])),
+		     name, &was, since);
 		explore_limit = depth->longer_limit;
 		explore_samples = depth->longer_samples;
 	}
@@ -196,8 +199,8 @@ static void only_deaths(unsigned int every)
 		uint64_t since = now_ms();
 
 		explore_media(msync);
-		part(sequences_deaths(START_TWO, every), msync ? "deaths, pages" : "deaths, cache lines",
-		     &was, since);
+		part(sequences_deaths(START_TWO, every) && sequences_deaths(START_ORDERED, every),
+		     msync ? "deaths, pages" : "deaths, cache lines", &was, since);
 	}
 }
 
