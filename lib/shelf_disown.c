@@ -15,7 +15,8 @@
  * All of it is written back: somebody who had begun to make or to grow a shelf there, and died, may
  * have stored over what looks like ours on the media still.
  */
-static void disown(struct hmem_shelf *shelf, struct persist *persist, uint64_t from, uint64_t end)
+static void disown_range(struct hmem_shelf *shelf, struct persist *persist, uint64_t from,
+			 uint64_t end)
 {
 	for (uint64_t at = from; at < end; at += SHELF_GRANULE) {
 		uint64_t *word = shelf_at(shelf, at);
@@ -45,8 +46,8 @@ static bool disown_run(struct hmem_shelf *shelf, struct persist *persist, uint64
 		if (hole <= data || hole > end)
 			hole = end;
 		if (data < end) {
-			disown(shelf, persist, at + (uint64_t)(data - from),
-			       at + (uint64_t)(hole - from));
+			disown_range(shelf, persist, at + (uint64_t)(data - from),
+				     at + (uint64_t)(hole - from));
 			any = true;
 		}
 		here = hole;

@@ -78,16 +78,23 @@ static void runtime_ready(struct hmem_shelf *shelf)
 	STORE(&shelf->runtime->ready, 1);
 }
 
-static int super_update(struct hmem_shelf *shelf, struct shelf_super *super)
+/* What @persist has written back before is durable before the superblock says anything else. */
+static int super_update_after(struct hmem_shelf *shelf, struct persist *persist,
+			      struct shelf_super *super)
 {
-	struct persist persist;
-
 	memcpy(super->boot, shelf->us.boot, 16);
 	memcpy(super->host, shelf->us.host, 16);
 	super->lock_device = shelf->us.lock_device;
 	super->lock_inode = shelf->us.lock_inode;
+	return super_write(shelf, persist, super);
+}
+
+static int super_update(struct hmem_shelf *shelf, struct shelf_super *super)
+{
+	struct persist persist;
+
 	shelf_persist_init(shelf, &persist);
-	return super_write(shelf, &persist, super);
+	return super_update_after(shelf, &persist, super);
 }
 
 /*
@@ -344,12 +351,8 @@ static int leave_clean(struct hmem_shelf *shelf, bool alone)
 		STORE(&shelf->runtime->ready, 0);
 		persist_write_back(&persist, &shelf->runtime->ready, sizeof(uint32_t));
 	}
-	err = persist_fence(&persist);
-	if (err)
-		return shelf_fail(shelf, -EIO, "shelf %s: writing it back: %s", shelf->name,
-				  strerror(-err));
 	super.clean = 1;
-	err = super_update(shelf, &super);
+	err = super_update_after(shelf, &persist, &super);
 	if (!err)
 		STORE(&shelf->runtime->stage, RUNTIME_BEGUN);
 	return err;

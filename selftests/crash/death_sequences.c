@@ -56,9 +56,9 @@ static struct death death_again(const struct sequence *sequence, struct step *fi
 bool death_sequence_run(const struct sequence *sequence)
 {
 	struct step first, next;
-	struct death death = sequence->sort == SEQUENCE_DEATH ?
-				     death_of(sequence, &first, &next) :
-				     death_again(sequence, &first, &next);
+	struct death death = sequence->sort == SEQUENCE_DEATH_AGAIN ?
+				     death_again(sequence, &first, &next) :
+				     death_of(sequence, &first, &next);
 
 	chance_seed = sequence->first;
 	return explore_death(sequence->start, &death);

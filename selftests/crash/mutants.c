@@ -43,12 +43,15 @@ static const struct {
 	{ SITE_WRITE_BACK, 0, "remove_mapped", "the rack does not lead there any more" },
 	{ SITE_FENCE, 0, "remove_mapped", "the rack does not lead there any more" },
 	{ SITE_WRITE_BACK, 0, "leave_clean", "a runtime of another boot is never taken for ours" },
+	{ SITE_WRITE_BACK, 0, "clean_leave", "only after a death in a call that takes a new chunk, and a put "
+					     "there when it was closed and opened" },
 	{ SITE_WRITE_BACK, 0, "restore_mark", "only for a damaged mark; host/shelf_image" },
 	{ SITE_WRITE_BACK, 0, "heap_reset_frontier", "without a frontier all chunks are looked at" },
-	{ SITE_FENCE, 0, "ring_fence", "limbo_reclaim() fences before this thread takes the memory; "
-				       "another one might be quicker, but here none is" },
 	{ SITE_FENCE, 2, "take_locked", "limbo_empty() fences before anybody writes to the same "
 					"objects, as here nobody does in between" },
+	{ SITE_FENCE, 0, "slot_settle", "recovery seals as well, and limbo_empty() fences before memory "
+					"is free" },
+	{ SITE_FENCE, 0, "write_back_found", "on lines recovery's own fence follows" },
 	{ SITE_CHECKSUM, 0, "sealed_head", "against damage, not power cuts; host/shelf_image" },
 	{ SITE_CHECKSUM, 0, "seal_of", "against damage: the superblock's fence comes after it" },
 	{ SITE_CHECKSUM, 0, "chunk_crc", "against damage, not power cuts; host/shelf_image" },
@@ -65,6 +68,11 @@ static const struct {
 	{ SITE_STORE, 0, "bucket_take", "index: recovery does not read it" },
 	{ SITE_STORE, 0, "bucket_drop", "index: recovery does not read it" },
 	{ SITE_STORE, 0, "seal_chain", "index: the superblock's fence comes after it" },
+	{ SITE_STORE, 0, "disown_range", "one word, and nothing of that record waits" },
+	{ SITE_STORE, 0, "leave_clean", "runtime: recovery does not read it" },
+	{ SITE_STORE, 0, "seal_chunks", "chunk maps: the superblock's fence comes after it" },
+	{ SITE_STORE, 0, "make_whole", "slots: recovery does not read them" },
+	{ SITE_STORE, 0, "slot_settle", "slots: recovery does not read them" },
 	{ SITE_STORE, 0, "unseal", "index: recovery does not read it" },
 	{ SITE_STORE, 0, "bucket_unseal", "index: recovery does not read it" },
 	{ SITE_STORE, 0, "enter", "index: recovery does not read it" },
