@@ -322,7 +322,7 @@ static int do_shelf_open(struct hmem_region *region, const char *name,
 	if (err)
 		goto out;
 	/* It may have grown, and have been closed, since. Now it grows only if others have it open. */
-	err = shelf_map_all(shelf);
+	err = shelf_map_first(shelf);
 	if (!err)
 		err = finish_open(shelf);
 	shelf_opening_unlock(shelf);

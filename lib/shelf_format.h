@@ -448,7 +448,7 @@ enum runtime_failure {
 enum runtime_stage {
 	RUNTIME_BEGUN,		/* the superblock may still say that the shelf is clean */
 	RUNTIME_IN_USE,		/* it says durably that it is not */
-	RUNTIME_LEAVING,	/* somebody seals index and chunks, or died at it */
+	RUNTIME_LEAVING,	/* somebody seals index and chunks, then it says so; or died at it */
 };
 
 /* The runtime: valid only for the boot and the lock that it names. */

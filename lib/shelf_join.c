@@ -98,46 +98,23 @@ static int super_update(struct hmem_shelf *shelf, struct shelf_super *super)
 }
 
 /*
- * After a write-back that failed the kernel may hold for clean what never got to the media. All of it
- * is written once more, so that what is read now is what will be read later.
+ * What is found need not be on the media: somebody may have died before his fence, or his write-back
+ * failed; and that may have been in another boot, if the processor's caches have outlived it. What
+ * is found erased would be back after a loss of power.
  */
-static int write_again(struct hmem_shelf *shelf)
+static int write_back_found(struct hmem_shelf *shelf, const struct shelf_super *super)
 {
-	const struct {
-		uint64_t at;
-		uint64_t bytes;
-	} parts[] = {
-		{ 0, shelf->metadata_mapped },
-		{ shelf->heap_offset, atomic_load(&shelf->heap_mapped) },
-	};
-	struct persist persist;
-
-	shelf_persist_init(shelf, &persist);
-	if (persist.kind != PERSIST_MSYNC)
-		return 0;
-	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
-		for (uint64_t done = 0; done < parts[i].bytes; done += persist.page)
-			__atomic_fetch_or((uint64_t *)shelf_at(shelf, parts[i].at + done), 0,
-					  __ATOMIC_RELAXED);
-		persist_write_back(&persist, shelf_at(shelf, parts[i].at), parts[i].bytes);
-	}
-	return persist_fence(&persist) ?
-		       shelf_fail(shelf, -EIO, "shelf %s: it cannot be written back still", shelf->name) :
-		       0;
-}
-
-/*
- * Somebody has opened it since the boot. Of what he stored some may not be durable, and does not get
- * there if it is not stored again: what is found erased would be back after a loss of power.
- */
-static int write_back_found(struct hmem_shelf *shelf)
-{
+	static const uint8_t none[sizeof(super->boot)];
 	uint64_t mapped = atomic_load(&shelf->heap_mapped) >> SHELF_CHUNK_SHIFT;
 	struct persist persist;
 
 	shelf_persist_init(shelf, &persist);
-	persist_write_back(&persist, shelf_at(shelf, shelf->heap_offset),
-			   heap_durable_frontier(shelf, mapped) << SHELF_CHUNK_SHIFT);
+	/* No page of a file outlives a boot. */
+	if (persist.kind == PERSIST_MSYNC && memcmp(super->boot, none, sizeof(none)) != 0 &&
+	    memcmp(super->boot, shelf->us.boot, sizeof(super->boot)) != 0)
+		return 0;
+	persist_write_back_found(&persist, shelf_at(shelf, shelf->heap_offset),
+				 heap_durable_frontier(shelf, mapped) << SHELF_CHUNK_SHIFT);
 	return persist_fence(&persist) ?
 		       shelf_fail(shelf, -EIO, "shelf %s: it cannot be written back", shelf->name) : 0;
 }
@@ -146,27 +123,28 @@ static int write_back_found(struct hmem_shelf *shelf)
 static int from_records(struct hmem_shelf *shelf, struct shelf_super *super)
 {
 	uint64_t expected = super->clean ? super->summary.objects : 0;
-	bool found_used = !memcmp(super->boot, shelf->us.boot, sizeof(super->boot));
+	uint64_t shutdowns = super->dirty_shutdowns + !super->clean;
 	struct recovery found = { 0 };
-	int err;
+	int err = write_back_found(shelf, super);
+
+	if (err)
+		return err;
 
 	runtime_begin(shelf, super);
 	shelf->runtime->heap_chunks = atomic_load(&shelf->heap_mapped) >> SHELF_CHUNK_SHIFT;
-	super->dirty_shutdowns += !super->clean;
 	/*
 	 * Before anything else is changed the summary stops to count; and if we die before we come to
 	 * an end, the next one sees in which boot that was.
 	 */
 	super->clean = 0;
 	err = super_update(shelf, super);
-	if (!err && found_used)
-		err = write_back_found(shelf);
 	if (!err)
 		err = shelf_recover(shelf, &found);
 	if (!err && found.objects < expected)
 		shelf_found(shelf, "count", 0, NULL,
 			    "%" PRIu64 " objects were there when it was closed, and %" PRIu64 " are left",
 			    expected, found.objects);
+	super->dirty_shutdowns = shutdowns;
 	if (!err)
 		err = super_update(shelf, super);
 	if (!err)
@@ -179,9 +157,13 @@ static int begin_use(struct hmem_shelf *shelf, struct shelf_super *super)
 {
 	int err;
 
+	/* Who left it may have died before he said so. */
+	STORE(&shelf->runtime->stage, RUNTIME_BEGUN);
 	super->clean = 0;
 	err = super_update(shelf, super);
-	if (!err)
+	if (err)
+		STORE(&shelf->runtime->failed, RUNTIME_NOT_WRITTEN);
+	else
 		STORE(&shelf->runtime->stage, RUNTIME_IN_USE);
 	return err;
 }
@@ -237,10 +219,7 @@ static int join_to_write(struct hmem_shelf *shelf, struct shelf_super *super)
 	}
 	if (present)
 		return busy(shelf, "it has to be recovered, and somebody is reading it");
-	if (ours && LOAD(&shelf->runtime->failed) == RUNTIME_NOT_WRITTEN)
-		err = write_again(shelf);
-	if (!err)
-		err = from_records(shelf, super);
+	err = from_records(shelf, super);
 	if (!err)
 		STORE(&shelf->runtime->stage, RUNTIME_IN_USE);
 	return err;
@@ -353,7 +332,9 @@ static int leave_clean(struct hmem_shelf *shelf, bool alone)
 	}
 	super.clean = 1;
 	err = super_update_after(shelf, &persist, &super);
-	if (!err)
+	if (err)
+		STORE(&shelf->runtime->failed, RUNTIME_NOT_WRITTEN);
+	else
 		STORE(&shelf->runtime->stage, RUNTIME_BEGUN);
 	return err;
 }

@@ -92,9 +92,9 @@ int shelf_map_runs(struct hmem_shelf *shelf, struct rack *rack)
 	return 0;
 }
 
-static int peek(struct hmem_shelf *shelf, struct rack *rack)
+static int peek(struct hmem_shelf *shelf, struct persist *persist, struct rack *rack)
 {
-	int err = rack_peek(shelf->region, rack);
+	int err = rack_peek(shelf->region, persist, rack);
 
 	if (err)
 		return err;
@@ -104,14 +104,14 @@ static int peek(struct hmem_shelf *shelf, struct rack *rack)
 	return shelf_map_runs(shelf, rack);
 }
 
-int shelf_map_all(struct hmem_shelf *shelf)
+static int map_all(struct hmem_shelf *shelf, struct persist *persist)
 {
 	struct rack *rack = malloc(sizeof(*rack));
 	int err;
 
 	if (rack) {
 		pthread_mutex_lock(&shelf->lock);
-		err = peek(shelf, rack);
+		err = peek(shelf, persist, rack);
 		pthread_mutex_unlock(&shelf->lock);
 	} else {
 		err = shelf_fail(shelf, -ENOMEM, "shelf %s: no memory to map more of it",
@@ -120,6 +120,21 @@ int shelf_map_all(struct hmem_shelf *shelf)
 	free(rack);
 	atomic_store(&shelf->map_error, err);
 	return err;
+}
+
+int shelf_map_all(struct hmem_shelf *shelf)
+{
+	return map_all(shelf, NULL);
+}
+
+int shelf_map_first(struct hmem_shelf *shelf)
+{
+	struct persist persist;
+
+	if (shelf->flags & HMEM_SHELF_READ_ONLY)
+		return map_all(shelf, NULL);
+	shelf_persist_init(shelf, &persist);
+	return map_all(shelf, &persist);
 }
 
 int shelf_map_more(struct hmem_shelf *shelf, uint64_t end)

@@ -24,6 +24,8 @@ uint64_t shelf_heap_offset(uint32_t slots, uint64_t max_heap, uint64_t unit);
 int shelf_map(struct hmem_shelf *shelf, struct rack *rack, unsigned int entry);
 /* Map all that it has by now; nobody has to hold the lock on the rack. -ENOENT: it is gone. */
 int shelf_map_all(struct hmem_shelf *shelf);
+/* The same before anything is built on it: who may write makes durable how large it is. */
+int shelf_map_first(struct hmem_shelf *shelf);
 /* The same from a rack that somebody has read. */
 int shelf_map_runs(struct hmem_shelf *shelf, struct rack *rack);
 

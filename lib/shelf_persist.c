@@ -59,6 +59,18 @@ void persist_write_back(struct persist *persist, const void *at, size_t bytes)
 	}
 }
 
+void persist_write_back_found(struct persist *persist, void *at, size_t bytes)
+{
+	unsigned char *from = at;
+
+	/* A write-back that failed may have left pages that the kernel holds for clean. */
+	for (size_t done = 0; persist->kind == PERSIST_MSYNC && done < bytes;
+	     done += persist->page - ((uintptr_t)(from + done) & (persist->page - 1)))
+		__atomic_fetch_or((uint64_t *)((uintptr_t)(from + done) & ~(uintptr_t)7), 0,
+				  __ATOMIC_RELAXED);
+	persist_write_back(persist, at, bytes);
+}
+
 #ifndef HMEM_PERSIST_TRACE
 /* Less than that is written back more cheaply. */
 #define PAST_CACHES 1024u

@@ -53,6 +53,11 @@ void hmem_trace_fence(void);
 
 /* What is stored at [@at, @at + @bytes) is durable after the next persist_fence(). */
 void persist_write_back(struct persist *persist, const void *at, size_t bytes);
+/*
+ * So is what is found there, whoever stored it: he may have died before his fence, or his write-back
+ * failed.
+ */
+void persist_write_back_found(struct persist *persist, void *at, size_t bytes);
 
 /* The same was stored past the caches; PERSIST_CPU only. */
 static inline void persist_streamed(struct persist *persist, const void *at, size_t bytes)

@@ -47,6 +47,12 @@ static bool is_zero(const unsigned char *at, size_t bytes)
 	return true;
 }
 
+static int not_written(const struct rack *rack, int err)
+{
+	return hmem_fail(rack->ctx, -EIO, "writing the table of shelves of %s: %s",
+			 hmem_region_name(rack->region), strerror(-err));
+}
+
 /* Every run inside the region, none on another, and as many as the shelves say. */
 static bool runs_are_sane(const struct rack *rack)
 {
@@ -321,7 +327,7 @@ static void peek_copy(unsigned char *to, const unsigned char *from)
 			   image_bytes(&header) - sizeof(header));
 }
 
-int rack_peek(struct hmem_region *region, struct rack *rack)
+int rack_peek(struct hmem_region *region, struct persist *persist, struct rack *rack)
 {
 	unsigned char *mapped, *seen;
 	int err;
@@ -346,6 +352,13 @@ int rack_peek(struct hmem_region *region, struct rack *rack)
 				break;
 		}
 		rack->mapped = NULL;
+		/* Whoever is at one of them has the other one durable. */
+		if (!err && persist) {
+			persist_write_back_found(persist, mapped, RACK_BYTES);
+			err = persist_fence(persist);
+			if (err)
+				err = not_written(rack, err);
+		}
 		hmem_region_unmap(region, mapped, rack->mapped_bytes);
 	}
 	free(seen);
@@ -471,20 +484,19 @@ uint64_t rack_free_units(const struct rack *rack)
 
 /*
  * What was read is what is left if the power goes while the other copy is written, or units that it
- * calls free. Who wrote it may have died before his fence.
+ * calls free.
  */
 static int settle_copy(struct rack *rack)
 {
-	const unsigned char *copy = rack->mapped + (rack->copy ? RACK_COPY_BYTES : 0);
+	unsigned char *copy = rack->mapped + (rack->copy ? RACK_COPY_BYTES : 0);
 	int err;
 
 	if (rack->copy < 0 || rack->settled)
 		return 0;
-	persist_write_back(&rack->persist, copy, RACK_COPY_BYTES);
+	persist_write_back_found(&rack->persist, copy, RACK_COPY_BYTES);
 	err = persist_fence(&rack->persist);
 	if (err)
-		return hmem_fail(rack->ctx, -EIO, "writing the table of shelves of %s: %s",
-				 hmem_region_name(rack->region), strerror(-err));
+		return not_written(rack, err);
 	rack->settled = true;
 	return 0;
 }
@@ -610,8 +622,7 @@ int rack_write(struct rack *rack)
 	for (unsigned int i = 0; i < RACK_COPIES && !err; i++)
 		err = write_copy(rack);
 	if (err)
-		return hmem_fail(rack->ctx, -EIO, "writing the table of shelves of %s: %s",
-				 hmem_region_name(rack->region), strerror(-err));
+		return not_written(rack, err);
 	return 0;
 }
 

@@ -43,8 +43,9 @@ int rack_open(struct hmem_region *region, int fd, const struct persist *persist,
 /*
  * Read it without the lock, while others may be writing it. What is read is not older than
  * what had been written for good before the call. To be read only, and not to be closed.
+ * @persist: by this it is made durable; NULL: it need not be
  */
-int rack_peek(struct hmem_region *region, struct rack *rack);
+int rack_peek(struct hmem_region *region, struct persist *persist, struct rack *rack);
 /* Unlock. */
 void rack_close(struct rack *rack);
 

@@ -98,10 +98,9 @@ int super_write(struct hmem_shelf *shelf, struct persist *persist, struct shelf_
 	int err;
 
 	/*
-	 * What was read is what is left if the power goes while the other copy is written. Who wrote
-	 * it may have died before his fence.
+	 * What was read is what is left if the power goes while the other copy is written.
 	 */
-	persist_write_back(persist, copy_of(shelf, super), sizeof(*super));
+	persist_write_back_found(persist, copy_of(shelf, super), sizeof(*super));
 	err = persist_fence(persist);
 	for (unsigned int i = 0; i < SUPER_COPIES && !err; i++) {
 		super->seq++;
