@@ -51,6 +51,8 @@ static const struct {
 					"objects, as here nobody does in between" },
 	{ SITE_FENCE, 0, "slot_settle", "recovery seals as well, and limbo_empty() fences before memory "
 					"is free" },
+	{ SITE_WRITE_BACK, 0, "rack_peek", "only after a death between two looks at it of who opens it" },
+	{ SITE_FENCE, 0, "rack_peek", "only after a death between two looks at it of who opens it" },
 	{ SITE_FENCE, 0, "write_back_found", "on lines recovery's own fence follows" },
 	{ SITE_CHECKSUM, 0, "sealed_head", "against damage, not power cuts; host/shelf_image" },
 	{ SITE_CHECKSUM, 0, "seal_of", "against damage: the superblock's fence comes after it" },

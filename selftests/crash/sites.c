@@ -98,7 +98,9 @@ const struct site *site_at(enum site_kind kind, const void *pc)
 	name(&sites[nr_sites]);
 	sites[nr_sites].through =
 		(kind == SITE_FENCE && !strcmp(sites[nr_sites].function, "fence")) ||
-		(kind == SITE_WRITE_BACK && !strcmp(sites[nr_sites].function, "write_back"));
+		(kind == SITE_WRITE_BACK &&
+		 (!strcmp(sites[nr_sites].function, "write_back") ||
+		  !strcmp(sites[nr_sites].function, "persist_write_back_found")));
 	return &sites[nr_sites++];
 }
 

@@ -33,7 +33,7 @@ extern void (*trace_at_death)(void);
 enum site_kind { SITE_WRITE_BACK, SITE_FENCE, SITE_STORE, SITE_CHECKSUM, SITE_KINDS };
 
 /*
- * @through: in write_back() or fence(), of which the caller is meant
+ * @through: in write_back(), persist_write_back_found() or fence(), of which the caller is meant
  * @round: what sites_round was when somebody last came by
  */
 struct site {
