@@ -9,7 +9,7 @@
 #include "media.h"
 
 /* What happens around a death, see explore.h. */
-enum around { AROUND_NOTHING, AROUND_BESIDE, AROUND_HEIR, AROUNDS };
+enum around { AROUND_NOTHING, AROUND_BESIDE, AROUND_HEIR, AROUND_READER, AROUNDS };
 
 /* What who dies has done before: then there is a record that is not sealed, or a commit. */
 static const struct step befores[] = {
@@ -26,8 +26,11 @@ static struct death death_of(const struct sequence *sequence, struct step *first
 		.last_at = sequence->fence,
 		.next = next,
 		.beside = sequence->seed == AROUND_BESIDE,
-		.heir_at = sequence->seed == AROUND_HEIR ? 1 + number * 13 % 80 : 0,
+		.reader = sequence->seed == AROUND_READER,
 	};
+
+	if (sequence->seed == AROUND_HEIR || (death.reader && number % 2))
+		death.heir_at = 1 + number * 13 % 80;
 
 	*next = steps[sequence->second];
 	next->seed += 1000;
@@ -64,17 +67,25 @@ bool death_sequence_run(const struct sequence *sequence)
 	return explore_death(sequence->start, &death);
 }
 
+/* Not while another process has it open. */
+static bool is_for_one(const struct step *step)
+{
+	return step->call->whole == WHOLE_DESTROY || step->call->whole == WHOLE_CREATE ||
+	       (step->call->whole == WHOLE_OPEN && step->flags & HMEM_SHELF_EXCLUSIVE);
+}
+
 /*
- * With another process that has it open all the time: nobody is alone then, and who looks, or exports,
- * sees some of what the dead one was doing, as long as nobody has to put that in order.
+ * Who has had it open all the time, and looks or exports, sees some of what the dead one was doing, as
+ * long as nobody has to put that in order.
  */
-static bool fits_beside(const struct sequence *sequence)
+static bool fits(const struct sequence *sequence)
 {
 	const struct step *last = &steps[sequence->first], *next = &steps[sequence->second];
 
-	return last->call->whole != WHOLE_DESTROY && last->call->whole != WHOLE_CREATE &&
-	       !(last->call->whole == WHOLE_OPEN && last->flags & HMEM_SHELF_EXCLUSIVE) &&
-	       next->call->run != run_look && next->call->run != run_import;
+	if (sequence->seed == AROUND_BESIDE)
+		return !is_for_one(last) && next->call->run != run_look &&
+		       next->call->run != run_import;
+	return sequence->seed != AROUND_READER || (!is_for_one(last) && !is_for_one(next));
 }
 
 static bool each_death_in(enum start start, unsigned int last, unsigned int *turn,
@@ -92,8 +103,7 @@ static bool each_death_in(enum start start, unsigned int last, unsigned int *tur
 		for (sequence.seed = 0; sequence.seed < AROUNDS; sequence.seed++) {
 			sequence.second = (last * 31 + sequence.fence * 7 + (unsigned int)sequence.seed) %
 					  nr_steps;
-			if (++*turn % every ||
-			    (sequence.seed == AROUND_BESIDE && !fits_beside(&sequence)))
+			if (++*turn % every || !fits(&sequence))
 				continue;
 			if (!take(sequence))
 				return false;

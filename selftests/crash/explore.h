@@ -79,6 +79,7 @@ bool explore_destroy(enum start start);
  * @cut_at: at this fence of that the power goes, and comes back; 0: it does not
  * @last: his last call, after @last_at of what others may see of it (trace.h)
  * @beside: the other process has had the shelf open all the time, and has objects on it
+ * @reader: somebody else has it open all the time, to read it
  * @heir_at: it dies as well while it opens the shelf, after so much of that, and a third one takes
  *	its place; 0: it does not
  * @next: what is called next
@@ -89,6 +90,7 @@ struct death {
 	const struct step *last;
 	unsigned int last_at;
 	bool beside;
+	bool reader;
 	unsigned int heir_at;
 	const struct step *next;
 };

@@ -2,6 +2,7 @@
 /*
  * Processes that die in the middle of a call, and those who come after them.
  */
+#include <errno.h>
 #include <limits.h>
 #include <setjmp.h>
 
@@ -11,6 +12,21 @@
 #include "machine.h"
 #include "starts.h"
 #include "trace.h"
+
+/* Those who come one after the other are 0, 1 and 2. */
+#define READER 3u
+
+static bool reader_comes(void)
+{
+	doing_as(READER);
+	return open_shelf(HMEM_SHELF_READ_ONLY);
+}
+
+static bool reader_leaves(void)
+{
+	doing_as(READER);
+	return close_shelf();
+}
 
 /* It has memory of its own, and something is left for its next fence. */
 static bool be_beside(void)
@@ -27,7 +43,7 @@ static bool be_beside(void)
 /* Up to where the power may go. */
 static bool be_first(const struct death *death)
 {
-	if (death->beside && !be_beside())
+	if ((death->beside && !be_beside()) || (death->reader && !reader_comes()))
 		return false;
 	doing_as(0);
 	if (!death->first)
@@ -60,9 +76,15 @@ static bool take_its_place(const struct death *death, unsigned int deaths)
 {
 	doing_as(deaths);
 	trace_dies_in = deaths == 1 ? death->heir_at : 0;
+	/* Nobody recovers it as long as somebody reads it. */
+	now.excused = death->reader ? -EBUSY : 0;
 	if (!open_shelf(0))
 		return false;
 	trace_dies_in = 0;
+	now.excused = 0;
+	if (!doing_shelf() && !reader_leaves())
+		return false;
+	doing_as(deaths);
 	if (!have_shelf())
 		return false;
 	/*
@@ -80,6 +102,7 @@ static const struct step far = { &calls[0], .name = 6, .bytes = 64400, .seed = 8
 /* It is opened once more, and clean. */
 static bool come_again(void)
 {
+	doing_as(0);
 	return have_shelf() && do_step(&far) && close_shelf();
 }
 
@@ -91,7 +114,7 @@ static bool go_on(const struct death *death, unsigned int deaths)
 		return false;
 	/* As long as nobody has to put it in order some of it may be to be seen. */
 	return do_step(death->next) && (death->beside || !doing_shelf() || do_step(&look)) &&
-	       close_shelf() && (death->last_at % 4 || come_again());
+	       close_shelf() && reader_leaves() && (death->last_at % 4 || come_again());
 }
 
 static bool run_death(enum start start, const struct death *death, unsigned int at)

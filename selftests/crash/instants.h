@@ -27,6 +27,7 @@ struct model {
 
 /*
  * @doing: which call
+ * @excused: an error that it may return, and has done nothing then; or 0
  * @model: of what was there, or is to be
  * @other: the same if what a dead process was doing has happened after all; @has_other: nobody
  *	knows whether it has
@@ -39,6 +40,7 @@ struct model {
  */
 struct now {
 	const char *doing;
+	int excused;
 	struct model model;
 	struct model other;
 	bool has_other;

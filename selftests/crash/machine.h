@@ -22,9 +22,9 @@
 #define MACHINE_BYTES	(MACHINE_UNITS * MACHINE_UNIT)
 /* Threads of the first process; each other one has one. */
 #define MACHINE_THREADS	3u
-#define MACHINE_PROCESSES 3u
+#define MACHINE_PROCESSES 4u
 #define MACHINE_ACTORS	(MACHINE_THREADS + MACHINE_PROCESSES - 1)
-#define MACHINE_SHELVES	5u	/* that are open at once, those of the dead among them */
+#define MACHINE_SHELVES	6u	/* that are open at once, those of the dead among them */
 
 #define MACHINE_MAPS	16
 

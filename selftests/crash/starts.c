@@ -32,6 +32,7 @@ void begin_at(enum start start)
 	media_reset(unit_shift);
 	doing_begin();
 	now.has_other = false;
+	now.excused = 0;
 	now.recovering = false;
 	now.exploring = false;
 	now.failed = false;
