@@ -29,8 +29,11 @@ static struct death death_of(const struct sequence *sequence, struct step *first
 		.reader = sequence->seed == AROUND_READER,
 	};
 
-	if (sequence->seed == AROUND_HEIR || (death.reader && number % 2))
-		death.heir_at = 1 + number * 13 % 80;
+	/* Opening begins with the superblock, and goes on with what may be long. */
+	if (sequence->lacking)
+		death.heir_at = sequence->lacking;
+	else if (sequence->seed == AROUND_HEIR || (death.reader && number % 2))
+		death.heir_at = 1 + (number % 4 < 2 ? number * 13 % 80 : number / 4 % 12);
 
 	*next = steps[sequence->second];
 	next->seed += 1000;
@@ -130,6 +133,22 @@ static bool each_death_again(enum start start, unsigned int call, unsigned int *
 	return true;
 }
 
+/* Who has left it to a reader dies at the last moment, and who opens it next at the first. */
+static bool each_death_leaving(enum start start, unsigned int last, each take)
+{
+	struct step first, next;
+	struct sequence sequence = { SEQUENCE_DEATH, .start = start, .first = last,
+				     .seed = AROUND_READER };
+	struct death death = death_of(&sequence, &first, &next);
+	unsigned int most = explore_no_death(start, &death);
+
+	for (sequence.fence = most > 8 ? most - 8 : 1; sequence.fence <= most; sequence.fence++)
+		for (sequence.lacking = 1; sequence.lacking <= 12; sequence.lacking++)
+			if (!take(sequence))
+				return false;
+	return true;
+}
+
 bool each_death(enum start start, unsigned int every, each take)
 {
 	unsigned int turn = 0;
@@ -137,7 +156,9 @@ bool each_death(enum start start, unsigned int every, each take)
 	for (unsigned int call = 0; call < nr_steps; call++)
 		if (!each_death_in(start, call, &turn, every, take) ||
 		    (!steps[call].call->whole &&
-		     !each_death_again(start, call, &turn, every, take)))
+		     !each_death_again(start, call, &turn, every, take)) ||
+		    (steps[call].call->whole == WHOLE_CLOSE &&
+		     !each_death_leaving(start, call, take)))
 			return false;
 	return true;
 }

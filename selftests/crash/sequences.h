@@ -17,7 +17,8 @@ enum sequence_sort {
 	SEQUENCE_PAIR,
 	SEQUENCE_TRIPLE,	/* @first: which of them */
 	SEQUENCE_PAIR_CUT,	/* the power goes at @fence of the second call, and they go on */
-	SEQUENCE_DEATH,		/* in call @first after @fence, @seed: what is around it; then @second */
+	/* In call @first after @fence, @seed: what is around it, @lacking: when the heir dies; then @second. */
+	SEQUENCE_DEATH,
 	SEQUENCE_DEATH_AGAIN,	/* when it opens after the power went in call @first; else the same */
 	SEQUENCE_RANDOM,
 	SEQUENCE_SORTS
