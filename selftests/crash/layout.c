@@ -76,10 +76,16 @@ bool layout_ignored(uint64_t offset)
 
 bool layout_ignored_beside(uint64_t offset)
 {
-	int64_t at = machine_offset(&machine_traced, machine_shelf(&machine_traced, 1));
+	/* Where the first one is every process has it. */
+	for (unsigned int which = 1; which < MACHINE_SHELVES; which++) {
+		int64_t at = machine_offset(&machine_traced, machine_shelf(&machine_traced, which));
 
-	return at >= 0 && offset >= (uint64_t)at + (LAYOUT_SUPER_END - LAYOUT_SUPER) &&
-	       offset < (uint64_t)at + MACHINE_UNIT;
+		if (at >= 0 && at != LAYOUT_SUPER &&
+		    offset >= (uint64_t)at + (LAYOUT_SUPER_END - LAYOUT_SUPER) &&
+		    offset < (uint64_t)at + MACHINE_UNIT)
+			return true;
+	}
+	return false;
 }
 
 unsigned int layout_ignored_heap(const unsigned int **lines)
