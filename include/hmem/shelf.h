@@ -137,7 +137,7 @@ enum hmem_durability {
  * @bytes: size of its heap
  * @max_bytes: what it can grow to
  * @free_bytes: of @bytes
- * @objects: objects on it
+ * @objects: objects on it; what a transaction does to their number counts when its commit is over
  * @dirty_shutdowns: how often it was recovered as it had not been closed when the power went, or
  *	the last that had it open in that boot could not close it
  * @fences: made through this handle so far
