@@ -21,9 +21,6 @@ static unsigned int nr_made;
 static struct hmem_shelf *shelves[MACHINE_PROCESSES];
 static unsigned int process;
 
-/* What the call should return, by each of the models. */
-static int expected, other_expected;
-
 void doing_begin(void)
 {
 	nr_made = 0;
@@ -62,22 +59,27 @@ static void note(const struct step *step)
 
 /* --- a call -------------------------------------------------------------------------- */
 
-static int apply(struct model *model, int (*call)(struct contents *, const struct step *),
-		 const struct step *step)
+static void apply(struct model *model, int (*call)(struct contents *, const struct step *),
+		  const struct step *step)
 {
-	int err = call(&model->after, step);
-
-	if (err)
+	model->expected = call(&model->after, step);
+	if (model->expected)
 		contents_copy(&model->after, &model->before);
-	return err;
+}
+
+static void model_copy(struct model *to, const struct model *from)
+{
+	contents_copy(&to->before, &from->before);
+	contents_copy(&to->after, &from->after);
+	to->expected = from->expected;
 }
 
 /* A call begins: until it is over either is right. */
 static void begin(const char *name, int (*call)(struct contents *, const struct step *),
 		  const struct step *step)
 {
-	expected = apply(&now.model, call, step);
-	other_expected = now.has_other ? apply(&now.other, call, step) : expected;
+	for (unsigned int i = 0; i < now.nr_models; i++)
+		apply(&now.models[i], call, step);
 	machine_actor = process ? MACHINE_THREADS + process - 1 : step ? step->actor : 0;
 	now.doing = name;
 	now.fences = 0;
@@ -94,10 +96,31 @@ void doing_end(void)
 	now.cut_at = 0;
 }
 
+/* Of those that are alike one is left. */
+static void drop_alike(void)
+{
+	unsigned int kept = 0;
+
+	for (unsigned int i = 0; i < now.nr_models; i++) {
+		uint64_t hash = contents_hash(&now.models[i].before);
+		unsigned int like = 0;
+
+		while (like < kept && contents_hash(&now.models[like].before) != hash)
+			like++;
+		if (like < kept)
+			continue;
+		if (kept != i)
+			model_copy(&now.models[kept], &now.models[i]);
+		kept++;
+	}
+	now.nr_models = kept;
+}
+
 static void acknowledge(void)
 {
-	contents_copy(&now.model.before, &now.model.after);
-	contents_copy(&now.other.before, &now.other.after);
+	for (unsigned int i = 0; i < now.nr_models; i++)
+		contents_copy(&now.models[i].before, &now.models[i].after);
+	drop_alike();
 	trace_on = true;
 	explore_states();
 	trace_on = false;
@@ -107,17 +130,32 @@ static bool fail_call(int got)
 {
 	char what[256];
 
-	snprintf(what, sizeof(what), "returned %d, not %d: %.160s", got, expected,
+	snprintf(what, sizeof(what), "returned %d, not %d: %.160s", got, now.models[0].expected,
 		 got ? traced_error() : "");
 	fail(what);
 	return false;
 }
 
-static void only_other(void)
+/* Only those stay that fit; false: none does. */
+static bool keep(bool (*fits)(const struct model *model, int got), int got)
 {
-	contents_copy(&now.model.before, &now.other.before);
-	contents_copy(&now.model.after, &now.other.after);
-	now.has_other = false;
+	unsigned int kept = 0;
+
+	for (unsigned int i = 0; i < now.nr_models; i++) {
+		if (!fits(&now.models[i], got))
+			continue;
+		if (kept != i)
+			model_copy(&now.models[kept], &now.models[i]);
+		kept++;
+	}
+	if (kept)
+		now.nr_models = kept;
+	return kept;
+}
+
+static bool is_expected(const struct model *model, int got)
+{
+	return model->expected == got;
 }
 
 /* What returned @got is over; which models explain that? */
@@ -126,17 +164,33 @@ static bool over(int got)
 	doing_end();
 	/* Whether there is room the model does not know; but then nothing has happened. */
 	if (got == -ENOSPC || (got && got == now.excused)) {
-		contents_copy(&now.model.after, &now.model.before);
-		contents_copy(&now.other.after, &now.other.before);
-	} else if (got != expected) {
-		if (!now.has_other || got != other_expected)
-			return fail_call(got);
-		only_other();
-	} else if (got != other_expected) {
-		now.has_other = false;
+		for (unsigned int i = 0; i < now.nr_models; i++)
+			contents_copy(&now.models[i].after, &now.models[i].before);
+	} else if (!keep(is_expected, got)) {
+		return fail_call(got);
 	}
 	acknowledge();
 	return !now.failed;
+}
+
+/* A call may have happened, or not. */
+static void either(void)
+{
+	unsigned int nr = now.nr_models;
+
+	for (unsigned int i = 0; i < nr; i++) {
+		struct model *model = &now.models[i];
+
+		if (contents_hash(&model->before) == contents_hash(&model->after))
+			continue;
+		if (now.nr_models == MOST_MODELS) {
+			fail("nobody knows what may have happened any more");
+			return;
+		}
+		model_copy(&now.models[now.nr_models], model);
+		contents_copy(&now.models[now.nr_models++].before, &model->after);
+		contents_copy(&model->after, &model->before);
+	}
 }
 
 void doing_died(unsigned int after)
@@ -145,13 +199,7 @@ void doing_died(unsigned int after)
 	doing_end();
 	machine_dies(&machine_traced, process);
 	shelves[process] = NULL;
-	/* Or else it was one that changes nothing. */
-	if (!now.has_other) {
-		contents_copy(&now.other.before, &now.model.after);
-		contents_copy(&now.other.after, &now.model.after);
-		contents_copy(&now.model.after, &now.model.before);
-		now.has_other = contents_hash(&now.model.before) != contents_hash(&now.other.before);
-	}
+	either();
 	acknowledge();
 }
 
@@ -214,7 +262,7 @@ bool open_shelf(unsigned int flags)
 	begin("open", model_open, NULL);
 	err = traced_open(&opened, flags);
 	shelves[process] = err ? NULL : opened;
-	if (err == -ENOENT && now.has_other) {
+	if (err == -ENOENT && now.nr_models > 1) {
 		/* Somebody died who made or destroyed it, which may yet turn out not to be durable. */
 		doing_end();
 		acknowledge();
@@ -256,9 +304,11 @@ bool close_shelf(void)
 
 bool have_shelf(void)
 {
-	if (!shelves[process] &&
-	    (now.model.before.exists || (now.has_other && now.other.before.exists)) &&
-	    !open_shelf(0))
+	bool exists = false;
+
+	for (unsigned int i = 0; i < now.nr_models; i++)
+		exists |= now.models[i].before.exists;
+	if (!shelves[process] && exists && !open_shelf(0))
 		return false;
 	return shelves[process] || create_shelf(0);
 }
@@ -320,24 +370,28 @@ bool do_step(const struct step *step)
 	return over(step->call->run(shelves[process], step));
 }
 
+static bool is_shown(const struct model *model, int unused)
+{
+	(void)unused;
+	return traced_holds(shelves[process], &model->before);
+}
+
 bool narrow(void)
 {
-	bool is_first, is_other;
+	bool shown;
 
-	/* One beside it is not looked at. */
-	if (!shelves[process] || !now.has_other ||
-	    now.model.before.beside != now.other.before.beside)
+	if (!shelves[process] || now.nr_models == 1)
 		return true;
-	begin("looking at what a dead process's call has left", model_nothing, NULL);
-	is_first = traced_holds(shelves[process], &now.model.before);
-	is_other = !is_first && traced_holds(shelves[process], &now.other.before);
+	/* One beside it is not looked at. */
+	for (unsigned int i = 1; i < now.nr_models; i++)
+		if (now.models[i].before.beside != now.models[0].before.beside)
+			return true;
+	begin("looking at what is left of another's call", model_nothing, NULL);
+	shown = keep(is_shown, 0);
 	doing_end();
-	if (is_other)
-		only_other();
-	now.has_other = false;
-	if (!is_first && !is_other)
-		fail("it was never there");
-	else
+	if (shown)
 		acknowledge();
+	else
+		fail("it was never there");
 	return !now.failed;
 }

@@ -48,20 +48,35 @@ void allow(unsigned int seconds)
 
 /* --- states -------------------------------------------------------------------------- */
 
-static uint64_t model_hash(const struct model *model)
+static uint64_t models_hash(void)
 {
-	return contents_hash(&model->before) * 3 + contents_hash(&model->after);
+	uint64_t hash = 0;
+
+	for (unsigned int i = 0; i < now.nr_models; i++)
+		hash = hash * 5 + contents_hash(&now.models[i].before) * 3 +
+		       contents_hash(&now.models[i].after);
+	return hash;
 }
 
-static const char *check_state(const struct model *model, unsigned int *which)
+/* NULL: it is that of a model, which is @found, before or after. */
+static const char *check_state(struct contents **found)
 {
-	states_install(&machine_plain);
-	return recovered_check(&model->before, &model->after, which);
+	const char *wrong = "";
+
+	for (unsigned int i = 0; i < now.nr_models && wrong; i++) {
+		struct model *model = &now.models[i];
+		unsigned int which = 0;
+
+		states_install(&machine_plain);
+		wrong = recovered_check(&model->before, &model->after, &which);
+		*found = which & 1 ? &model->before : &model->after;
+	}
+	return wrong;
 }
 
 static void try_state(uint64_t salt)
 {
-	unsigned int which;
+	struct contents *found;
 	const char *wrong;
 
 	if (!seen_add(states_hash() ^ salt))
@@ -70,20 +85,16 @@ static void try_state(uint64_t salt)
 	explore_counts.in_recovery += now.recovering;
 	if (!(explore_counts.distinct & 0x3ff))
 		allow(20);
-	wrong = check_state(&now.model, &which);
-	if (wrong && now.has_other)
-		wrong = check_state(&now.other, &which);
+	wrong = check_state(&found);
 	if (wrong)
 		fail(wrong);
 }
 
 static void try_states(void)
 {
-	uint64_t nr, salt = model_hash(&now.model);
+	uint64_t nr, salt = models_hash();
 	int64_t unexplained;
 
-	if (now.has_other)
-		salt = salt * 5 + model_hash(&now.other);
 	trace_settle();
 	if (now.failed)
 		return;
@@ -132,9 +143,18 @@ void explore_states(void)
 
 /* --- the power goes ------------------------------------------------------------------ */
 
+void models_are(struct contents *contents)
+{
+	struct model *model = &now.models[0];
+
+	contents_copy(&model->before, contents);
+	contents_copy(&model->after, contents);
+	now.nr_models = 1;
+}
+
 void cut_power(void)
 {
-	unsigned int which = 0;
+	struct contents *found;
 	const char *wrong;
 
 	trace_settle();
@@ -144,16 +164,13 @@ void cut_power(void)
 		states_lacking(now.cut_lacking - 1);
 	else
 		states_random();
-	wrong = check_state(&now.model, &which);
+	wrong = check_state(&found);
 	if (wrong) {
 		states_print();
 		fail(wrong);
 	}
 	/* It was recovered so, and must be from now on. */
-	if (which & 1)
-		contents_copy(&now.model.after, &now.model.before);
-	else
-		contents_copy(&now.model.before, &now.model.after);
+	models_are(found);
 	states_install(&machine_traced);
 	states_end();
 	media_reset(unit_shift);

@@ -19,18 +19,19 @@ enum gone {
 	GONE_DEAD,	/* who made the call */
 };
 
-/* What the shelf should hold: until a call is over either is right. */
+/* What the shelf should hold: until a call is over either is right. It should return @expected. */
 struct model {
 	struct contents before;
 	struct contents after;
+	int expected;
 };
+#define MOST_MODELS 8
 
 /*
  * @doing: which call
  * @excused: an error that it may return, and has done nothing then; or 0
- * @model: of what was there, or is to be
- * @other: the same if what a dead process was doing has happened after all; @has_other: nobody
- *	knows whether it has
+ * @models: of what was there, or is to be; more than one as long as nobody knows whether it has
+ *	happened what a dead process was doing
  * @exploring: the power may go at any instant; @recovering: somebody is opening it
  * @failed: something was found
  * @fences: that the call has made
@@ -41,9 +42,8 @@ struct model {
 struct now {
 	const char *doing;
 	int excused;
-	struct model model;
-	struct model other;
-	bool has_other;
+	struct model models[MOST_MODELS];
+	unsigned int nr_models;
 	bool exploring;
 	bool recovering;
 	bool failed;
@@ -62,6 +62,9 @@ extern unsigned int unit_shift;
 extern uint64_t chance_exploring;
 
 void instants_init(void);
+
+/* It is known what the shelf holds. */
+void models_are(struct contents *contents);
 
 void fail(const char *what);
 

@@ -25,13 +25,11 @@ void begin_at(enum start start)
 {
 	media_begin();
 	memcpy(machine_traced.memory, starts[start].memory, MACHINE_BYTES);
-	contents_copy(&now.model.before, &starts[start].contents);
-	contents_copy(&now.model.after, &now.model.before);
+	models_are(&starts[start].contents);
 	machine_reboot(&machine_traced);
 	machine_traced.drawn = start;
 	media_reset(unit_shift);
 	doing_begin();
-	now.has_other = false;
 	now.excused = 0;
 	now.recovering = false;
 	now.exploring = false;
@@ -96,7 +94,7 @@ static void start_make(enum start start)
 			goto bad;
 	}
 	memcpy(starts[start].memory, machine_traced.memory, MACHINE_BYTES);
-	contents_copy(&starts[start].contents, &now.model.after);
+	contents_copy(&starts[start].contents, &now.models[0].after);
 	allow(0);
 	return;
 bad:
