@@ -28,6 +28,7 @@ enum whole {
 
 /*
  * @wide: so many stores between two fences that most states are alike
+ * @gets: it gets an object first, which may have been replaced when it is to be changed
  * @whole: then neither @run nor @model is there
  */
 struct call {
@@ -35,6 +36,7 @@ struct call {
 	int (*run)(struct hmem_shelf *shelf, const struct step *step);
 	int (*model)(struct contents *contents, const struct step *step);
 	bool wide;
+	bool gets;
 	enum whole whole;
 };
 

@@ -9,7 +9,7 @@
 #include "machine.h"
 #include "trace.h"
 
-/* The steps that were made, and by whom; those without a call are deaths, of which it tells when. */
+/* The steps that were made, and by whom; those without a call tell after how much it stopped. */
 #define MOST_STEPS 64
 static struct {
 	struct step step;
@@ -21,9 +21,28 @@ static unsigned int nr_made;
 static struct hmem_shelf *shelves[MACHINE_PROCESSES];
 static unsigned int process;
 
+/* The call that is being made. */
+struct doing {
+	const char *name;
+	int (*call)(struct contents *contents, const struct step *step);
+	const struct step *step;
+	unsigned int process;
+	unsigned int actor;
+};
+static struct doing doing;
+
+/* One that goes on later: what else there is of it, and what it returns if it was early. */
+static struct {
+	struct doing doing;
+	unsigned int fences;
+	unsigned int trace;
+	int expected;
+} stopped;
+
 void doing_begin(void)
 {
 	nr_made = 0;
+	trace_resume(0);
 	doing_power_gone();
 	doing_as(0);
 }
@@ -46,7 +65,8 @@ void doing_print(void)
 		if (made[i].step.call)
 			step_print(&made[i].step, made[i].process);
 		else
-			printf("#   %u dies after %u\n", made[i].process, made[i].step.bytes);
+			printf("#   %u %s after %u\n", made[i].process,
+			       made[i].step.flags ? "stops" : "dies", made[i].step.bytes);
 }
 
 static void note(const struct step *step)
@@ -72,6 +92,15 @@ static void model_copy(struct model *to, const struct model *from)
 	contents_copy(&to->before, &from->before);
 	contents_copy(&to->after, &from->after);
 	to->expected = from->expected;
+	to->early = from->early;
+}
+
+static void go(void)
+{
+	now.doing = doing.name;
+	machine_actor = doing.actor;
+	machine_now = &machine_traced;
+	trace_on = true;
 }
 
 /* A call begins: until it is over either is right. */
@@ -80,12 +109,11 @@ static void begin(const char *name, int (*call)(struct contents *, const struct 
 {
 	for (unsigned int i = 0; i < now.nr_models; i++)
 		apply(&now.models[i], call, step);
-	machine_actor = process ? MACHINE_THREADS + process - 1 : step ? step->actor : 0;
-	now.doing = name;
+	doing = (struct doing){ name, call, step, process, 0 };
+	doing.actor = process ? MACHINE_THREADS + process - 1 : step ? step->actor : 0;
 	now.fences = 0;
-	machine_now = &machine_traced;
 	trace_forget();
-	trace_on = true;
+	go();
 }
 
 void doing_end(void)
@@ -105,7 +133,8 @@ static void drop_alike(void)
 		uint64_t hash = contents_hash(&now.models[i].before);
 		unsigned int like = 0;
 
-		while (like < kept && contents_hash(&now.models[like].before) != hash)
+		while (like < kept && (contents_hash(&now.models[like].before) != hash ||
+				       now.models[like].early != now.models[i].early))
 			like++;
 		if (like < kept)
 			continue;
@@ -173,7 +202,7 @@ static bool over(int got)
 	return !now.failed;
 }
 
-/* A call may have happened, or not. */
+/* A call may have happened, or not: what it did comes behind what there was. */
 static void either(void)
 {
 	unsigned int nr = now.nr_models;
@@ -181,8 +210,6 @@ static void either(void)
 	for (unsigned int i = 0; i < nr; i++) {
 		struct model *model = &now.models[i];
 
-		if (contents_hash(&model->before) == contents_hash(&model->after))
-			continue;
 		if (now.nr_models == MOST_MODELS) {
 			fail("nobody knows what may have happened any more");
 			return;
@@ -201,6 +228,54 @@ void doing_died(unsigned int after)
 	shelves[process] = NULL;
 	either();
 	acknowledge();
+}
+
+/* --- calls that overlap ------------------------------------------------------------------ */
+
+static void do_late(struct contents *contents)
+{
+	static struct contents was;
+
+	contents_copy(&was, contents);
+	if (stopped.doing.call(contents, stopped.doing.step))
+		contents_copy(contents, &was);
+}
+
+void doing_stop(unsigned int after)
+{
+	unsigned int nr = now.nr_models;
+
+	note(&(struct step){ .bytes = after, .flags = 1 });
+	doing_end();
+	stopped.doing = doing;
+	stopped.fences = now.fences;
+	stopped.trace = trace_suspend();
+	stopped.expected = now.models[0].expected;
+	either();
+	for (unsigned int i = nr; i < now.nr_models; i++)
+		now.models[i].early = true;
+	now.late = do_late;
+	acknowledge();
+}
+
+/* What it does it does now, unless it was early. */
+void doing_go_on(void)
+{
+	for (unsigned int i = 0; i < now.nr_models; i++) {
+		struct model *model = &now.models[i];
+
+		if (model->early)
+			model->expected = stopped.expected;
+		else
+			apply(model, stopped.doing.call, stopped.doing.step);
+		model->early = false;
+	}
+	now.late = NULL;
+	doing = stopped.doing;
+	doing_as(doing.process);
+	now.fences = stopped.fences;
+	trace_resume(stopped.trace);
+	go();
 }
 
 /* --- the whole shelf ----------------------------------------------------------------- */

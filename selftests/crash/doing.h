@@ -20,6 +20,9 @@ void doing_as(unsigned int process);
 void doing_end(void);
 /* It was that of a process that has died @after so much of it, and may have happened, or not. */
 void doing_died(unsigned int after);
+/* It stops in the middle, and another process makes calls, until it goes on. */
+void doing_stop(unsigned int after);
+void doing_go_on(void);
 /* The power has gone: nobody has the shelf open. */
 void doing_power_gone(void);
 

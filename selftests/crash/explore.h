@@ -100,6 +100,33 @@ bool explore_death(enum start start, const struct death *death);
 /* Nobody dies: how much there is of the last call. */
 unsigned int explore_no_death(enum start start, const struct death *death);
 
+/*
+ * Somebody stops in the middle of a call, and another process makes calls until it goes on. All of
+ * that is explored, from there on.
+ *
+ * @first: what who stops has done before; NULL: nothing
+ * @stops, @stops_at: the call, and after how much of what others may see of it (trace.h)
+ * @is_beside: the other one has had the shelf open all the time, and has objects on it
+ * @beside, @beside_at: what it calls, and after how much of that it dies; 0: it does not
+ * @dies_at: so does who had stopped, after so much more; 0: it does not
+ * @next: what is called next
+ */
+struct overlap {
+	const struct step *first;
+	const struct step *stops;
+	unsigned int stops_at;
+	bool is_beside;
+	const struct step *beside;
+	unsigned int beside_at;
+	unsigned int dies_at;
+	const struct step *next;
+};
+
+bool explore_overlap(enum start start, const struct overlap *overlap);
+
+/* Nobody stops: how much there is of the call. */
+unsigned int explore_no_overlap(enum start start, const struct overlap *overlap);
+
 /* A sequence at random, with power cuts in it from which it goes on. */
 bool explore_random(uint64_t seed);
 

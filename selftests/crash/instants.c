@@ -55,7 +55,29 @@ static uint64_t models_hash(void)
 	for (unsigned int i = 0; i < now.nr_models; i++)
 		hash = hash * 5 + contents_hash(&now.models[i].before) * 3 +
 		       contents_hash(&now.models[i].after);
-	return hash;
+	return hash * 2 + !now.late;
+}
+
+static const char *check_model(struct model *model, struct contents **found)
+{
+	unsigned int which = 0;
+	const char *wrong;
+
+	states_install(&machine_plain);
+	wrong = recovered_check(&model->before, &model->after, &which);
+	*found = which & 1 ? &model->before : &model->after;
+	return wrong;
+}
+
+static const char *check_late(const struct model *model, struct contents **found)
+{
+	static struct model late;
+
+	contents_copy(&late.before, &model->before);
+	contents_copy(&late.after, &model->after);
+	now.late(&late.before);
+	now.late(&late.after);
+	return check_model(&late, found);
 }
 
 /* NULL: it is that of a model, which is @found, before or after. */
@@ -64,12 +86,9 @@ static const char *check_state(struct contents **found)
 	const char *wrong = "";
 
 	for (unsigned int i = 0; i < now.nr_models && wrong; i++) {
-		struct model *model = &now.models[i];
-		unsigned int which = 0;
-
-		states_install(&machine_plain);
-		wrong = recovered_check(&model->before, &model->after, &which);
-		*found = which & 1 ? &model->before : &model->after;
+		wrong = check_model(&now.models[i], found);
+		if (wrong && now.late && !now.models[i].early)
+			wrong = check_late(&now.models[i], found);
 	}
 	return wrong;
 }
@@ -149,6 +168,7 @@ void models_are(struct contents *contents)
 
 	contents_copy(&model->before, contents);
 	contents_copy(&model->after, contents);
+	model->early = false;
 	now.nr_models = 1;
 }
 

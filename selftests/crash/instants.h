@@ -19,19 +19,25 @@ enum gone {
 	GONE_DEAD,	/* who made the call */
 };
 
-/* What the shelf should hold: until a call is over either is right. It should return @expected. */
+/*
+ * What the shelf should hold: until a call is over either is right. It should return @expected.
+ * @early: who has stopped in the middle of a call had done already what it is to do
+ */
 struct model {
 	struct contents before;
 	struct contents after;
 	int expected;
+	bool early;
 };
 #define MOST_MODELS 8
 
 /*
  * @doing: which call
  * @excused: an error that it may return, and has done nothing then; or 0
- * @models: of what was there, or is to be; more than one as long as nobody knows whether it has
- *	happened what a dead process was doing
+ * @models: of what was there, or is to be; more than one as long as nobody knows whether that has
+ *	happened what a process was doing that is dead, or has stopped
+ * @late: does to the contents what somebody was doing who has stopped; NULL: nobody has. It may turn
+ *	out to have happened when the power goes, as long as that was not @early.
  * @exploring: the power may go at any instant; @recovering: somebody is opening it
  * @failed: something was found
  * @fences: that the call has made
@@ -44,6 +50,7 @@ struct now {
 	int excused;
 	struct model models[MOST_MODELS];
 	unsigned int nr_models;
+	void (*late)(struct contents *contents);
 	bool exploring;
 	bool recovering;
 	bool failed;

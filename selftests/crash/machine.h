@@ -5,8 +5,8 @@
  * On the first one the traced copy of the library works, on the other the plain copy
  * recovers what the first one's media may hold after a loss of power. Both copies are the
  * library as it is; what they ask of the system is answered here: memory stays mapped
- * where it is from one open to the next, locks on bytes are a list, and a boot has whatever
- * id it is given. So to open a shelf takes no system call and no page fault.
+ * where it is from one open to the next, locks on bytes are a list, a boot has whatever
+ * id it is given, and time passes when somebody looks at it. So to open a shelf takes no system call and no page fault.
  */
 #ifndef SELFTESTS_CRASH_MACHINE_H
 #define SELFTESTS_CRASH_MACHINE_H

@@ -4,6 +4,8 @@
  *
  *	explore [STATES] [SEED]		at least so many distinct ones; 0: until stopped
  *	explore deaths [EVERY]		only processes that die, in every so-many-th place
+ *	explore overlaps [EVERY]	only those that stop there, while another goes on
+ *	explore one ...			a sequence, as a finding tells it
  *	explore mutants [STATES [FUNCTION]] with faults in the library, of which each must be found
  *
  * Documentation/testing.md says what a state is.
@@ -15,6 +17,7 @@
 
 #include "tap.h"
 
+#include "again.h"
 #include "explore.h"
 #include "machine.h"
 #include "mutants.h"
@@ -51,6 +54,14 @@ static bool part(bool good, const char *name, const struct counts *was, uint64_t
 	TAP_OK(good, "%s: recovered as before or after the call", name);
 	if (!good)
 		explore_print();
+	return good;
+}
+
+/* Sequences that can be repeated one by one. */
+static bool one_of(bool good, const char *name, const struct counts *was, uint64_t since)
+{
+	if (!part(good, name, was, since))
+		again_tell();
 	return good;
 }
 
@@ -98,10 +109,14 @@ static const struct depth {
 	unsigned int every[2];	/* of the cuts in pairs: on lines, on pages */
 	unsigned int triples;	/* every so-many-th */
 	unsigned int deaths[2];	/* every so-many-th: on lines, on pages */
+	unsigned int overlaps[2];
 } depths[] = {
-	{ 5000000, 1u << 13, 256, 1u << 4, 4, 1u << 7, 32, 1, 3, { 53, 59 }, 29, { 31, 61 } },
-	{ 50000000, 1u << 14, 1024, 1u << 5, 12, 1u << 10, 256, 2, 1, { 3, 7 }, 1, { 3, 7 } },
-	{ UINT64_MAX, 1u << 20, 4096, 1u << 20, 4096, 1u << 10, 256, 2, 1, { 3, 7 }, 1, { 1, 1 } },
+	{ 5000000, 1u << 13, 256, 1u << 4, 4, 1u << 7, 32, 1, 3, { 53, 59 }, 29, { 31, 61 },
+	  { 97, 193 } },
+	{ 50000000, 1u << 14, 1024, 1u << 5, 12, 1u << 10, 256, 2, 1, { 3, 7 }, 1, { 3, 7 },
+	  { 7, 13 } },
+	{ UINT64_MAX, 1u << 20, 4096, 1u << 20, 4096, 1u << 10, 256, 2, 1, { 3, 7 }, 1, { 1, 1 },
+	  { 1, 1 } },
 };
 
 static const struct depth *depth_for(uint64_t states)
@@ -130,7 +145,7 @@ static void everything(uint64_t states, uint64_t seed)
 		explore_limit = depth->call_limit;
 		explore_samples = depth->call_samples;
 		snprintf(name, sizeof(name), "each call, %s", names[msync]);
-		part(sequences_single(), name, &was, since);
+		one_of(sequences_single(), name, &was, since);
 		was = explore_counts;
 		since = now_ms();
 		/*
@@ -140,7 +155,7 @@ static void everything(uint64_t states, uint64_t seed)
 		explore_limit = depth->pair_limit;
 		explore_samples = depth->pair_samples;
 		snprintf(name, sizeof(name), "two calls, %s", names[msync]);
-		part(sequences_pairs(START_TWO, depth->media == 1 && msync, 3 - depth->media) &&
+		one_of(sequences_pairs(START_TWO, depth->media == 1 && msync, 3 - depth->media) &&
 			     (msync || !all_starts ||
 			      (sequences_pairs(START_TWO_B, 0, 1) &&
 			       sequences_pairs(START_TWO_C, 0, 1) &&
@@ -155,23 +170,30 @@ static void everything(uint64_t states, uint64_t seed)
 
 		explore_media(msync);
 		snprintf(name, sizeof(name), "longer, %s", names[msync]);
-		part(sequences_scenarios(), name, &was, since);
+		one_of(sequences_scenarios(), name, &was, since);
 		was = explore_counts;
 		since = now_ms();
 		snprintf(name, sizeof(name), "a power cut in two calls, %s", names[msync]);
-		part(sequences_cut(START_TWO, depth->every[msync]), name, &was, since);
+		one_of(sequences_cut(START_TWO, depth->every[msync]), name, &was, since);
 		was = explore_counts;
 		since = now_ms();
 		explore_limit = depth->pair_limit;
 		explore_samples = depth->pair_samples;
 		snprintf(name, sizeof(name), "three threads on one object, %s", names[msync]);
-		part(sequences_triples(msync, depth->triples), name, &was, since);
+		one_of(sequences_triples(msync, depth->triples), name, &was, since);
 		was = explore_counts;
 		since = now_ms();
 		snprintf(name, sizeof(name), "a death in each call, %s", names[msync]);
-		part(sequences_deaths(msync ? START_ORDERED : START_TWO, depth->deaths[msync]) &&
+		one_of(sequences_deaths(msync ? START_ORDERED : START_TWO, depth->deaths[msync]) &&
 			     (!all_starts || sequences_deaths(msync ? START_TWO : START_ORDERED,
 							      depth->deaths[msync])),
+		     name, &was, since);
+		was = explore_counts;
+		since = now_ms();
+		snprintf(name, sizeof(name), "two calls at once, %s", names[msync]);
+		one_of(sequences_overlaps(msync ? START_ORDERED : START_TWO, depth->overlaps[msync]) &&
+			     (!all_starts || sequences_overlaps(msync ? START_TWO : START_ORDERED,
+								depth->overlaps[msync])),
 		     name, &was, since);
 		explore_limit = depth->longer_limit;
 		explore_samples = depth->longer_samples;
@@ -189,8 +211,12 @@ static void everything(uint64_t states, uint64_t seed)
 	} while (!states && !tap_failures);
 }
 
-static void only_deaths(unsigned int every)
+static void only(const char *what, bool (*sequences)(enum start start, unsigned int every),
+		 unsigned int every)
 {
+	static const char *const names[] = { "cache lines", "pages" };
+	char name[64];
+
 	recovered_again = 3;
 	explore_limit = 1u << 5;
 	explore_samples = 12;
@@ -199,8 +225,8 @@ static void only_deaths(unsigned int every)
 		uint64_t since = now_ms();
 
 		explore_media(msync);
-		part(sequences_deaths(START_TWO, every) && sequences_deaths(START_ORDERED, every),
-		     msync ? "deaths, pages" : "deaths, cache lines", &was, since);
+		snprintf(name, sizeof(name), "%s, %s", what, names[msync]);
+		one_of(sequences(START_TWO, every) && sequences(START_ORDERED, every), name, &was, since);
 	}
 }
 
@@ -225,9 +251,14 @@ int main(int argc, char **argv)
 			 of.sequences, (double)(now_ms() - since) / 1000);
 		return tap_done();
 	}
-	if (argc > 1 && !strcmp(argv[1], "deaths")) {
-		only_deaths(argc > 2 ? (unsigned int)strtoul(argv[2], NULL, 0) : 1);
+	if (argc > 1 && (!strcmp(argv[1], "deaths") || !strcmp(argv[1], "overlaps"))) {
+		only(argv[1], *argv[1] == 'd' ? sequences_deaths : sequences_overlaps,
+		     argc > 2 ? (unsigned int)strtoul(argv[2], NULL, 0) : 1);
 		report("in all", &none, since);
+		return tap_done();
+	}
+	if (argc == 2 + AGAIN_NUMBERS && !strcmp(argv[1], "one")) {
+		part(again_run(argv + 2), "one sequence", &none, since);
 		return tap_done();
 	}
 	if (argc > 1)

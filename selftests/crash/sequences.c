@@ -7,8 +7,10 @@
 
 #include "call_table.h"
 #include "death_sequences.h"
+#include "instants.h"
 #include "machine.h"
 #include "media.h"
+#include "overlap_sequences.h"
 #include "sequences.h"
 
 static struct sequence *list;
@@ -265,6 +267,8 @@ bool sequence_run(const struct sequence *sequence)
 	case SEQUENCE_DEATH:
 	case SEQUENCE_DEATH_AGAIN:
 		return death_sequence_run(sequence);
+	case SEQUENCE_OVERLAP:
+		return overlap_sequence_run(sequence);
 	case SEQUENCE_RANDOM:
 		return explore_random(sequence->seed);
 	case SEQUENCE_SORTS:
@@ -273,8 +277,13 @@ bool sequence_run(const struct sequence *sequence)
 	return false;
 }
 
+struct sequence sequence_last;
+uint64_t sequence_last_chance;
+
 static bool run(struct sequence sequence)
 {
+	sequence_last = sequence;
+	sequence_last_chance = chance_exploring;
 	return sequence_run(&sequence);
 }
 
@@ -371,6 +380,11 @@ bool sequences_deaths(enum start start, unsigned int every)
 	return each_death(start, every, run);
 }
 
+bool sequences_overlaps(enum start start, unsigned int every)
+{
+	return each_overlap(start, every, run);
+}
+
 bool sequences_scenarios(void)
 {
 	return each_scenario(run);
@@ -401,6 +415,7 @@ const struct sequence *sequences_all(unsigned int *nr)
 	each_pair(START_TWO, 0, 1, add);
 	each_triple(0, 7, add);
 	each_death(START_TWO, 7, add);
+	each_overlap(START_TWO, 23, add);
 	for (uint64_t seed = 1; seed <= 400; seed++)
 		add((struct sequence){ SEQUENCE_RANDOM, .seed = seed });
 	*nr = nr_sequences;

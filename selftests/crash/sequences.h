@@ -20,6 +20,8 @@ enum sequence_sort {
 	/* In call @first after @fence, @seed: what is around it, @lacking: when the heir dies; then @second. */
 	SEQUENCE_DEATH,
 	SEQUENCE_DEATH_AGAIN,	/* when it opens after the power went in call @first; else the same */
+	/* In call @first after @fence, @seed: what is around it; @second: the other one's. */
+	SEQUENCE_OVERLAP,
 	SEQUENCE_RANDOM,
 	SEQUENCE_SORTS
 };
@@ -50,6 +52,13 @@ bool sequences_cut(enum start start, unsigned int every);
 
 /* In each call a process dies, wherever it may; every @every-th of these places. */
 bool sequences_deaths(enum start start, unsigned int every);
+
+/* In each call a process stops, and another one calls; every @every-th of these places. */
+bool sequences_overlaps(enum start start, unsigned int every);
+
+/* Of those above: the one that was run last, and what chance_exploring was before that. */
+extern struct sequence sequence_last;
+extern uint64_t sequence_last_chance;
 
 /* Some of all sorts, those that were thought of and short ones first; how many. */
 const struct sequence *sequences_all(unsigned int *nr);

@@ -30,6 +30,7 @@ void begin_at(enum start start)
 	machine_traced.drawn = start;
 	media_reset(unit_shift);
 	doing_begin();
+	now.late = NULL;
 	now.excused = 0;
 	now.recovering = false;
 	now.exploring = false;

@@ -17,6 +17,8 @@ bool trace_on;
 void (*trace_at_fence)(void);
 unsigned int trace_dies_in;
 void (*trace_at_death)(void);
+unsigned int trace_stops_in;
+void (*trace_at_stop)(void);
 
 /* The store that has been announced. */
 static int64_t announced = -1;
@@ -26,7 +28,7 @@ static const void *announced_at;
 /* Where each function that is being executed was called. */
 #define MOST_CALLS 256
 static const void *calls[MOST_CALLS];
-static unsigned int nr_calls;
+static unsigned int nr_calls, nr_suspended;
 
 void trace_settle(void)
 {
@@ -38,15 +40,30 @@ void trace_settle(void)
 
 void trace_forget(void)
 {
-	nr_calls = 0;
+	nr_calls = nr_suspended;
 	announced = -1;
 }
 
-/* Something has happened. */
-static void maybe_die(void)
+unsigned int trace_suspend(void)
+{
+	unsigned int was = nr_suspended;
+
+	nr_suspended = nr_calls;
+	return was;
+}
+
+void trace_resume(unsigned int suspended)
+{
+	trace_forget();
+	nr_suspended = suspended;
+}
+
+static void happened(void)
 {
 	if (trace_dies_in && !--trace_dies_in)
 		trace_at_death();
+	if (trace_stops_in && !--trace_stops_in)
+		trace_at_stop();
 }
 
 static void announce(const void *at, size_t bytes)
@@ -76,12 +93,12 @@ static void stored(const void *at, size_t bytes, bool any_order, const void *pc)
 
 		if (has_fault && fault.pc == site->pc) {
 			media_store_early((uint64_t)offset, at, bytes);
-			maybe_die();
+			happened();
 			return;
 		}
 	}
 	media_store((uint64_t)offset, at, bytes, any_order);
-	maybe_die();
+	happened();
 }
 
 /* --- functions ----------------------------------------------------------------------- */
@@ -135,7 +152,7 @@ void hmem_trace_write_back(const void *at, size_t bytes)
 	if (offset < 0)
 		return;
 	media_write_back(machine_actor, (uint64_t)offset, bytes);
-	maybe_die();
+	happened();
 }
 
 void hmem_trace_fence(void)
@@ -145,7 +162,7 @@ void hmem_trace_fence(void)
 		return;
 	trace_at_fence();
 	media_fence(machine_actor);
-	maybe_die();
+	happened();
 }
 
 /* --- plain stores and loads ---------------------------------------------------------- */

@@ -18,6 +18,13 @@ void trace_settle(void);
 /* Forget the functions that were being executed: they never return. */
 void trace_forget(void);
 
+/*
+ * Those that are being executed go on later: trace_forget() keeps them until trace_resume() is given
+ * what this returns.
+ */
+unsigned int trace_suspend(void);
+void trace_resume(unsigned int suspended);
+
 /* Called at each fence, before it takes effect. May longjmp(). */
 extern void (*trace_at_fence)(void);
 
@@ -27,6 +34,10 @@ extern void (*trace_at_fence)(void);
  */
 extern unsigned int trace_dies_in;
 extern void (*trace_at_death)(void);
+
+/* The same, but it goes on when trace_at_stop() has returned. */
+extern unsigned int trace_stops_in;
+extern void (*trace_at_stop)(void);
 
 /* --- places in the library ------------------------------------------------------------ */
 
