@@ -6,10 +6,11 @@
 
 #include "call_table.h"
 #include "death_sequences.h"
+#include "instants.h"
 #include "media.h"
 
 /* What happens around a death, see explore.h. */
-enum around { AROUND_NOTHING, AROUND_BESIDE, AROUND_HEIR, AROUND_READER, AROUNDS };
+enum around { AROUND_NOTHING, AROUND_BESIDE, AROUND_HEIR, AROUND_READER, AROUND_BOOT, AROUNDS };
 
 /* What who dies has done before: then there is a record that is not sealed, or a commit. */
 static const struct step befores[] = {
@@ -27,6 +28,7 @@ static struct death death_of(const struct sequence *sequence, struct step *first
 		.next = next,
 		.beside = sequence->seed == AROUND_BESIDE,
 		.reader = sequence->seed == AROUND_READER,
+		.boots = sequence->seed == AROUND_BOOT,
 	};
 
 	/* Opening begins with the superblock, and goes on with what may be long. */
@@ -85,6 +87,9 @@ static bool fits(const struct sequence *sequence)
 {
 	const struct step *last = &steps[sequence->first], *next = &steps[sequence->second];
 
+	/* No page of a file outlives that. */
+	if (sequence->seed == AROUND_BOOT)
+		return unit_shift == 6;
 	if (sequence->seed == AROUND_BESIDE)
 		return !is_for_one(last) && next->call->run != run_look &&
 		       next->call->run != run_import;

@@ -80,6 +80,7 @@ bool explore_destroy(enum start start);
  * @last: his last call, after @last_at of what others may see of it (trace.h)
  * @beside: the other process has had the shelf open all the time, and has objects on it
  * @reader: somebody else has it open all the time, to read it
+ * @boots: another kernel is started when somebody has died, and the caches stay as they are (kexec)
  * @heir_at: it dies as well while it opens the shelf, after so much of that, and a third one takes
  *	its place; 0: it does not
  * @next: what is called next
@@ -91,6 +92,7 @@ struct death {
 	unsigned int last_at;
 	bool beside;
 	bool reader;
+	bool boots;
 	unsigned int heir_at;
 	const struct step *next;
 };

@@ -112,9 +112,18 @@ static bool go_on(const struct death *death, unsigned int deaths)
 		doing_as(1);
 	else if (!take_its_place(death, deaths))
 		return false;
-	/* As long as nobody has to put it in order some of it may be to be seen. */
+	/* As long as nobody has to put it in order some of it may be to be seen, or nothing. */
+	if (death->beside && death->next->call->gets)
+		now.excused = -ENOENT;
 	return do_step(death->next) && (death->beside || !doing_shelf() || do_step(&look)) &&
 	       close_shelf() && reader_leaves() && (death->last_at % 4 || come_again());
+}
+
+/* Nobody outlives that; all that was stored does. */
+static void boot(void)
+{
+	doing_power_gone();
+	machine_reboot(&machine_traced);
 }
 
 static bool run_death(enum start start, const struct death *death, unsigned int at)
@@ -135,6 +144,8 @@ static bool run_death(enum start start, const struct death *death, unsigned int 
 		explore_counts.deaths++;
 		now.exploring = true;
 		doing_died(deaths++ ? death->heir_at : death->last_at);
+		if (death->boots)
+			boot();
 		return !now.failed && go_on(death, deaths);
 	default:
 		doing_end();
