@@ -133,14 +133,42 @@ static void check_tx(struct check *check, uint64_t at)
 	}
 }
 
+/* What a call could not give back, as somebody held a lock for too long: the next ones try again. */
+static void check_pending(struct check *check, unsigned int id)
+{
+	struct hmem_shelf *shelf = check->shelf;
+	const struct slot *slot = shelf_slot(shelf, id);
+	struct record header;
+
+	if (slot->freeing && slot->freeing_end <= slot->freeing)
+		check_found(check, "slot", slot->freeing, NULL,
+			    "what slot %u is giving back ends before it begins", id);
+	else if (slot->freeing)
+		check_claim(check, "slot", slot->freeing,
+			    (slot->freeing_end - slot->freeing) >> SHELF_GRANULE_SHIFT, NULL,
+			    "what is being given back");
+	if (slot->fresh && slot->fresh_granules)
+		check_claim(check, "slot", slot->fresh, slot->fresh_granules, NULL,
+			    "what was taken and is to be given back");
+	if (!slot->publishing)
+		return;
+	if (!reservation_good(shelf, slot->publishing, &header))
+		check_found(check, "slot", slot->publishing, NULL,
+			    "slot %u: the header of a block that was to be published is damaged", id);
+	else
+		check_claim(check, "slot", slot->publishing,
+			    record_granules(slot->publishing, &header), NULL,
+			    "a block that was to be published");
+}
+
 void check_slot(struct check *check, unsigned int id)
 {
 	struct hmem_shelf *shelf = check->shelf;
 	const struct slot *slot = shelf_slot(shelf, id);
 	uint64_t where = shelf_offset(shelf, slot);
 
-	if (slot->fresh || slot->freeing || slot->forward || slot->deleting || slot->ordered ||
-	    slot->ordered_free || slot->publishing || slot->tx_forward)
+	if (slot->forward || slot->deleting || slot->ordered || slot->ordered_free ||
+	    slot->tx_forward)
 		check_found(check, "slot", where, NULL, "slot %u is in the middle of an update",
 			    id);
 	for (unsigned int i = 0; i < SLOT_LOCKS; i++)
@@ -149,6 +177,7 @@ void check_slot(struct check *check, unsigned int id)
 				    "slot %u holds the lock at %#" PRIx64, id, slot->locks[i]);
 	if (slot->ring_lock || slot->tx_lock)
 		check_found(check, "slot", where, NULL, "a list of slot %u is locked", id);
+	check_pending(check, id);
 	check_ring(check, id);
 	check_reservations(check, id);
 	check_tx(check, slot->tx);

@@ -459,9 +459,11 @@ int heap_take_bare(struct writer *writer, uint64_t bytes, unsigned int align_shi
 		err = -ENOSPC;
 	}
 	for (int again = 0; err == -ENOSPC && again < 2; again++) {
-		/* What others have retired may be enough, and what the dead have left. */
+		/* What could not be given back may be enough, what others have retired, or the dead. */
 		if (again) {
-			err = takeover_all(shelf, writer);
+			err = heap_give_again(writer);
+			if (!err)
+				err = takeover_all(shelf, writer);
 			if (!err)
 				err = limbo_reclaim_others(writer);
 			if (!err)

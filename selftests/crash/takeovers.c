@@ -435,6 +435,39 @@ static int play_waits(void)
 	return 1;
 }
 
+/* --- a lock is kept that is needed to give memory back ------------------------------------ */
+
+static bool can_put(const char *name)
+{
+	static char value[LARGE];
+
+	return !hmem_shelf_put(shelf, name, value, sizeof(value), NULL);
+}
+
+static int play_kept(void)
+{
+	static struct actor first;
+	uint32_t *lock;
+	void *data;
+
+	shelf = scene_shelf(HEAP, 0, GIVE_UP);
+	need(hmem_shelf_reserve(shelf, "given up", LARGE, NULL, &data), "reserving");
+	lock = &shelf->chunks[(shelf_offset(shelf, data) - shelf->heap_offset) >> SHELF_CHUNK_SHIFT].lock;
+	fill(shelf);
+	actor_start(&first);
+	actor_does(&first, take_slot);
+	/* His thread has stopped with it. */
+	*lock = 2;
+	need(hmem_shelf_cancel(shelf, data), "cancelling");
+	*lock = 0;
+	if (scene_check(shelf))
+		return 1;
+	if (can_put("in its place") && !can_put("in no place"))
+		return 0;
+	say("the memory is not there: %s", hmem_last_error(scene_ctx));
+	return 1;
+}
+
 /* --- all of them ----------------------------------------------------------------------- */
 
 /* One stops at each fence in turn who looks after the dead. */
@@ -458,6 +491,7 @@ const struct takeover takeovers[TAKEOVERS] = {
 	{ "a type that a dead writer has brought is there for others", play_type },
 	{ "nobody opens it before a slot that was whole once is put in order", play_whole },
 	{ "opening waits once for a lock that all dead writers need", play_waits },
+	{ "what could not be given back is there for who needs it", play_kept },
 };
 
 int takeover_play(const struct takeover *takeover)

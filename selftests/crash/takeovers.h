@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What happened once after deaths, step by step.
+ * What happened once after deaths, or while somebody kept a lock, step by step.
  */
 #ifndef SELFTESTS_CRASH_TAKEOVERS_H
 #define SELFTESTS_CRASH_TAKEOVERS_H
 
-#define TAKEOVERS 6
+#define TAKEOVERS 7
 
 struct takeover {
 	const char *name;
