@@ -451,6 +451,12 @@ unsigned int index_bits(uint64_t number, uint64_t nr);
 
 /* The overflow bucket, or NULL. */
 struct bucket *index_next(const struct hmem_shelf *shelf, const struct bucket *bucket);
+/*
+ * The same, *@left times at most: also a chain ends that somebody who may write bends into a circle
+ * while it is followed.
+ */
+struct bucket *index_follow(const struct hmem_shelf *shelf, const struct bucket *bucket,
+			    unsigned int *left);
 
 /*
  * Find a name in the bucket that the caller has locked: the entry or NULL; and where a

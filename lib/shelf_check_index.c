@@ -125,6 +125,7 @@ static void check_entry(struct check *check, uint64_t number, const struct bucke
 {
 	struct hmem_shelf *shelf = check->shelf;
 	uint64_t entry = bucket->entry[i], at = entry_offset(entry), hash, right = ~0ull;
+	unsigned int left = INDEX_LINKS_MAX;
 	uint64_t where = shelf_offset(shelf, &bucket->entry[i]);
 	struct record header;
 
@@ -140,7 +141,7 @@ static void check_entry(struct check *check, uint64_t number, const struct bucke
 		check_found(check, "index", where, check->name,
 			    "it is entered in bucket %" PRIu64 " instead of %" PRIu64, number,
 			    right);
-	for (; first != bucket; first = index_next(shelf, first))
+	for (; first && first != bucket; first = index_follow(shelf, first, &left))
 		if (bucket_has(check, first, BUCKET_ENTRIES, entry, at, &header))
 			check_found(check, "index", where, check->name, "it is entered twice");
 	if (bucket_has(check, bucket, i, entry, at, &header))

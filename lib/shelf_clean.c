@@ -133,6 +133,7 @@ static void unseal(const struct hmem_shelf *shelf, struct bucket *bucket)
 bool bucket_unseal(struct hmem_shelf *shelf, struct bucket *first, uint64_t number)
 {
 	uint64_t head = LOAD(&first->head);
+	unsigned int left = INDEX_LINKS_MAX;
 
 	if (was_checked(shelf, number))
 		return true;
@@ -148,7 +149,7 @@ bool bucket_unseal(struct hmem_shelf *shelf, struct bucket *first, uint64_t numb
 		return true;
 	}
 	/* The first one last: as long as it is sealed nobody changes the others. */
-	for (struct bucket *bucket = first; (bucket = index_next(shelf, bucket));)
+	for (struct bucket *bucket = first; (bucket = index_follow(shelf, bucket, &left));)
 		unseal(shelf, bucket);
 	__atomic_compare_exchange_n(&first->head, &head, head & ((1ull << 40) - 1), false,
 				    __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);

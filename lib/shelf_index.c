@@ -179,6 +179,15 @@ struct bucket *index_next(const struct hmem_shelf *shelf, const struct bucket *b
 	return shelf_at(shelf, at);
 }
 
+struct bucket *index_follow(const struct hmem_shelf *shelf, const struct bucket *bucket,
+			    unsigned int *left)
+{
+	if (!*left)
+		return NULL;
+	--*left;
+	return index_next(shelf, bucket);
+}
+
 uint64_t *index_find(const struct hmem_shelf *shelf, struct bucket *bucket, uint64_t hash,
 		     const char *name, size_t bytes, uint64_t **room)
 {
@@ -306,20 +315,21 @@ static int belongs(const struct hmem_shelf *shelf, uint64_t entry, uint64_t numb
 /* False: it is damaged, and leads back to itself. */
 static bool chain_ends(const struct hmem_shelf *shelf, const struct bucket *bucket)
 {
-	unsigned int links = 0;
+	unsigned int left = INDEX_LINKS_MAX;
 
-	while (bucket && links++ <= INDEX_LINKS_MAX)
-		bucket = index_next(shelf, bucket);
+	while (bucket && left)
+		bucket = index_follow(shelf, bucket, &left);
 	return !bucket;
 }
 
 static int add_entry(struct writer *writer, struct bucket *bucket, uint64_t entry)
 {
+	unsigned int left = INDEX_LINKS_MAX;
 	struct bucket *first = bucket;
 	uint64_t *room = NULL;
 	int err;
 
-	for (; bucket; bucket = index_next(writer->shelf, bucket))
+	for (; bucket; bucket = index_follow(writer->shelf, bucket, &left))
 		for (unsigned int i = 0; i < BUCKET_ENTRIES; i++) {
 			if (bucket->entry[i] == entry)
 				return 0;
@@ -348,22 +358,25 @@ static void moved(struct hmem_shelf *shelf)
 static int compact(struct writer *writer, struct bucket *bucket)
 {
 	struct hmem_shelf *shelf = writer->shelf;
+	unsigned int nr_left = INDEX_LINKS_MAX;
 	struct bucket *last, *before, *next;
 
-	while ((last = index_next(shelf, bucket))) {
+	while ((last = index_follow(shelf, bucket, &nr_left))) {
+		unsigned int left = INDEX_LINKS_MAX;
 		bool empty = true;
 		uint64_t at;
 		int err;
 
-		for (before = bucket; (next = index_next(shelf, last)); last = next)
+		for (before = bucket; (next = index_follow(shelf, last, &left)); last = next)
 			before = last;
 		for (unsigned int i = 0; i < BUCKET_ENTRIES && empty; i++) {
 			uint64_t *hole = NULL;
 
 			if (!last->entry[i])
 				continue;
-			for (struct bucket *b = bucket; b != last && !hole;
-			     b = index_next(shelf, b))
+			left = INDEX_LINKS_MAX;
+			for (struct bucket *b = bucket; b && b != last && !hole;
+			     b = index_follow(shelf, b, &left))
 				for (unsigned int j = 0; j < BUCKET_ENTRIES && !hole; j++)
 					if (!b->entry[j])
 						hole = &b->entry[j];
@@ -392,7 +405,9 @@ static int compact(struct writer *writer, struct bucket *bucket)
 
 static void remove_moved(struct hmem_shelf *shelf, uint64_t number, struct bucket *old)
 {
-	for (; old; old = index_next(shelf, old))
+	unsigned int left = INDEX_LINKS_MAX;
+
+	for (; old; old = index_follow(shelf, old, &left))
 		for (unsigned int i = 0; i < BUCKET_ENTRIES; i++)
 			if (old->entry[i] && belongs(shelf, old->entry[i], number) > 0)
 				STORE(&old->entry[i], 0);
@@ -403,10 +418,11 @@ static int split(struct writer *writer, uint64_t number, struct bucket *old,
 		 struct bucket *new)
 {
 	struct hmem_shelf *shelf = writer->shelf;
+	unsigned int left = INDEX_LINKS_MAX;
 	struct bucket *bucket;
 	int err;
 
-	for (bucket = old; bucket; bucket = index_next(shelf, bucket)) {
+	for (bucket = old; bucket; bucket = index_follow(shelf, bucket, &left)) {
 		for (unsigned int i = 0; i < BUCKET_ENTRIES; i++) {
 			err = bucket->entry[i] ? belongs(shelf, bucket->entry[i], number) : 0;
 			if (err > 0)
@@ -490,12 +506,18 @@ int index_split(struct writer *writer)
 	return err;
 }
 
+/* Each bucket of a chain is compared with all behind it. */
+#define TWIN_LINKS_MAX (1u << 28)
+
 /* Somebody died between filling a hole and clearing what it was filled from. */
 static void remove_twins(struct hmem_shelf *shelf, struct bucket *bucket)
 {
-	for (struct bucket *a = bucket; a; a = index_next(shelf, a))
+	unsigned int left = INDEX_LINKS_MAX, left_in_all = TWIN_LINKS_MAX;
+
+	for (struct bucket *a = bucket; a; a = index_follow(shelf, a, &left))
 		for (unsigned int i = 0; i < BUCKET_ENTRIES; i++)
-			for (struct bucket *b = a; b && a->entry[i]; b = index_next(shelf, b))
+			for (struct bucket *b = a; b && a->entry[i];
+			     b = index_follow(shelf, b, &left_in_all))
 				for (unsigned int j = b == a ? i + 1 : 0; j < BUCKET_ENTRIES; j++)
 					if (b->entry[j] == a->entry[i]) {
 						moved(shelf);
@@ -507,9 +529,10 @@ static void remove_twins(struct hmem_shelf *shelf, struct bucket *bucket)
 static void unlink_freed(struct writer *writer, struct bucket *bucket)
 {
 	struct hmem_shelf *shelf = writer->shelf;
+	unsigned int left = INDEX_LINKS_MAX;
 	struct bucket *next;
 
-	for (; (next = index_next(shelf, bucket)); bucket = next) {
+	for (; (next = index_follow(shelf, bucket, &left)); bucket = next) {
 		if (shelf_offset(shelf, next) - sizeof(struct record) != writer->slot->freeing)
 			continue;
 		STORE(&bucket->head, LOAD(&bucket->head) & 0xffffull << 48);
@@ -539,7 +562,9 @@ void index_settle_split(struct writer *writer)
 	if (!old || !new || !chain_ends(shelf, old) || !chain_ends(shelf, new))
 		goto out;
 	if (nr == number) {
-		for (; new; new = index_next(shelf, new))
+		unsigned int left = INDEX_LINKS_MAX;
+
+		for (; new; new = index_follow(shelf, new, &left))
 			for (unsigned int i = 0; i < BUCKET_ENTRIES; i++)
 				STORE(&new->entry[i], 0);
 	} else {
@@ -576,9 +601,10 @@ int index_discard(struct writer *writer)
 
 		for (uint64_t i = 0; at && i < segment_buckets(s) && !err; i++) {
 			struct bucket *next, *bucket = (struct bucket *)shelf_at(shelf, at) + i;
+			unsigned int left = INDEX_LINKS_MAX;
 
 			for (bucket = index_next(shelf, bucket); bucket && !err; bucket = next) {
-				next = index_next(shelf, bucket);
+				next = index_follow(shelf, bucket, &left);
 				err = give_buckets(writer, shelf_offset(shelf, bucket), 1);
 			}
 		}

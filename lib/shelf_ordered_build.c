@@ -61,8 +61,9 @@ static size_t collect(const struct hmem_shelf *shelf, struct named *list, size_t
 
 	for (uint64_t b = 0; b < buckets; b++) {
 		struct bucket *bucket = index_at(shelf, b);
+		unsigned int left = INDEX_LINKS_MAX;
 
-		for (; bucket; bucket = index_next(shelf, bucket)) {
+		for (; bucket; bucket = index_follow(shelf, bucket, &left)) {
 			for (unsigned int i = 0; i < BUCKET_ENTRIES; i++) {
 				const char *name;
 				size_t bytes;

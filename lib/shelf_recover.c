@@ -244,9 +244,10 @@ uint64_t *recover_entry(const struct scan *scan, const struct place *place, stru
 /* A free entry of a chain in which nothing has the same hash, or NULL. */
 static uint64_t *plain_room(const struct hmem_shelf *shelf, struct bucket *bucket, uint64_t hash)
 {
+	unsigned int left = INDEX_LINKS_MAX;
 	uint64_t *room = NULL;
 
-	for (; bucket; bucket = index_next(shelf, bucket))
+	for (; bucket; bucket = index_follow(shelf, bucket, &left))
 		for (unsigned int i = 0; i < BUCKET_ENTRIES; i++) {
 			uint64_t entry = bucket->entry[i];
 

@@ -75,7 +75,7 @@ struct place {
 
 static int find_room(struct hmem_tx *tx, struct tx_name *name, struct place *from)
 {
-	unsigned int links = 0;
+	unsigned int links = 0, left = INDEX_LINKS_MAX;
 	struct bucket *bucket;
 	uint64_t *room;
 	int err;
@@ -94,7 +94,7 @@ static int find_room(struct hmem_tx *tx, struct tx_name *name, struct place *fro
 	err = index_extend(tx->writer, name->bucket, &room);
 	if (err)
 		return err;
-	while ((bucket = index_next(tx->shelf, from->bucket)))
+	while ((bucket = index_follow(tx->shelf, from->bucket, &left)))
 		*from = (struct place){ name->bucket, bucket, 0 };
 found:
 	room = &from->bucket->entry[from->entry++];

@@ -1,13 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Chains of buckets, and the order of names, that somebody has made lead back to themselves: updates
- * and closing end, with an error.
+ * Chains of buckets, and the order of names, that somebody has made lead back to themselves, or does
+ * so meanwhile: updates and closing end, with an error.
  */
+#include <pthread.h>
+#include <stdatomic.h>
 #include <sys/wait.h>
 
 #include "shelf_user.h"
 
 #define NAMES 400
+/* Shelves on which chains are bent while they are followed. */
+#define SHELVES 100u
+#define TURNS 10u
 
 static void make_circles(void)
 {
@@ -76,6 +81,88 @@ static void test_circles(bool in_tx)
 	unmake(&user);
 }
 
+/* --- while they are followed -------------------------------------------------------------- */
+
+static atomic_bool bending;
+
+/* Buckets that are being split lead to themselves; who has them locked still has. */
+static void *bend(void *arg)
+{
+	const uint64_t next = (1ull << 40) - 1;
+	struct runtime *rt = media_runtime(&media);
+
+	(void)arg;
+	while (atomic_load(&bending)) {
+		uint64_t made = __atomic_load_n(&rt->split, __ATOMIC_RELAXED), at, was;
+		struct bucket *bucket;
+
+		if (made <= INDEX_FIRST_BUCKETS || made > 2 * INDEX_FIRST_BUCKETS)
+			continue;
+		at = rt->segments[0] + (made - 1 - INDEX_FIRST_BUCKETS) * sizeof(struct bucket);
+		bucket = media_at(&media, at);
+		was = bucket ? __atomic_load_n(&bucket->head, __ATOMIC_RELAXED) : 0;
+		if (was >> 48)
+			__atomic_compare_exchange_n(&bucket->head, &was,
+						    (was & ~next) | at >> SHELF_GRANULE_SHIFT, false,
+						    __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+	}
+	return NULL;
+}
+
+/* In a child, as above. */
+static int put_while_bent(void)
+{
+	struct user me;
+	char name[32];
+
+	alarm(60);
+	for (unsigned int i = 0; i < TURNS; i++) {
+		if (join(&me, "one", 20))
+			return 2;
+		for (unsigned int n = 0; n < NAMES; n++) {
+			snprintf(name, sizeof(name), "name %u", n);
+			/* It may well be an error. */
+			if (i % 2)
+				hmem_shelf_delete(me.shelf, name);
+			else
+				put(&me, name, 'n', 8);
+		}
+		hmem_shelf_close(me.shelf);
+		hmem_region_close(me.region);
+	}
+	return 0;
+}
+
+static void test_bent_meanwhile(void)
+{
+	unsigned int ended = 0;
+	int status = 0;
+
+	for (unsigned int i = 0; i < SHELVES && !status; i++) {
+		struct user user;
+		pthread_t thread;
+		pid_t pid;
+
+		make(&user, 8, 1u << 20, 20);
+		leave(&user);
+		pid = fork();
+		if (!pid)
+			_exit(put_while_bent());
+		atomic_store(&bending, true);
+		if (pthread_create(&thread, NULL, bend, NULL))
+			tap_bail("a thread");
+		waitpid(pid, &status, 0);
+		ended += !status;
+		atomic_store(&bending, false);
+		pthread_join(thread, NULL);
+		media_unmap(&media);
+		need(hmem_region_destroy(ctx, region_name), "destroying");
+	}
+	TAP_EQ(ended, SHELVES, "puts end while chains are bent, and hit nothing outside of the shelf");
+}
+
+/* --- the order of names ------------------------------------------------------------------- */
+
 /*
  * In a child, as above: the first node leads to itself. @sweep: there are nodes to be taken out
  * before that is looked at.
@@ -123,6 +210,7 @@ int main(void)
 	users_begin("shelf-circles");
 	test_circles(false);
 	test_circles(true);
+	test_bent_meanwhile();
 	test_bent_order(false);
 	test_bent_order(true);
 	hmem_ctx_unref(ctx);
