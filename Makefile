@@ -243,29 +243,27 @@ power-cut: ## guests that write to shelves lose their power: N= times (100), SEE
 	@./install-deps build guest
 	@selftests/vm/shelf-power.sh $(or $(N),100) $(SEED)
 
-# With AFL++ where it is installed, each for N minutes; else all of the corpus once. The library
+# With AFL++, each for N minutes; where it cannot be installed, all of the corpus once. The library
 # is linked in, as that is what is to be looked into.
-AFL_CC		:= $(shell command -v afl-clang-fast || command -v afl-gcc-fast)
-FUZZ_CC		:= $(or $(AFL_CC),$(CC))
+AFL_CC		= $(shell command -v afl-clang-fast || command -v afl-gcc-fast)
 FUZZ		?= $(basename $(notdir $(wildcard fuzz/*.c)))
 
 fuzz: $(FUZZ:%=fuzz-%) ## AFL++ on shelves and streams, N= minutes (10) each; the corpus alone where there is none
 
-fuzz-%: fuzz/%.c
+fuzz-deps:
+	@./install-deps build fuzz || echo "without AFL++ the corpus is all that is gone through" >&2
+
+fuzz-%: fuzz/%.c fuzz-deps
 	@mkdir -p $(BUILD)/fuzz
-	$(FUZZ_CC) $(BASE_CFLAGS) -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all \
+	$(or $(AFL_CC),$(CC)) $(BASE_CFLAGS) -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all \
 		-Iselftests $(filter-out -fvisibility=hidden,$(LIB_CFLAGS)) \
 		-o $(BUILD)/fuzz/$* $< $(LIB_SRC)
-ifneq ($(AFL_CC),)
 	@rm -rf $(BUILD)/fuzz/out.$*
-	AFL_SKIP_CPUFREQ=1 AFL_NO_UI=1 AFL_I_DONT_CARE_ABOUT_MISSING_CRASHES=1 \
+	$(if $(AFL_CC),AFL_SKIP_CPUFREQ=1 AFL_NO_UI=1 AFL_I_DONT_CARE_ABOUT_MISSING_CRASHES=1 \
 		nice afl-fuzz -V $$((60 * $(or $(N),10))) -t 15000 \
-		-i fuzz/corpus/$* -o $(BUILD)/fuzz/out.$* $(BUILD)/fuzz/$*
+		-i fuzz/corpus/$* -o $(BUILD)/fuzz/out.$* $(BUILD)/fuzz/$*,$(BUILD)/fuzz/$* fuzz/corpus/$*/*)
 	@for found in $(BUILD)/fuzz/out.$*/default/crashes/id* $(BUILD)/fuzz/out.$*/default/hangs/id*; do \
 		[ ! -e "$$found" ] || { echo "found: $$found" >&2; status=1; }; done; exit $${status:-0}
-else
-	$(BUILD)/fuzz/$* fuzz/corpus/$*/*
-endif
 
 check-static: ## what shellcheck, cppcheck, sparse and clang-tidy say, where installed
 	@selftests/static
@@ -344,4 +342,4 @@ help: ## this list
 
 FORCE:
 .PHONY: all lib tools examples selftests guest-tests benches kmod kmod-inject kmod-if-headers deps clean demo demo-host \
-	check check-long check-sanitize check-static crash crash-long mutants fuzz torture torture-shelf torture-deaths power-cut bench install uninstall help FORCE
+	check check-long check-sanitize check-static crash crash-long mutants fuzz fuzz-deps torture torture-shelf torture-deaths power-cut bench install uninstall help FORCE
