@@ -209,8 +209,11 @@ static int join_to_write(struct hmem_shelf *shelf, struct shelf_super *super)
 		return 0;
 	}
 	if (super->clean && !repair && (present || !lacks_order(super))) {
-		/* Readers may be using a runtime that the last writer left them. */
-		err = ours && present ? 0 : from_summary(shelf, super);
+		/* Readers may be using a runtime that the last writer left them, also one that failed. */
+		if (!ours || !present)
+			err = from_summary(shelf, super);
+		else if (LOAD(&shelf->runtime->failed))
+			err = -EUCLEAN;
 		if (err != -EUCLEAN)
 			return err ? err : begin_use(shelf, super);
 	} else if (!super->clean && ours && !repair && !LOAD(&shelf->runtime->failed)) {

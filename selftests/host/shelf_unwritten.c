@@ -10,10 +10,10 @@
 
 /*
  * What came of all faults of a kind. @told: so many got -EIO; @after: so many of those who came
- * next were let do what they wanted
+ * next were let do what they wanted; @useless: and so many could open it, and not change it
  */
 struct tally {
-	unsigned int faults, told, after, lost;
+	unsigned int faults, told, after, useless, lost;
 };
 
 /* --- leaving, and beginning ---------------------------------------------------------- */
@@ -112,6 +112,7 @@ static bool begin_after_death(struct tally *tally, bool reading)
 {
 	struct process reader;
 	bool failed;
+	int err;
 
 	again();
 	begin_and_meet(&reader, read_it);
@@ -122,8 +123,11 @@ static bool begin_after_death(struct tally *tally, bool reading)
 	tally->told += run(open_failing) == -EIO;
 	failed = cache->failed;
 	tally->faults += failed;
-	if (failed)
-		tally->after += !run(use_more);
+	if (failed) {
+		err = run(use_more);
+		tally->after += !err;
+		tally->useless += err == -EROFS;
+	}
 	if (reading)
 		let_go(&reader);
 	return failed;
@@ -144,6 +148,7 @@ static void test_beginning(bool reading)
 	/* In each round the first one was that of the table, which he has written again. */
 	TAP_EQ(tally.after, reading ? 2 : tally.faults, "who comes next %s",
 	       reading ? "changes nothing, if it was the superblock" : "puts more");
+	TAP_EQ(tally.useless, 0, "and does not open what takes no updates");
 	TAP_EQ(tally.lost, 0, "what they were told is there when the power has gone");
 }
 
