@@ -81,6 +81,30 @@ uint64_t record_word(const struct hmem_shelf *shelf, uint64_t at, const struct r
 
 /* From so many bytes on, storing past the caches is faster than flushing what was stored. */
 #define STREAM_BYTES 1024u
+/* After so many those who wait for the name see that we go on. */
+#define PART_BYTES ((size_t)16 << 20)
+
+static void goes_on(struct writer *writer, size_t bytes)
+{
+	if (bytes > PART_BYTES)
+		STORE(&writer->slot->progress, writer->slot->progress + 1);
+}
+
+/* All but less than a line. */
+static size_t stream_value(struct writer *writer, uint32_t *crc, unsigned char *to,
+			   const unsigned char *from, size_t bytes)
+{
+	size_t done = 0, part, there;
+
+	do {
+		part = bytes - done < PART_BYTES ? bytes - done : PART_BYTES;
+		there = hmem_crc32c_stream(crc, to + done, from + done, part);
+		persist_streamed(&writer->persist, to + done, there);
+		done += there;
+		goes_on(writer, bytes);
+	} while (there == PART_BYTES);
+	return done;
+}
 
 uint32_t record_store_value(struct writer *writer, uint64_t value, const void *data, size_t bytes,
 			    uint64_t *written)
@@ -96,10 +120,13 @@ uint32_t record_store_value(struct writer *writer, uint64_t value, const void *d
 		return crc;
 	if (bytes >= STREAM_BYTES && writer->persist.kind == PERSIST_CPU) {
 		crc = hmem_crc32c_copy(crc, to, from, lead);
-		done = lead + hmem_crc32c_stream(&crc, to + lead, from + lead, bytes - lead);
-		persist_streamed(&writer->persist, to + lead, done - lead);
+		done = lead + stream_value(writer, &crc, to + lead, from + lead, bytes - lead);
 	}
 	*written = value + done;
+	for (; bytes - done > PART_BYTES; done += PART_BYTES) {
+		crc = hmem_crc32c_copy(crc, to + done, from + done, PART_BYTES);
+		goes_on(writer, bytes);
+	}
 	return hmem_crc32c_copy(crc, to + done, from + done, bytes - done);
 }
 
