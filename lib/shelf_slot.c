@@ -490,6 +490,9 @@ static int thread_leave(struct writer *writer)
 
 	tx_abandon(writer);
 	leave = !is_needed(writer) && !slot_retire(writer);
+	/* The next thread's fences count as this writer's, and cover nothing that we have written back. */
+	if (!leave)
+		fence(writer);
 	pthread_mutex_lock(&shelf->lock);
 	writer->busy = false;
 	if (!leave) {
@@ -606,6 +609,8 @@ int writers_free(struct hmem_shelf *shelf)
 		int failed;
 
 		tx_abandon(writer);
+		/* Another thread may have raised it, which our fence does not cover; all else is done again. */
+		writer->frontier_written = 0;
 		failed = slot_retire(writer);
 		if (failed)
 			err = failed;

@@ -468,6 +468,103 @@ static int play_kept(void)
 	return 1;
 }
 
+/* --- another thread's fence ------------------------------------------------------------------ */
+
+static struct hmem_object pinned;
+
+/* What it has got is needed still, so that its writer stays for another thread. */
+static void *commit_and_end(void *arg)
+{
+	struct hmem_tx *tx;
+
+	need(hmem_shelf_get(shelf, "pinned", &pinned), "pinned");
+	need(hmem_tx_begin(shelf, &tx), "begin");
+	need(hmem_tx_put(tx, "first", "2", 1, NULL), "put");
+	need(hmem_tx_put(tx, "second", "2", 1, NULL), "put");
+	need(hmem_tx_commit(tx), "commit");
+	return arg;
+}
+
+static void *put_once(void *arg)
+{
+	put(shelf, "another", VALUE, 'a');
+	return arg;
+}
+
+static void in_thread(void *(*work)(void *arg))
+{
+	pthread_t thread;
+
+	if (pthread_create(&thread, NULL, work, NULL) || pthread_join(thread, NULL))
+		bail("no thread");
+}
+
+static int play_idle(void)
+{
+	int byte;
+
+	shelf = scene_shelf(HEAP, 0, WAIT);
+	put(shelf, "first", VALUE, '1');
+	put(shelf, "second", VALUE, '1');
+	put(shelf, "pinned", VALUE, 'p');
+	other = scene_open(WAIT);
+	put(other, "own", VALUE, 'o');
+	lines_begin(scene_file());
+	in_thread(commit_and_end);
+	in_thread(put_once);
+	put(other, "first", VALUE, '3');
+	put(other, "own", VALUE, 'o');
+	byte = first_byte_left("second");
+	if (byte != '2')
+		say("%d is left of what was committed", byte);
+	return byte != '2';
+}
+
+#define LARGE_HEAP	((uint64_t)3 << 20)
+
+static void reserve_far(void)
+{
+	void *data;
+
+	need(hmem_shelf_reserve(shelf, "far", 600000, NULL, &data), "reserving");
+}
+
+/* His fence makes durable how far others may go without asking; which he has not written back. */
+static int play_far(void)
+{
+	static const size_t sizes[] = { 700000, 300000, 40000, 40000 };
+	static struct actor first;
+	static char value[700000];
+	unsigned int bad = 0;
+	char name[16];
+
+	other = scene_shelf(LARGE_HEAP, 0, WAIT);
+	put(other, "own", VALUE, 'o');
+	shelf = scene_open(WAIT);
+	lines_begin(scene_file());
+	actor_start(&first);
+	actor_does(&first, reserve_far);
+	need(hmem_shelf_close(shelf), "closing");
+	memset(value, 'v', sizeof(value));
+	for (unsigned int i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		snprintf(name, sizeof(name), "put%u", i);
+		need(hmem_shelf_put(other, name, value, sizes[i], NULL), name);
+	}
+	for (unsigned int i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		struct scene_rest rest;
+		size_t bytes;
+
+		snprintf(name, sizeof(name), "put%u", i);
+		if (scene_recover(&rest, 0, 0) ||
+		    hmem_shelf_read(rest.shelf, name, value, sizeof(value), &bytes)) {
+			say("%s is not left", name);
+			bad++;
+		}
+		scene_close(&rest);
+	}
+	return bad != 0;
+}
+
 /* --- all of them ----------------------------------------------------------------------- */
 
 /* One stops at each fence in turn who looks after the dead. */
@@ -492,6 +589,8 @@ const struct takeover takeovers[TAKEOVERS] = {
 	{ "nobody opens it before a slot that was whole once is put in order", play_whole },
 	{ "opening waits once for a lock that all dead writers need", play_waits },
 	{ "what could not be given back is there for who needs it", play_kept },
+	{ "a commit stays whose thread has ended, and left its slot to another", play_idle },
+	{ "what is put stays when a thread has closed what another had reserved on", play_far },
 };
 
 int takeover_play(const struct takeover *takeover)

@@ -5,7 +5,7 @@
 #ifndef SELFTESTS_CRASH_TAKEOVERS_H
 #define SELFTESTS_CRASH_TAKEOVERS_H
 
-#define TAKEOVERS 7
+#define TAKEOVERS 9
 
 struct takeover {
 	const char *name;
