@@ -8,9 +8,9 @@
  *   accessors below, in the order in which a reader must see them.
  * - A process may die between any two instructions. What a writer is in the middle of
  *   stands in its slot first; takeover.c undoes or finishes it.
- * - Locks, from the outermost inwards: the halt lock; the split lock; buckets; a list of
- *   transactions that have been made; one ring's; the limbo lock or the run lock; one chunk's. Nobody waits for one while he holds one that is
- *   further in.
+ * - Locks, from the outermost inwards: the read lock; the halt lock; the split lock; buckets; the
+ *   order of names; a list of transactions that have been made; one ring's; the limbo lock or the
+ *   run lock; one chunk's. Nobody waits for one while he holds one that is further in.
  * - Order of an update: record written back, fence, and only then the index; so no reader
  *   sees what the loss of power can undo.
  * - Offsets that come from the shelf are checked before they are followed, also those that this
@@ -412,7 +412,7 @@ int object_pinned(struct hmem_shelf *shelf, const struct hmem_object *object, ui
 		  struct record *header);
 
 /* Seal the writer's last record, durable with the next fence. */
-int writer_seal(struct writer *writer);
+void writer_seal(struct writer *writer);
 /* --- objects that are filled in place (fill.c) ---------------------------------------- */
 
 /* Is it a block that was handed out to be filled, and nobody has damaged its header? */

@@ -150,7 +150,10 @@ static int look_at(struct scan *scan, uint64_t at, uint64_t *granules)
 	if (header.link & LINK_OWNED)
 		STORE(&((struct record *)shelf_at(shelf, at))->link, 0);
 	*granules = record_granules(at, &header);
-	/* Its end may lie beyond the frontier, if nobody was told that it is there. */
+	/*
+	 * Its end may lie beyond the frontier, if nobody was told that it is there; still, all of it
+	 * has to be marked.
+	 */
 	end = (at + (*granules << SHELF_GRANULE_SHIFT) - 1 - shelf->heap_offset) >>
 	      SHELF_CHUNK_SHIFT;
 	err = heap_raise(scan->writer, end + 1);
@@ -161,11 +164,7 @@ static int look_at(struct scan *scan, uint64_t at, uint64_t *granules)
 	scan->result->records++;
 	if (header.seq > scan->max_seq)
 		scan->max_seq = header.seq;
-	/* What was acknowledged lies below the frontier; still, all of it has to be marked. */
-	err = heap_raise(scan->writer, (at + (*granules << SHELF_GRANULE_SHIFT) - 1 -
-					shelf->heap_offset) / SHELF_CHUNK + 1);
-	if (!err)
-		err = heap_mark(shelf, at, *granules);
+	err = heap_mark(shelf, at, *granules);
 	return err ? err : remember(scan, at, &header);
 }
 

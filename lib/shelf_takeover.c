@@ -359,10 +359,10 @@ static int slot_settle(struct writer *writer)
 		err = heap_drop_fresh(writer);
 	if (!err)
 		err = tx_give_back(writer);
-	if (!err)
-		err = writer_seal(writer);
-	if (!err)
+	if (!err) {
+		writer_seal(writer);
 		err = fence(writer);
+	}
 	if (!err)
 		STORE(&slot->unsealed, 0);
 	if (!err)

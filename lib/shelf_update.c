@@ -134,7 +134,7 @@ static bool unsealed_words(const struct writer *writer, uint64_t at, uint64_t *f
 	return true;
 }
 
-int writer_seal(struct writer *writer)
+void writer_seal(struct writer *writer)
 {
 	struct hmem_shelf *shelf = writer->shelf;
 	uint64_t at = LOAD(&writer->slot->unsealed), from = writer->last.word;
@@ -143,12 +143,11 @@ int writer_seal(struct writer *writer)
 
 	writer->last.at = 0;
 	if (!known && !unsealed_words(writer, at, &from, &to))
-		return 0;
+		return;
 	/* If it fails, somebody has replaced the record: it needs no seal any more. */
 	if (__atomic_compare_exchange_n((uint64_t *)shelf_at(shelf, at), &from, to, false,
 					__ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
 		write_back(writer, shelf_at(shelf, at), sizeof(uint64_t));
-	return 0;
 }
 
 int object_link_check(struct writer *writer, uint64_t at, uint64_t *judged)

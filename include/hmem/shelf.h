@@ -20,7 +20,8 @@
  * may use a shelf at once, each process through a handle of its own; a handle may be used
  * by all threads of its process. Readers never wait. Two updates of one name follow one
  * another; one that finds the other's owner alive and stopped fails with -EBUSY after
- * wait_ms, one that finds him dead finishes or undoes what he had begun and goes on. Each
+ * wait_ms (also one who waits for his media, by msync(2), for longer than that), one that finds
+ * him dead finishes or undoes what he had begun and goes on. Each
  * thread that uses a shelf takes one of its slots, until it ends: -EUSERS when there are
  * none left. No function is async-signal-safe.
  *
@@ -324,7 +325,8 @@ HMEM_API int hmem_sigbus_install(void);
  * @align: alignment of its data, a power of two up to HMEM_ALIGN_MAX; 0: 16
  * @type: descriptor of the application's, any bytes, kept with the object: such as the type
  *	and the shape of an array. Equal ones are stored once. One that the shelf does not
- *	have yet costs no fence of its own, but for every ninth in one transaction. One that no
+ *	have yet costs no fence of its own, but two for each sixteen that a thread brings without
+ *	another fence in between: in one transaction, or by reserving. One that no
  *	object has any more takes memory until the shelf is recovered, or opened by the first
  *	with HMEM_SHELF_REPAIR.
  * @type_bytes: up to HMEM_TYPE_MAX; 0: none
@@ -400,7 +402,8 @@ HMEM_API int hmem_shelf_copy(struct hmem_shelf *shelf, void *to, const void *fro
  * Its value is written back and becomes durable as it is now; then it appears, or replaces
  * what the name had, atomically and durable. From then on it is an object like any
  * other, and its memory no longer the caller's. After an error it still is; after -EIO
- * it can only be given back by closing. Cost: two fences, and writing the value back.
+ * it can only be given back by closing, and after -EBUSY, until a call of the same thread has got
+ * what that waited for, other threads may be told that it is not reserved. Cost: two fences, and writing the value back.
  *
  * Return: 0; -EINVAL (nothing that is reserved through this handle), -EUCLEAN (somebody has
  * written in front of or behind reserved memory), and as hmem_shelf_put().
