@@ -58,7 +58,6 @@ static const struct {
 	{ SITE_CHECKSUM, 0, "seal_of", "against damage: the superblock's fence comes after it" },
 	{ SITE_CHECKSUM, 0, "chunk_crc", "against damage, not power cuts; host/shelf_image" },
 	{ SITE_CHECKSUM, 0, "frontier_word", "a word is never torn; against damage: host/shelf_image" },
-	{ SITE_FENCE, 2, "recover", "the superblock's fence follows" },
 	{ SITE_STORE, 0, "heap_reset_frontier", "without a frontier all chunks are looked at" },
 	{ SITE_STORE, 0, "heap_raise_frontier", "a word that is alone" },
 	{ SITE_STORE, 0, "record_lay", "the checksum covers all that should come before it" },
