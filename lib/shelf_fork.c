@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * The shelves that this process has open: what forks and threads that end do to them.
+ * The shelves that this process has open, or looks at to list or destroy them: what forks and
+ * threads that end do to them.
  *
  * Forks: a child must not keep its parent's locks alive.
  *
@@ -64,8 +65,8 @@ int shelf_lock_open(struct hmem_shelf *shelf)
 
 	pthread_once(&once, watch);
 	if (watch_error)
-		return shelf_fail(shelf, watch_error, "shelf %s: no memory to hear of forks: %s",
-				  shelf->name, strerror(-watch_error));
+		return hmem_fail(shelf->ctx, watch_error, "%s: no memory to hear of forks: %s",
+				 hmem_region_name(shelf->region), strerror(-watch_error));
 	pthread_mutex_lock(&open_lock);
 	err = hmem_region_lock_fd(shelf->region, &shelf->lock_fd);
 	if (!err) {

@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "region.h"
 #include "shelf.h"
@@ -19,7 +18,7 @@
 #include "uncancelled.h"
 
 /*
- * @shown: as much of an open shelf as its superblock takes
+ * @shown: as much of an open shelf as its superblock and its locks take
  */
 struct inventory {
 	struct hmem_shelf shown;
@@ -40,11 +39,11 @@ static int inventory_open(struct hmem_region *region, struct inventory **out)
 		return hmem_fail(ctx, -ENOMEM, "no memory for the table of shelves");
 	inventory->shown.ctx = ctx;
 	inventory->shown.region = region;
+	/* It stands among those that are open, and no thread has a writer in it. */
+	inventory->shown.closing = true;
 	err = hmem_region_get_info(region, &info);
-	if (!err) {
-		err = hmem_region_lock_fd(region, &inventory->shown.lock_fd);
-		err = err ? hmem_region_lock_failed(region, err) : 0;
-	}
+	if (!err)
+		err = shelf_lock_open(&inventory->shown);
 	if (err) {
 		free(inventory);
 		return err;
@@ -56,7 +55,7 @@ static int inventory_open(struct hmem_region *region, struct inventory **out)
 	err = rack_open(region, inventory->shown.lock_fd, &inventory->persist, SHELF_WAIT_MS,
 			&inventory->rack);
 	if (err) {
-		close(inventory->shown.lock_fd);
+		shelf_lock_close(&inventory->shown);
 		free(inventory);
 		return err;
 	}
@@ -67,7 +66,7 @@ static int inventory_open(struct hmem_region *region, struct inventory **out)
 static void inventory_close(struct inventory *inventory)
 {
 	rack_close(&inventory->rack);
-	close(inventory->shown.lock_fd);
+	shelf_lock_close(&inventory->shown);
 	free(inventory);
 }
 
@@ -166,6 +165,13 @@ static int byte_lock(struct inventory *inventory, int byte)
 			       byte + (int)inventory->shown.rack_entry * SHELF_BYTES_EACH);
 }
 
+/* Not with the descriptor: somebody made by clone(2) may have a share in that. */
+static void byte_unlock(struct inventory *inventory, int byte)
+{
+	shelf_byte_unlock(inventory->shown.lock_fd,
+			  byte + (int)inventory->shown.rack_entry * SHELF_BYTES_EACH);
+}
+
 static int remove_mapped(struct inventory *inventory, const uint8_t uuid[16])
 {
 	struct hmem_shelf *shown = &inventory->shown;
@@ -184,7 +190,6 @@ static int remove_mapped(struct inventory *inventory, const uint8_t uuid[16])
 				  "shelf %s: another host has it open, or did not close it; if that is "
 				  "gone for good, open it with HMEM_SHELF_TAKE_OVER and close it",
 				  shown->name);
-	/* They go with their descriptor. */
 	err = byte_lock(inventory, SHELF_BYTE_OPENING);
 	if (!err)
 		err = byte_lock(inventory, SHELF_BYTE_PRESENT);
@@ -215,6 +220,8 @@ static int destroy(struct inventory *inventory, const char *name)
 		return err;
 	err = remove_mapped(inventory, inventory->rack.shelves[entry].uuid);
 	super_unmap(inventory);
+	byte_unlock(inventory, SHELF_BYTE_PRESENT);
+	byte_unlock(inventory, SHELF_BYTE_OPENING);
 	return err;
 }
 

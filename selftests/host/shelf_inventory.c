@@ -6,13 +6,21 @@
 #include <hmem/hmem.h>
 #include <hmem/shelf.h>
 
+#include <dlfcn.h>
 #include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "tap.h"
 
 #define MIB ((uint64_t)1 << 20)
+
+#define OVERRIDE __attribute__((no_sanitize("address", "thread")))
+#define REAL(type, name, ...) \
+	type (*real)(__VA_ARGS__) = (type(*)(__VA_ARGS__))dlsym(RTLD_NEXT, name)
 
 static struct hmem_ctx *ctx;
 static char path[256];
@@ -219,6 +227,136 @@ static void test_adjacent(struct hmem_region *region)
 	TAP_EQ(hmem_shelf_destroy(region, "adjacent"), 0, "and destroyed");
 }
 
+/* --- children that are made while it is at it ------------------------------------------ */
+
+/* Locks that it takes: of the table, for opening the shelf, and for having it open. */
+#define LOCKS_TAKEN 3u
+
+/*
+ * @fork_at: at so many locks from now on, when that has been taken; 0: no more
+ * @lives: a child lives until its other end is closed
+ */
+static unsigned int fork_at;
+static pid_t (*make_child)(void);
+static int lives[2];
+static bool parent_dies;
+
+static pid_t make_by_clone(void)
+{
+	return (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+}
+
+/* An ordinary child, which uses no shelf. */
+static void make_one(void)
+{
+	pid_t pid = make_child();
+	char byte;
+
+	if (pid < 0)
+		tap_bail("a child: %s", strerror(errno));
+	if (!pid) {
+		close(lives[1]);
+		_exit(read(lives[0], &byte, 1) != 0);
+	}
+	if (parent_dies)
+		_exit(0);
+}
+
+OVERRIDE int fcntl(int fd, int command, ...)
+{
+	REAL(int, "fcntl", int, int, ...);
+	struct flock *lock;
+	va_list ap;
+	int got;
+
+	va_start(ap, command);
+	lock = va_arg(ap, struct flock *);
+	va_end(ap);
+	got = real(fd, command, lock);
+	if (command == F_OFD_SETLK && lock->l_type != F_UNLCK && fork_at && !--fork_at)
+		make_one();
+	return got;
+}
+
+/* In a process of its own, which ends in the middle. */
+static int destroy_and_die(unsigned int at)
+{
+	struct hmem_region *own;
+	int status;
+	pid_t pid = fork();
+
+	if (!pid) {
+		if (hmem_ctx_new(&ctx) || hmem_region_open(ctx, path, 0, &own))
+			_exit(1);
+		parent_dies = true;
+		fork_at = at;
+		hmem_shelf_destroy(own, "forked");
+		_exit(1);
+	}
+	return waitpid(pid, &status, 0) != pid || status;
+}
+
+/* By one, and while that has it open by another one; then it is taken away. */
+static int use_again(struct hmem_region *region)
+{
+	struct hmem_shelf_options options = HMEM_SHELF_OPTIONS_INIT;
+	struct hmem_shelf *one = NULL, *other = NULL;
+	struct hmem_region *own;
+	int err;
+
+	options.bytes = MIB;
+	options.wait_ms = 100;
+	err = hmem_shelf_create(region, "forked", &options, &one);
+	if (err)
+		return err;
+	options = (struct hmem_shelf_options)HMEM_SHELF_OPTIONS_INIT;
+	options.wait_ms = 100;
+	err = hmem_region_open(ctx, path, 0, &own);
+	if (!err)
+		err = hmem_shelf_open(own, "forked", &options, &other);
+	hmem_shelf_close(other);
+	hmem_region_close(own);
+	hmem_shelf_close(one);
+	return err ? err : hmem_shelf_destroy(region, "forked");
+}
+
+/* @dies: and so who was at it is gone, and the shelf is still there */
+static void test_child(struct hmem_region *region, pid_t (*make)(void), bool dies, const char *what)
+{
+	int err = 0;
+
+	make_child = make;
+	for (unsigned int at = 1; at <= LOCKS_TAKEN && !err; at++) {
+		if (pipe2(lives, O_CLOEXEC))
+			tap_bail("a pipe");
+		hmem_shelf_close(create(region, "forked", MIB, 0));
+		if (dies && destroy_and_die(at))
+			tap_bail("nobody died at lock %u", at);
+		fork_at = dies ? 0 : at;
+		err = hmem_shelf_destroy(region, "forked");
+		if (fork_at)
+			tap_bail("there is no lock %u", at);
+		if (!err)
+			err = use_again(region);
+		if (err)
+			tap_diag("at lock %u: %s", at, hmem_last_error(ctx));
+		close(lives[1]);
+		close(lives[0]);
+		if (!dies)
+			wait(NULL);
+	}
+	TAP_EQ(err, 0, "%s", what);
+}
+
+static void test_children(struct hmem_region *region)
+{
+	test_child(region, fork, false,
+		   "one is made and used again while a child lives that was made meanwhile");
+	test_child(region, fork, true, "and when its parent died in the middle");
+	test_child(region, make_by_clone, false,
+		   "a child by clone(2) has nothing of it when it is over");
+}
+
 int main(void)
 {
 	struct hmem_region_options place = HMEM_REGION_OPTIONS_INIT;
@@ -234,6 +372,7 @@ int main(void)
 	test_left(region);
 	test_again(region);
 	test_adjacent(region);
+	test_children(region);
 	hmem_region_close(region);
 	unlink(path);
 	hmem_ctx_unref(ctx);
