@@ -259,6 +259,11 @@ bool redo_again(struct writer *writer);
 
 /* The byte that says whether the slot's owner lives. */
 int slot_byte(const struct hmem_shelf *shelf, unsigned int id);
+/* The one beside it: whoever takes that byte has this one as well until he owns the slot. */
+int repair_byte(const struct hmem_shelf *shelf, unsigned int id);
+/* Take both. Without waiting: 0, -EAGAIN when somebody has one, or what the system answered. */
+int slot_bytes_lock(struct hmem_shelf *shelf, unsigned int id);
+void slot_bytes_unlock(struct hmem_shelf *shelf, unsigned int id);
 /* By a clock that nobody sets. */
 int64_t shelf_now_ms(void);
 void writer_init(struct writer *writer, struct hmem_shelf *shelf, unsigned int id);
@@ -278,7 +283,10 @@ bool slot_lock_held(const struct writer *writer, uint64_t what);
 
 /* Is a slot in use by a thread of this handle, or by one that acts for a dead owner? */
 bool own_writer(struct hmem_shelf *shelf, unsigned int id);
-/* Is it the owner who holds its byte, and not somebody who puts in order what he left? */
+/*
+ * Is it the owner who holds its byte, and not somebody who puts in order what he left? That he
+ * does not may be wrong while others look after the slot; that he does is not.
+ */
 bool owner_lives(struct hmem_shelf *shelf, unsigned int id);
 /*
  * Finish or undo what a dead writer was doing, so that nothing is locked any more; and free

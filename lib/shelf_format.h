@@ -434,6 +434,7 @@ struct slot {
 	uint64_t tx_spare;	/* blocks for transactions to come, all zeroes but for their links */
 	uint32_t whole;		/* its owner died, and nothing of his is left half done */
 	int32_t repairer;	/* who was the last to see to that, for messages only */
+	uint32_t takes;		/* grows under the byte beside its own, before that is taken */
 	uint64_t pins[SLOT_PINS] __attribute__((aligned(64)));
 };
 #define PIN_EVERYTHING	1u	/* in place of an offset: nothing is to be freed */

@@ -34,6 +34,31 @@ int slot_byte(const struct hmem_shelf *shelf, unsigned int id)
 	return (int)(SHELF_BYTE_SLOTS + id + shelf->rack_entry * SHELF_BYTES_EACH);
 }
 
+int repair_byte(const struct hmem_shelf *shelf, unsigned int id)
+{
+	return slot_byte(shelf, id) + SHELF_BYTE_REPAIRS - SHELF_BYTE_SLOTS;
+}
+
+int slot_bytes_lock(struct hmem_shelf *shelf, unsigned int id)
+{
+	uint32_t *takes = &shelf_slot(shelf, id)->takes;
+	int err = shelf_byte_lock(shelf->lock_fd, repair_byte(shelf, id));
+
+	if (err)
+		return err;
+	STORE(takes, LOAD(takes) + 1);
+	err = shelf_byte_lock(shelf->lock_fd, slot_byte(shelf, id));
+	if (err)
+		shelf_byte_unlock(shelf->lock_fd, repair_byte(shelf, id));
+	return err;
+}
+
+void slot_bytes_unlock(struct hmem_shelf *shelf, unsigned int id)
+{
+	shelf_byte_unlock(shelf->lock_fd, slot_byte(shelf, id));
+	shelf_byte_unlock(shelf->lock_fd, repair_byte(shelf, id));
+}
+
 /* --- locks --------------------------------------------------------------------------- */
 
 static uint64_t *free_note(struct writer *writer)
@@ -346,18 +371,19 @@ static int slot_claim(struct hmem_shelf *shelf, struct writer *writer)
 	for (unsigned int id = 0; id < shelf->nr_slots; id++) {
 		struct slot *slot = shelf_slot(shelf, id);
 
-		if (LOAD(&slot->used) || own_writer(shelf, id) ||
-		    shelf_byte_lock(shelf->lock_fd, slot_byte(shelf, id)))
+		if (LOAD(&slot->used) || own_writer(shelf, id) || slot_bytes_lock(shelf, id))
 			continue;
+		/* Somebody had it since, and may have died: we are not to be taken for him. */
 		if (LOAD(&slot->used)) {
-			shelf_byte_unlock(shelf->lock_fd, slot_byte(shelf, id));
+			slot_bytes_unlock(shelf, id);
 			continue;
 		}
 		/* Nobody leaves one like that behind. */
 		if (!slot_is_empty(slot)) {
-			shelf_byte_unlock(shelf->lock_fd, slot_byte(shelf, id));
+			slot_bytes_unlock(shelf, id);
 			return shelf_damaged(shelf);
 		}
+		shelf_byte_unlock(shelf->lock_fd, repair_byte(shelf, id));
 		writer_init(writer, shelf, id);
 		STORE(&slot->chunk, 0);
 		STORE(&slot->writing, 0);

@@ -44,25 +44,31 @@ bool own_writer(struct hmem_shelf *shelf, unsigned int id)
 	return own;
 }
 
-static int repair_byte(const struct hmem_shelf *shelf, unsigned int id)
+/*
+ * Only the owner holds the slot's byte without the one beside it. They cannot be looked at in one:
+ * who has both may die after the one was seen held, and somebody else begin before the other is.
+ * So the one beside is looked at first. Whoever is not the owner and has the slot's byte after that was
+ * free has taken both since, and counted before that: no death in between, of anybody, hides it.
+ */
+static bool owner_holds(struct hmem_shelf *shelf, unsigned int id)
 {
-	return slot_byte(shelf, id) + SHELF_BYTE_REPAIRS - SHELF_BYTE_SLOTS;
+	const struct slot *slot = shelf_slot(shelf, id);
+	uint32_t takes = LOAD(&slot->takes);
+
+	return !shelf_byte_held(shelf->lock_fd, repair_byte(shelf, id)) &&
+	       shelf_byte_held(shelf->lock_fd, slot_byte(shelf, id)) &&
+	       LOAD(&slot->takes) == takes;
 }
 
 bool owner_lives(struct hmem_shelf *shelf, unsigned int id)
 {
-	int byte = slot_byte(shelf, id);
 	bool lives, ours;
 
 	pthread_mutex_lock(&shelf->lock);
 	lives = has(shelf->writers, id);
 	ours = lives || has(shelf->repairs, id);
 	pthread_mutex_unlock(&shelf->lock);
-	/* Whoever repairs it holds the other as long as he holds this; he may die in between. */
-	return ours ? lives :
-		      shelf_byte_held(shelf->lock_fd, byte) &&
-			      !shelf_byte_held(shelf->lock_fd, repair_byte(shelf, id)) &&
-			      shelf_byte_held(shelf->lock_fd, byte);
+	return ours ? lives : owner_holds(shelf, id);
 }
 
 /* The bytes keep other handles away, the list this one's threads. */
@@ -71,13 +77,7 @@ static int repair_begin(struct hmem_shelf *shelf, struct writer *dead, unsigned 
 	int err;
 
 	pthread_mutex_lock(&shelf->lock);
-	err = own_writer(shelf, id) ? -EAGAIN :
-				      shelf_byte_lock(shelf->lock_fd, repair_byte(shelf, id));
-	if (!err) {
-		err = shelf_byte_lock(shelf->lock_fd, slot_byte(shelf, id));
-		if (err)
-			shelf_byte_unlock(shelf->lock_fd, repair_byte(shelf, id));
-	}
+	err = own_writer(shelf, id) ? -EAGAIN : slot_bytes_lock(shelf, id);
 	if (!err) {
 		writer_init(dead, shelf, id);
 		STORE(&dead->slot->repairer, (int32_t)getpid());
@@ -98,8 +98,7 @@ static void repair_end(struct hmem_shelf *shelf, const struct writer *dead)
 	while (*from != dead)
 		from = &(*from)->next;
 	*from = dead->next;
-	shelf_byte_unlock(shelf->lock_fd, slot_byte(shelf, dead->id));
-	shelf_byte_unlock(shelf->lock_fd, repair_byte(shelf, dead->id));
+	slot_bytes_unlock(shelf, dead->id);
 	pthread_mutex_unlock(&shelf->lock);
 }
 

@@ -6,6 +6,7 @@
  * Who has stopped with a lock in hand is not there: the lock says that he has it.
  */
 #include <fcntl.h>
+#include <stdarg.h>
 #include <unistd.h>
 
 #include <hmem/tx.h>
@@ -328,8 +329,8 @@ static void change_in_place(void)
 	slot_used = writer->id;
 }
 
-/* As one who has found a dead writer, and has not begun yet. */
-static void lock_for_repair(unsigned int id)
+/* As one who has found a dead writer, and has not begun yet. He dies when that is closed. */
+static int lock_for_repair(unsigned int id)
 {
 	int fd = open(scene_file(), O_RDWR | O_CLOEXEC);
 	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1 };
@@ -341,6 +342,7 @@ static void lock_for_repair(unsigned int id)
 	lock.l_start += SHELF_BYTE_REPAIRS - SHELF_BYTE_SLOTS;
 	if (fcntl(fd, F_OFD_SETLK, &lock))
 		bail("locking its repair: %s", strerror(errno));
+	return fd;
 }
 
 /* By somebody who was not there before. */
@@ -383,6 +385,134 @@ static int play_whole(void)
 	if (!err)
 		say("opened while what is uncommitted is there: %d", first_byte(third, "object"));
 	return err != -EBUSY;
+}
+
+/* --- somebody else has the lock of a dead writer's slot -------------------------------------- */
+
+/* Of this thread: asked before each lock; it stops for ever when it has got a slot's. */
+static __thread void (*before_lock)(int command, off_t at);
+static __thread bool stops_with_slot;
+
+int __real_fcntl(int fd, int command, ...);
+int __wrap_fcntl(int fd, int command, ...);
+
+static off_t slot_at(void)
+{
+	return ((off_t)1 << 62) + slot_byte(shelf, slot_used);
+}
+
+int __wrap_fcntl(int fd, int command, ...)
+{
+	const struct flock *lock;
+	va_list ap;
+	int got;
+
+	va_start(ap, command);
+	lock = va_arg(ap, const struct flock *);
+	va_end(ap);
+	if (before_lock && (command == F_OFD_SETLK || command == F_OFD_GETLK))
+		before_lock(command, lock->l_start);
+	got = __real_fcntl(fd, command, lock);
+	if (stops_with_slot && !got && command == F_OFD_SETLK && lock->l_start == slot_at()) {
+		sem_post(&stopped);
+		stop_for_ever();
+	}
+	return got;
+}
+
+static void stop_in(void *(*run)(void *))
+{
+	pthread_t thread;
+
+	sem_init(&stopped, 0, 0);
+	if (pthread_create(&thread, NULL, run, NULL))
+		bail("no thread");
+	sem_wait(&stopped);
+}
+
+static int repairer;	/* his descriptor */
+static bool dead_unseen;
+
+static void *repair_and_stop(void *arg)
+{
+	stops_with_slot = true;
+	need(takeover(shelf, NULL, slot_used), "taking over");
+	bail("who takes over has not locked the slot");
+	return arg;
+}
+
+/* He dies before it is asked whether he is there, and another begins before it is asked who is. */
+static void replace_repairer(int command, off_t at)
+{
+	if (command != F_OFD_GETLK)
+		return;
+	if (repairer >= 0 && at == slot_at() + SHELF_BYTE_REPAIRS - SHELF_BYTE_SLOTS) {
+		close(repairer);
+		repairer = -1;
+		dead_unseen = true;
+	} else if (dead_unseen && at == slot_at()) {
+		dead_unseen = false;
+		stop_in(repair_and_stop);
+	}
+}
+
+/* While that is there which nobody has undone. */
+static int not_opened(void)
+{
+	struct hmem_shelf *third;
+	int err = third_open(GIVE_UP, &third);
+
+	before_lock = NULL;
+	if (!err)
+		say("opened while what is uncommitted is there: %d", first_byte(third, "object"));
+	return err != -EBUSY;
+}
+
+static int play_second_repairer(void)
+{
+	static struct actor dies;
+
+	shelf = scene_shelf(HEAP, 0, GIVE_UP);
+	put(shelf, "object", VALUE, '0');
+	other = scene_open(GIVE_UP);
+	actor_start(&dies);
+	actor_does(&dies, change_in_place);
+	scene_dies(other);
+	repairer = lock_for_repair(slot_used);
+	before_lock = replace_repairer;
+	return not_opened() || repairer >= 0 || dead_unseen;
+}
+
+static struct actor first_there;
+
+/* The slot was free: somebody else takes it first, and dies. */
+static void come_late(int command, off_t at)
+{
+	(void)at;
+	if (command != F_OFD_SETLK)
+		return;
+	before_lock = NULL;
+	actor_does(&first_there, change_in_place);
+	scene_dies(other);
+	stops_with_slot = true;
+}
+
+static void *claim_and_stop(void *arg)
+{
+	before_lock = come_late;
+	put(shelf, "late", 8, 'l');
+	bail("who came late has not locked the slot");
+	return arg;
+}
+
+static int play_late(void)
+{
+	shelf = scene_shelf(HEAP, 0, GIVE_UP);
+	put(shelf, "object", VALUE, '0');
+	other = scene_open(GIVE_UP);
+	actor_start(&first_there);
+	stop_in(claim_and_stop);
+	return not_opened();
 }
 
 /* --- many have died, and a lock is kept that each of them needs ---------------------------- */
@@ -587,6 +717,9 @@ const struct takeover takeovers[TAKEOVERS] = {
 	{ "what is deleted stays so, wherever one stops who looks after the dead", play_deleted },
 	{ "a type that a dead writer has brought is there for others", play_type },
 	{ "nobody opens it before a slot that was whole once is put in order", play_whole },
+	{ "nobody opens it when one dies who puts a slot in order and another begins",
+	  play_second_repairer },
+	{ "nobody opens it while one who came late looks at a dead writer's slot", play_late },
 	{ "opening waits once for a lock that all dead writers need", play_waits },
 	{ "what could not be given back is there for who needs it", play_kept },
 	{ "a commit stays whose thread has ended, and left its slot to another", play_idle },

@@ -5,7 +5,7 @@
 #ifndef SELFTESTS_CRASH_TAKEOVERS_H
 #define SELFTESTS_CRASH_TAKEOVERS_H
 
-#define TAKEOVERS 9
+#define TAKEOVERS 11
 
 struct takeover {
 	const char *name;
