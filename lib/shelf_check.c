@@ -185,6 +185,7 @@ static int run(struct check *check)
 	}
 	check_scan(check);
 	check_frontier(check);
+	check_ceiling(check);
 	check_count(check);
 	return check->stopped;
 }

@@ -68,6 +68,7 @@ void check_chunk(struct check *check, uint64_t number);
 /* As recovery would look at what the index does not lead to. */
 void check_scan(struct check *check);
 void check_frontier(struct check *check);
+void check_ceiling(struct check *check);
 
 /* Bits, one for each granule. */
 

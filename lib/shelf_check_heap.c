@@ -9,6 +9,7 @@
 #include "bits.h"
 #include "shelf_check.h"
 #include "shelf_record.h"
+#include "shelf_seq.h"
 
 /* Runs of granules in which @claimed and @used differ in the same way. */
 static void compare_map(struct check *check, uint64_t number, const struct chunk *chunk)
@@ -110,4 +111,11 @@ void check_frontier(struct check *check)
 		check_found(check, "frontier", SHELF_FRONTIER_OFFSET, NULL,
 			    "records up to %#" PRIx64 " lie behind it, at %#" PRIx64, check->end,
 			    shelf->heap_offset + reach);
+}
+
+void check_ceiling(struct check *check)
+{
+	if (!seq_ceiling_good(check->shelf))
+		check_found(check, "ceiling", SHELF_CEILING_OFFSET, NULL,
+			    "its checksum does not hold");
 }

@@ -18,6 +18,7 @@
 #include "shelf.h"
 #include "shelf_ordered.h"
 #include "shelf_record.h"
+#include "shelf_seq.h"
 
 /* A chain this long is damaged, or leads into itself. */
 #define MAX_CHAIN 65536
@@ -305,6 +306,7 @@ int clean_leave(struct hmem_shelf *shelf, struct persist *persist, struct shelf_
 	if (!err)
 		err = seal_chunks(shelf, persist, again);
 	persist_write_back(persist, shelf_at(shelf, SHELF_FRONTIER_OFFSET), sizeof(uint64_t));
+	persist_write_back(persist, shelf_at(shelf, SHELF_CEILING_OFFSET), sizeof(uint64_t));
 	if (!err && ordered_seal(shelf, persist))
 		err = not_clean(shelf, "the order of its names is damaged");
 	return err;
@@ -342,6 +344,7 @@ int clean_adopt(struct hmem_shelf *shelf, struct runtime *runtime,
 		runtime->frontier_safe = heap_durable_frontier(shelf, chunks);
 	runtime->objects = summary->objects;
 	runtime->seq_floor = summary->seq;
+	seq_adopt(shelf, runtime);
 	runtime->nr_buckets = summary->nr_buckets;
 	runtime->ordered_head = summary->ordered_head;
 	memcpy(runtime->segments, summary->segments, sizeof(runtime->segments));

@@ -20,6 +20,7 @@
 
 #include "shelf.h"
 #include "shelf_record.h"
+#include "shelf_seq.h"
 #include "shelf_sigbus.h"
 #include "shelf_type.h"
 #include "shelf_update.h"
@@ -276,12 +277,15 @@ static int publish_locked(struct writer *writer, struct target *target, uint64_t
 {
 	struct hmem_shelf *shelf = writer->shelf;
 	struct record *r = shelf_at(shelf, at);
-	int err;
+	uint64_t seq;
+	int err = next_seq(writer, target->old, &seq);
 
+	if (err)
+		return err;
 	cover_predecessor(writer, target->old);
 	if (header.typed)
 		type_cover(writer, type_reference(shelf, at, &header));
-	header.seq = next_seq(writer, target->old) & ((1ull << 56) - 1);
+	header.seq = seq & ((1ull << 56) - 1);
 	record_set_mark(&header, record_mark(shelf, at));
 	header.link = target_link(writer, target);
 	/* The first word on the media is that of an erased record, which tells its length. */

@@ -7,8 +7,8 @@
  * *shelf offsets*: what belongs to its metadata lies from offset 0 on, its heap from
  * heap_offset on, and both grow by getting more units.
  *
- * Durable, and all that recovery reads: the rack, the superblock, and the records in the
- * heap. Everything else (runtime, slots, index, chunk maps) is *volatile*: it is memory
+ * Durable, and all that recovery reads: the rack, the superblock, frontier and ceiling, and the
+ * records in the heap. Everything else (runtime, slots, index, chunk maps) is *volatile*: it is memory
  * shared by the processes of one boot, written without flushes, and rebuilt from the
  * records after power loss. Only after a clean close is it read again.
  *
@@ -485,16 +485,25 @@ struct runtime {
 	uint32_t session;	/* no runtime before it had the same */
 	uint32_t read_lock;	/* no transaction writes to objects while it is held */
 	uint32_t stage;		/* enum runtime_stage */
-	uint32_t unused;
+	uint32_t seq_blocks;	/* the ceiling on the media is at least this */
 };
 
 /*
  * Where things are, from shelf offset 0. In the last words of the first superblock's page:
  * how many chunks have ever been used, below a checksum of 24 bits; recovery looks no
- * further.
+ * further. Behind that the ceiling: how many blocks of sequence numbers there are below which
+ * all lie that were ever given out, below a checksum of 32 bits; 0 until a shelf is changed for the
+ * first time by a library that knows of it.
  */
 #define SHELF_FRONTIER_OFFSET	(SUPER_COPY_BYTES - 64u)
 #define FRONTIER_BITS		40u
+#define SHELF_CEILING_OFFSET	(SHELF_FRONTIER_OFFSET + 8u)
+#define CEILING_BITS		32u
+#define CEILING_MAX		((1ull << CEILING_BITS) - 1)
+#ifndef SEQ_BLOCK_SHIFT
+#define SEQ_BLOCK_SHIFT		24u
+#endif
+_Static_assert(CEILING_BITS + SEQ_BLOCK_SHIFT <= 56, "a number has 56 bits");
 #define SHELF_RUNTIME_OFFSET	(SUPER_COPIES * SUPER_COPY_BYTES)
 #define SHELF_RUNTIME_BYTES	4096u
 #define SHELF_SLOTS_OFFSET	(SHELF_RUNTIME_OFFSET + SHELF_RUNTIME_BYTES)

@@ -20,6 +20,7 @@
 #include "shelf_ordered.h"
 #include "shelf_record.h"
 #include "shelf_recover.h"
+#include "shelf_seq.h"
 #include "shelf_sigbus.h"
 #include "shelf_type.h"
 
@@ -383,6 +384,8 @@ static int recover(struct scan *scan)
 				  "shelf %s: %" PRIu64 " records are damaged; check it, and open it "
 				  "with repair to go on without them",
 				  shelf->name, scan->result->damaged);
+	/* While there are those with the highest numbers. */
+	seq_recover(scan->writer, scan->max_seq);
 	err = types_require(scan);
 	if (!err)
 		err = commits_settle(scan);
@@ -441,8 +444,6 @@ int shelf_recover(struct hmem_shelf *shelf, struct recovery *result)
 	if (err)
 		return err;
 	shelf->runtime->objects = result->objects;
-	shelf->runtime->seq_floor = scan.max_seq;
-	scan.writer->slot->seq = scan.max_seq;
 	hmem_log(shelf->ctx, HMEM_LOG_INFO,
 		 "shelf %s: %" PRIu64 " objects from %" PRIu64 " records; %" PRIu64 " torn, %" PRIu64
 		 " superseded",

@@ -21,6 +21,7 @@
 #include "crc32c.h"
 #include "shelf_ordered.h"
 #include "shelf_record.h"
+#include "shelf_seq.h"
 #include "shelf_tx.h"
 #include "shelf_update.h"
 
@@ -185,12 +186,13 @@ static uint64_t commit_bytes(const struct hmem_tx *tx, const struct commit_head 
 	       head->written * sizeof(struct record_range) + tx->written_bytes;
 }
 
-static void compose_commit(struct hmem_tx *tx, uint64_t at, const struct commit_head *head)
+static void compose_commit(struct hmem_tx *tx, uint64_t at, uint64_t seq,
+			   const struct commit_head *head)
 {
 	struct writer *writer = tx->writer;
 	struct record header = {
 		.kind = RECORD_COMMIT,
-		.seq = next_seq(writer, 0) & ((1ull << 56) - 1),
+		.seq = seq & ((1ull << 56) - 1),
 		.align_shift = SHELF_GRANULE_SHIFT,
 		.value_bytes = commit_bytes(tx, head) & ((1ull << 44) - 1),
 	};
@@ -231,14 +233,29 @@ static int happened(struct hmem_tx *tx, uint64_t objects)
 	return err;
 }
 
-/* Nothing can fail any more but the fence. */
+/* The commit's is the highest. */
+static int number_all(struct hmem_tx *tx, uint64_t *commit_seq)
+{
+	for (size_t i = 0; i < tx->nr; i++) {
+		struct tx_name *name = tx->names[i];
+		int err = name->what == TX_PUT ? next_seq(tx->writer, name->old, &name->seq) : 0;
+
+		if (err)
+			return err;
+	}
+	return next_seq(tx->writer, 0, commit_seq);
+}
+
+/* When all is numbered nothing can fail any more but the fence. */
 static int make_durable(struct hmem_tx *tx, uint64_t commit, const struct commit_head *head)
 {
 	struct writer *writer = tx->writer;
 	struct slot *slot = writer->slot;
-	uint64_t objects = slot->objects;
-	int err;
+	uint64_t objects = slot->objects, seq;
+	int err = number_all(tx, &seq);
 
+	if (err)
+		return err;
 	for (size_t i = 0; i < tx->nr; i++) {
 		struct tx_name *name = tx->names[i];
 		const struct record *old = shelf_at(tx->shelf, name->old);
@@ -247,7 +264,6 @@ static int make_durable(struct hmem_tx *tx, uint64_t commit, const struct commit
 			tx->held += old->value_bytes;
 		cover_predecessor(writer, name->old);
 		if (name->what == TX_PUT) {
-			name->seq = next_seq(writer, name->old);
 			compose_member(tx, name);
 			objects += !name->old;
 		} else if (name->what == TX_DELETE) {
@@ -256,7 +272,7 @@ static int make_durable(struct hmem_tx *tx, uint64_t commit, const struct commit
 			objects--;
 		}
 	}
-	compose_commit(tx, commit, head);
+	compose_commit(tx, commit, seq, head);
 	writer_seal(writer);
 	err = fence(writer);
 	if (err)

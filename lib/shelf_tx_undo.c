@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "shelf_record.h"
+#include "shelf_seq.h"
 #include "shelf_sigbus.h"
 #include "shelf_tx.h"
 #include "shelf_update.h"
@@ -230,13 +231,13 @@ void object_seal(struct writer *writer, uint64_t at)
 	write_back(writer, shelf_at(shelf, at), sizeof(uint64_t));
 }
 
-static void compose_undo(struct hmem_tx *tx, uint64_t at, const struct hmem_range *ranges,
-			 size_t nr, uint64_t value_bytes)
+static void compose_undo(struct hmem_tx *tx, uint64_t at, uint64_t seq,
+			 const struct hmem_range *ranges, size_t nr, uint64_t value_bytes)
 {
 	struct hmem_shelf *shelf = tx->shelf;
 	struct record header = {
 		.kind = RECORD_UNDO,
-		.seq = next_seq(tx->writer, 0) & ((1ull << 56) - 1),
+		.seq = seq & ((1ull << 56) - 1),
 		.align_shift = SHELF_GRANULE_SHIFT,
 		.value_bytes = value_bytes & ((1ull << 44) - 1),
 	};
@@ -377,20 +378,22 @@ static int make_undo(struct hmem_tx *tx, const struct hmem_range *ranges, size_t
 {
 	struct writer *writer = tx->writer;
 	struct record header;
-	uint64_t at;
+	uint64_t at, seq;
 	int err;
 	struct tx_entry *e = take_undo(tx, bytes, &at, &err);
 
 	if (!e)
 		return err == -ENOSPC ? object_no_space(tx->shelf, "an undo record", bytes) : err;
 	err = tx->nr_covers > tx->erased ? cover_commits(tx) : 0;
+	if (!err)
+		err = next_seq(writer, 0, &seq);
 	if (err) {
 		commit_uncover(writer);
 		give_undo(tx, e);
 		return err;
 	}
 	/* From here on it may be on the media, and would count: nothing but the fence can fail. */
-	compose_undo(tx, at, ranges, nr, bytes);
+	compose_undo(tx, at, seq, ranges, nr, bytes);
 	for (size_t i = 0; i < nr; i++)
 		if ((at = object_record(tx->shelf, ranges[i].object, &header)))
 			object_seal(writer, at);

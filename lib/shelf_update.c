@@ -20,6 +20,7 @@
 #include "shelf_map.h"
 #include "shelf_ordered.h"
 #include "shelf_record.h"
+#include "shelf_seq.h"
 #include "shelf_sigbus.h"
 #include "shelf_tx.h"
 #include "shelf_type.h"
@@ -230,31 +231,6 @@ void cover_predecessor(struct writer *writer, uint64_t old)
 	cover_link(writer, link);
 }
 
-uint64_t next_seq(struct writer *writer, uint64_t old)
-{
-	struct slot *slot = writer->slot;
-	const struct record *r = shelf_at(writer->shelf, old);
-	uint64_t seq = slot->seq;
-	/* A name that has been deleted has a tombstone, of which only this is known. */
-	uint64_t least = old ? r->seq : LOAD(&writer->shelf->runtime->seq_floor);
-
-	if (seq < least)
-		seq = least;
-	STORE(&slot->seq, seq + 1);
-	return seq + 1;
-}
-
-void raise_floor(struct hmem_shelf *shelf, uint64_t at)
-{
-	uint64_t seq = ((const struct record *)shelf_at(shelf, at))->seq;
-	uint64_t floor = LOAD(&shelf->runtime->seq_floor);
-
-	while (floor < seq &&
-	       !__atomic_compare_exchange_n(&shelf->runtime->seq_floor, &floor, seq, false,
-					    __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
-		;
-}
-
 /* --- the name that is updated --------------------------------------------------------- */
 
 int name_find(struct hmem_shelf *shelf, struct bucket *bucket, uint64_t hash, const char *name,
@@ -380,16 +356,28 @@ static struct composed compose(struct writer *writer, uint64_t at, uint64_t seq,
 	};
 }
 
+/* The number of what is to lie in memory that has just been taken, which goes if there is none. */
+static int number_fresh(struct writer *writer, uint64_t old, uint64_t *seq)
+{
+	int err = next_seq(writer, old, seq);
+
+	if (err)
+		heap_drop_fresh(writer);
+	return err;
+}
+
 /* With the name locked and memory at @at. */
 static int put_locked(struct writer *writer, const struct put *put, struct target *target,
 		      uint64_t at)
 {
-	int err;
+	uint64_t seq;
+	int err = number_fresh(writer, target->old, &seq);
 
+	if (err)
+		return err;
 	cover_predecessor(writer, target->old);
 	writer_seal(writer);
-	writer->last = compose(writer, at, next_seq(writer, target->old),
-			       target_link(writer, target), put);
+	writer->last = compose(writer, at, seq, target_link(writer, target), put);
 	err = fence(writer);
 	if (err)
 		return err;
@@ -401,13 +389,16 @@ static int put_locked(struct writer *writer, const struct put *put, struct targe
 }
 
 /* The same for a descriptor: see type.c for why there is no fence. */
-static void put_descriptor(struct writer *writer, const struct put *put, struct target *target,
-			   uint64_t at)
+static int put_descriptor(struct writer *writer, const struct put *put, struct target *target,
+			  uint64_t at)
 {
 	struct slot *slot = writer->slot;
-	uint64_t *place = slot->types;
+	uint64_t *place = slot->types, seq;
+	int err = number_fresh(writer, 0, &seq);
 
-	compose(writer, at, next_seq(writer, 0), LINK_MAKE(0ull, writer->id, slot->fence_seq), put);
+	if (err)
+		return err;
+	compose(writer, at, seq, LINK_MAKE(0ull, writer->id, slot->fence_seq), put);
 	/* type_intern() has seen to it that one is free. */
 	while (*place && place < slot->types + SLOT_TYPES - 1)
 		place++;
@@ -416,6 +407,7 @@ static void put_descriptor(struct writer *writer, const struct put *put, struct 
 	redo_add(writer, &slot->fresh, 0);
 	redo_show(writer);
 	target_crowded(target);
+	return 0;
 }
 
 int put_record(struct writer *writer, const struct put *put)
@@ -433,7 +425,7 @@ int put_record(struct writer *writer, const struct put *put)
 	if (!err) {
 		err = heap_take(writer, put->bytes + put_tail_bytes(put), put->align_shift, &at);
 		if (!err && target.descriptor)
-			put_descriptor(writer, put, &target, at);
+			err = put_descriptor(writer, put, &target, at);
 		else if (!err)
 			err = put_locked(writer, put, &target, at);
 		target_unlock(writer, &target);

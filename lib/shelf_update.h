@@ -73,10 +73,6 @@ static inline bool object_is_mine(const struct writer *writer, uint64_t at)
 void cover_predecessor(struct writer *writer, uint64_t old);
 /* The same for a record that has, or had, this link. */
 void cover_link(struct writer *writer, uint64_t link);
-/* The record at @at is going to be deleted: who makes its name anew knows how to number it. */
-void raise_floor(struct hmem_shelf *shelf, uint64_t at);
-/* The sequence number of a record that replaces the one at @old, or none. */
-uint64_t next_seq(struct writer *writer, uint64_t old);
 
 /*
  * A name that is being updated: its locked bucket, the entry that it has (NULL: none) or

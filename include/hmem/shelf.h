@@ -75,8 +75,8 @@ struct hmem_shelf;
 /**
  * struct hmem_shelf_finding - something on a shelf that should not be so
  * @size: sizeof(struct hmem_shelf_finding), set by the library
- * @part: what it is in: "table", "superblock", "frontier", "record", "index", "heap",
- *	"limbo", "slot", "count", or one that a later version adds
+ * @part: what it is in: "table", "superblock", "frontier", "ceiling", "record", "index",
+ *	"heap", "limbo", "slot", "count", or one that a later version adds
  * @offset: where, from the beginning of the shelf
  * @name: the object that it is about, or NULL
  * @text: what is wrong, a sentence
@@ -352,7 +352,8 @@ struct hmem_put_options {
  * -EEXIST, -ENOENT, -ENOSPC (the last error names who pins memory), -EBUSY (also: a transaction is
  * changing the object in place), -EDEADLK (this thread's own is), -EROFS, -EIO (written back or
  * not: unknown), -ENOMEM (also: what others have added to the shelf cannot be mapped), -EUSERS,
- * -ECHILD, -EUCLEAN.
+ * -ECHILD, -EUCLEAN, -EOVERFLOW (there is no version left that no object had: after 2^56 updates,
+ * of which each loss of power counts as 2^24; export the shelf, and import that as a new one).
  */
 HMEM_API int hmem_shelf_put(struct hmem_shelf *shelf, const char *name, const void *data,
 			    size_t bytes, const struct hmem_put_options *options);
@@ -517,7 +518,7 @@ HMEM_API int hmem_shelf_persist(struct hmem_shelf *shelf, const struct hmem_obje
  *
  * Good for the shelf that it was made on, wherever that is opened and mapped, until the
  * object is replaced or deleted: then, and also when another object has come to lie there, it
- * is stale. Changes in place do not matter. One of zeroes names nothing.
+ * is stale, also after a loss of power. Changes in place do not matter. One of zeroes names nothing.
  */
 struct hmem_handle {
 	uint64_t place;

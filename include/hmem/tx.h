@@ -65,7 +65,7 @@ HMEM_API int hmem_tx_begin(struct hmem_shelf *shelf, struct hmem_tx **tx);
  *
  * Return: 0; -EINVAL (also: another thread began the transaction), -ENAMETOOLONG, -EEXIST,
  * -ENOENT, -ENOSPC, -E2BIG (more than 2^30 names, or as hmem_shelf_put()), -EBUSY, -EROFS, -EIO,
- * -ENOMEM, -EUSERS, -ECHILD, -EUCLEAN.
+ * -ENOMEM, -EUSERS, -ECHILD, -EUCLEAN, -EOVERFLOW (as hmem_shelf_put()).
  */
 HMEM_API int hmem_tx_put(struct hmem_tx *tx, const char *name, const void *data, size_t bytes,
 			 const struct hmem_put_options *options);
@@ -111,7 +111,7 @@ struct hmem_range {
  * Return: 0; -EBUSY (another transaction has one of the objects), -ENOENT (one was replaced or
  * deleted since it was got), -EINVAL (no object of this shelf, or a range that ends behind
  * it), -E2BIG (more than the shelf can ever hold), -ENOSPC, -EROFS, -EIO, -ENOMEM, -EUSERS,
- * -ECHILD, -EUCLEAN.
+ * -ECHILD, -EUCLEAN, -EOVERFLOW (as hmem_shelf_put()).
  */
 HMEM_API int hmem_tx_add(struct hmem_tx *tx, const struct hmem_range *ranges, size_t nr);
 
@@ -153,7 +153,7 @@ HMEM_API int hmem_tx_write(struct hmem_tx *tx, const struct hmem_object *object,
  * What it has replaced is free a few transactions later, or when the shelf needs it, whoever asks.
  *
  * Return: 0; -EEXIST, -ENOENT (what a put or delete asks for), -ENOSPC, -EBUSY, -EROFS, -EIO (it
- * has happened or not: unknown), -ENOMEM, -EUSERS, -EUCLEAN. With -EINVAL (NULL, or begun by
+ * has happened or not: unknown), -ENOMEM, -EUSERS, -EUCLEAN, -EOVERFLOW (as hmem_shelf_put()). With -EINVAL (NULL, or begun by
  * another thread) and -ECHILD it has not ended.
  */
 HMEM_API int hmem_tx_commit(struct hmem_tx *tx);

@@ -94,6 +94,24 @@ unsigned int layout_ignored_heap(const unsigned int **lines)
 	return nr_ignored;
 }
 
+uint64_t layout_highest_seq(void)
+{
+	const unsigned char *shelf = machine_traced.memory + LAYOUT_SUPER;
+	const struct runtime *rt = (const void *)(shelf + SHELF_RUNTIME_OFFSET);
+	uint64_t highest = 0;
+
+	if (rt->magic != SHELF_MAGIC || !rt->ready)
+		return 0;
+	/* Nobody has used the others: they are zeroes. */
+	for (unsigned int id = 0; id < rt->slots_top; id++) {
+		const struct slot *slot = (const void *)(shelf + SHELF_SLOTS_OFFSET + id * SLOT_BYTES);
+
+		if (slot->seq > highest)
+			highest = slot->seq;
+	}
+	return highest;
+}
+
 bool layout_clean(const unsigned char *image)
 {
 	for (unsigned int i = 0; i < SUPER_COPIES; i++) {

@@ -3,8 +3,8 @@
  * Where things are in the region of the traced machine, and what of it recovery ignores.
  *
  * One shelf, the first of its region: the rack, a unit of metadata, and the heap.
- * Recovery ignores the metadata but for the superblocks, and the index, which lies in
- * the heap; after a clean close, nothing.
+ * Recovery ignores the metadata but for the superblocks, with frontier and ceiling in the first
+ * one's page, and the index, which lies in the heap; after a clean close, nothing.
  */
 #ifndef SELFTESTS_CRASH_LAYOUT_H
 #define SELFTESTS_CRASH_LAYOUT_H
@@ -33,6 +33,9 @@ bool layout_ignored_beside(uint64_t offset);
 
 /* Lines of the heap that are ignored: how many, and their numbers. */
 unsigned int layout_ignored_heap(const unsigned int **lines);
+
+/* The highest sequence number that the traced machine's writers have given out. */
+uint64_t layout_highest_seq(void);
 
 /* May an image be that of a shelf that was closed? */
 bool layout_clean(const unsigned char *image);

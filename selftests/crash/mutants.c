@@ -43,8 +43,8 @@ static const struct {
 	{ SITE_WRITE_BACK, 0, "remove_mapped", "the rack does not lead there any more" },
 	{ SITE_FENCE, 0, "remove_mapped", "the rack does not lead there any more" },
 	{ SITE_WRITE_BACK, 0, "leave_clean", "a runtime of another boot is never taken for ours" },
-	{ SITE_WRITE_BACK, 0, "clean_leave", "only after a death in a call that takes a new chunk, and a put "
-					     "there when it was closed and opened" },
+	{ SITE_WRITE_BACK, 0, "clean_leave", "only after a death in a call that takes a new chunk or block of "
+					     "numbers, and a put there when it was closed and opened" },
 	{ SITE_WRITE_BACK, 0, "restore_mark", "only for a damaged mark; host/shelf_image" },
 	{ SITE_WRITE_BACK, 0, "heap_reset_frontier", "without a frontier all chunks are looked at" },
 	{ SITE_FENCE, 2, "take_locked", "limbo_empty() fences before anybody writes to the same "
@@ -58,11 +58,14 @@ static const struct {
 	{ SITE_CHECKSUM, 0, "seal_of", "against damage: the superblock's fence comes after it" },
 	{ SITE_CHECKSUM, 0, "chunk_crc", "against damage, not power cuts; host/shelf_image" },
 	{ SITE_CHECKSUM, 0, "frontier_word", "a word is never torn; against damage: host/shelf_image" },
+	{ SITE_CHECKSUM, 0, "ceiling_word", "a word is never torn; against damage: host/shelf_image" },
 	{ SITE_STORE, 0, "heap_reset_frontier", "without a frontier all chunks are looked at" },
 	{ SITE_STORE, 0, "heap_raise_frontier", "a word that is alone" },
+	{ SITE_STORE, 0, "raise_ceiling", "a word that is alone" },
 	{ SITE_STORE, 0, "record_lay", "the checksum covers all that should come before it" },
 	{ SITE_STORE, 0, "publish_locked", "the checksum covers all that should come before it" },
 	{ SITE_STORE, 0, "apply", "link, index and slots: recovery reads none of them" },
+	{ SITE_STORE, 0, "redo_again", "link, index and slots: recovery reads none of them" },
 	{ SITE_STORE, 0, "ring_to_list", "link: recovery does not read it" },
 	{ SITE_STORE, 0, "list_reclaim", "link: recovery does not read it" },
 	{ SITE_STORE, 0, "word_to_list", "link and slots: recovery reads neither" },

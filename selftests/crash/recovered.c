@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "holds.h"
+#include "layout.h"
 #include "machine.h"
 #include "recovered.h"
 #include "shelf_record.h"
@@ -245,6 +246,7 @@ static const char *look(struct hmem_shelf *shelf, const struct contents *before,
 {
 	struct hmem_shelf_info info = { .size = sizeof(info) };
 	const char *lacks_before, *lacks_after, *wrong;
+	uint64_t used = layout_highest_seq();
 
 	if (hmem_shelf_get_info(shelf, &info))
 		return WRONG("get_info: %s", error_text());
@@ -263,6 +265,11 @@ static const char *look(struct hmem_shelf *shelf, const struct contents *before,
 		wrong = WRONG("%llu objects have %llu records",
 			      (unsigned long long)info.objects,
 			      (unsigned long long)found->objects);
+	/* Somebody may have kept handles of what is gone. */
+	if (!wrong && shelf->runtime->seq_floor < used)
+		wrong = WRONG("numbers go on from %llu, and %llu was given out",
+			      (unsigned long long)shelf->runtime->seq_floor,
+			      (unsigned long long)used);
 	/* Whoever was the last to write is not here any more. */
 	if (!wrong && found->unsealed)
 		wrong = WRONG("the record at %#llx is not sealed",

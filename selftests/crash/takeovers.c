@@ -695,6 +695,37 @@ static int play_far(void)
 	return bad != 0;
 }
 
+/* --- it is put again under the name that was deleted ----------------------------------------- */
+
+static int play_handle(void)
+{
+	struct hmem_object keep, object;
+	struct hmem_handle handle;
+	struct scene_rest rest;
+	int err;
+
+	shelf = scene_shelf(HEAP, 0, WAIT);
+	put(shelf, "keep", VALUE, 'k');
+	lines_begin(scene_file());
+	put(shelf, "n", VALUE, '1');
+	need(hmem_shelf_get(shelf, "n", &object), "n");
+	need(hmem_shelf_handle(shelf, &object, &handle), "handle");
+	hmem_shelf_release(shelf, &object);
+	need(hmem_shelf_delete(shelf, "n"), "delete");
+	/* Fences and no record: the tombstone is erased for good, and nothing left has its number. */
+	need(hmem_shelf_edit(shelf, "keep", &keep), "edit");
+	need(hmem_shelf_persist(shelf, &keep, 0, 8), "persist");
+	need(scene_recover(&rest, 0, 0), "recovering");
+	put(rest.shelf, "n", VALUE, '2');
+	err = hmem_shelf_get_handle(rest.shelf, &handle, &object);
+	if (!err) {
+		say("the handle of what was deleted gives %c", *(const char *)object.data);
+		hmem_shelf_release(rest.shelf, &object);
+	}
+	scene_close(&rest);
+	return err != -ESTALE;
+}
+
 /* --- all of them ----------------------------------------------------------------------- */
 
 /* One stops at each fence in turn who looks after the dead. */
@@ -724,6 +755,7 @@ const struct takeover takeovers[TAKEOVERS] = {
 	{ "what could not be given back is there for who needs it", play_kept },
 	{ "a commit stays whose thread has ended, and left its slot to another", play_idle },
 	{ "what is put stays when a thread has closed what another had reserved on", play_far },
+	{ "a handle of what was deleted stays stale over a loss of power", play_handle },
 };
 
 int takeover_play(const struct takeover *takeover)

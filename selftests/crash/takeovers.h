@@ -5,7 +5,7 @@
 #ifndef SELFTESTS_CRASH_TAKEOVERS_H
 #define SELFTESTS_CRASH_TAKEOVERS_H
 
-#define TAKEOVERS 11
+#define TAKEOVERS 12
 
 struct takeover {
 	const char *name;

@@ -178,6 +178,10 @@ static void damage(void)
 	spoil(media_at(&media, 24), 4, 1, "superblock", "a damaged superblock");
 	spoil(media_at(&media, SUPER_COPY_BYTES + 24), 4, 1, "superblock", "its other copy");
 	spoil(media_at(&media, SHELF_FRONTIER_OFFSET), 8, 1, "frontier", "a damaged frontier");
+	spoil(media_at(&media, SHELF_CEILING_OFFSET), 8, 1, "ceiling", "a damaged ceiling");
+	spoil(media_at(&media, SHELF_CEILING_OFFSET), 8,
+	      *(uint64_t *)media_at(&media, SHELF_FRONTIER_OFFSET), "ceiling",
+	      "the frontier in its place");
 
 	spoil(r, 4, r->check ^ 1, "record", "a damaged checksum");
 	spoil((char *)r + 4, 1, RECORD_BODY, "record", "a wrong state");

@@ -67,6 +67,14 @@ __attribute__((unused)) static void frontier_fix(struct media *media, uint64_t f
 	*word = frontier | (uint64_t)crc_more(~0u, covered, sizeof(covered)) << FRONTIER_BITS;
 }
 
+__attribute__((unused)) static void ceiling_fix(struct media *media, uint64_t blocks)
+{
+	uint64_t covered[3] = { media_key(media), SHELF_CEILING_OFFSET, blocks };
+	uint64_t *word = media_at(media, SHELF_CEILING_OFFSET);
+
+	*word = blocks | (uint64_t)crc_more(~0u, covered, sizeof(covered)) << CEILING_BITS;
+}
+
 /* Mark and checksum of a record of a shelf with this key. What lies outside counts as zero. */
 __attribute__((unused)) static void record_fix_for(struct media *media, uint64_t key, uint64_t at)
 {

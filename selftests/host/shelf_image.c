@@ -272,6 +272,7 @@ static void flips(const unsigned char *image, bool clean)
 	flip_range(image, media_at(&media, SUPER_COPY_BYTES), sizeof(*super), clean,
 		   "other copy of the superblock");
 	flip_range(image, media_at(&media, SHELF_FRONTIER_OFFSET), 8, clean, "frontier");
+	flip_range(image, media_at(&media, SHELF_CEILING_OFFSET), 8, clean, "ceiling");
 	for (unsigned int i = 0; i < OBJECTS; i++)
 		if (objects[i].at)
 			flip_record(image, &objects[i], clean);

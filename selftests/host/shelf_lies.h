@@ -243,7 +243,11 @@ static void lies_tell(const uint8_t *data, size_t bytes)
 				lies_media.file[lie.value % LIES_REGION] ^= lie.how;
 				break;
 			case 10:
-				frontier_fix(&lies_media, lies_value(&lie, 2) & ((1ull << 40) - 1));
+				if (lie.which & 1)
+					ceiling_fix(&lies_media, lies_value(&lie, 2) & CEILING_MAX);
+				else
+					frontier_fix(&lies_media,
+						     lies_value(&lie, 2) & ((1ull << 40) - 1));
 				break;
 			case 2: case 3: case 4:
 				lie_super(&lie);
