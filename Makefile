@@ -342,4 +342,4 @@ help: ## this list
 
 FORCE:
 .PHONY: all lib tools examples selftests guest-tests benches kmod kmod-inject kmod-if-headers deps clean demo demo-host \
-	check check-long check-sanitize check-static crash crash-long mutants fuzz fuzz-deps torture torture-shelf torture-deaths power-cut bench install uninstall help FORCE
+	check check-long check-sanitize check-static crash crash-long mutants fuzz fuzz-deps torture torture-shelf torture-deaths torture-overlaps power-cut bench install uninstall help FORCE

@@ -37,9 +37,6 @@ enum call {
 	CALL_SWAP,
 };
 
-void any_begin(unsigned long seed);
-/* Less than @end. */
-unsigned int any(unsigned int end);
 enum call call_any(void);
 const char *call_name(enum call call);
 /* What the call returns, -ECANCELED for a transaction that was aborted. */

@@ -15,6 +15,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "any.h"
 #include "calls_at_random.h"
 #include "scene.h"
 #include "takeovers.h"
@@ -215,30 +216,6 @@ static bool one_call(void)
 
 /* --- rounds -------------------------------------------------------------------------- */
 
-/* So much that there is only now and then room for what is put. */
-static void fill(struct hmem_shelf *shelf)
-{
-	static const size_t sizes[] = { 50000, 5000, 500, 100 };
-	static char value[50000];
-	unsigned int large = 0;
-	char name[32];
-
-	for (unsigned int size = 0; size < sizeof(sizes) / sizeof(sizes[0]); size++)
-		for (unsigned int i = 0;; i++) {
-			snprintf(name, sizeof(name), "filler%u.%u", size, i);
-			if (hmem_shelf_put(shelf, name, value, sizes[size], NULL))
-				break;
-			large += !size;
-		}
-	for (unsigned int i = 1 + any(3); i; i--) {
-		snprintf(name, sizeof(name), "filler0.%u", --large);
-		hmem_shelf_delete(shelf, name);
-	}
-	/* Each makes a fence, after which what was deleted can be freed. */
-	for (unsigned int i = 0; i < 2; i++)
-		hmem_shelf_put(shelf, "fence", "f", 1, NULL);
-}
-
 static int play_round(void)
 {
 	struct hmem_shelf *shelf;
@@ -247,7 +224,7 @@ static int play_round(void)
 	any_begin(round_seed);
 	scene_seed(round_seed);
 	shelf = scene_shelf(HEAP, any(2) ? HMEM_SHELF_ORDERED : 0, WAIT);
-	fill(shelf);
+	scene_fill(shelf);
 	lines_begin(scene_file());
 	lines_hook = happen;
 	for (unsigned int i = 0; i < USERS; i++)

@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "any.h"
 #include "say.h"
 #include "scene.h"
 #include "shelf.h"
@@ -124,21 +125,66 @@ struct hmem_shelf *scene_shelf(uint64_t heap, unsigned int flags, unsigned int w
 	return shelf;
 }
 
-struct hmem_shelf *scene_open(unsigned int wait_ms)
+void scene_fill(struct hmem_shelf *shelf)
+{
+	static const size_t sizes[] = { 50000, 5000, 500, 100 };
+	static char value[50000];
+	unsigned int large = 0;
+	char name[32];
+
+	for (unsigned int size = 0; size < sizeof(sizes) / sizeof(sizes[0]); size++)
+		for (unsigned int i = 0;; i++) {
+			snprintf(name, sizeof(name), "filler%u.%u", size, i);
+			if (hmem_shelf_put(shelf, name, value, sizes[size], NULL))
+				break;
+			large += !size;
+		}
+	for (unsigned int i = 1 + any(3); i; i--) {
+		snprintf(name, sizeof(name), "filler0.%u", --large);
+		hmem_shelf_delete(shelf, name);
+	}
+	/* Each makes a fence, after which what was deleted can be freed. */
+	for (unsigned int i = 0; i < 2; i++)
+		hmem_shelf_put(shelf, "fence", "f", 1, NULL);
+}
+
+int scene_try_open(unsigned int wait_ms, struct hmem_shelf **shelf)
 {
 	struct hmem_shelf_options options = HMEM_SHELF_OPTIONS_INIT;
 	struct hmem_region *region;
-	struct hmem_shelf *shelf;
 	char path[160];
+	int err;
 
 	snprintf(path, sizeof(path), "file:%s", present);
 	options.flags = HMEM_SHELF_FLUSH;
 	options.wait_ms = wait_ms;
-	if (hmem_region_open(scene_ctx, path, 0, &region) ||
-	    hmem_shelf_open(region, "s", &options, &shelf))
+	err = hmem_region_open(scene_ctx, path, 0, &region);
+	if (err)
+		return err;
+	err = hmem_shelf_open(region, "s", &options, shelf);
+	if (err)
+		hmem_region_close(region);
+	else
+		lines_map();
+	return err;
+}
+
+struct hmem_shelf *scene_open(unsigned int wait_ms)
+{
+	struct hmem_shelf *shelf;
+
+	if (scene_try_open(wait_ms, &shelf))
 		bail("opening it once more: %s", hmem_last_error(scene_ctx));
-	lines_map();
 	return shelf;
+}
+
+int scene_leave(struct hmem_shelf *shelf)
+{
+	struct hmem_region *region = shelf->region;
+	int err = hmem_shelf_close(shelf);
+
+	hmem_region_close(region);
+	return err;
 }
 
 void scene_dies(struct hmem_shelf *shelf)

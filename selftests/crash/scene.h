@@ -23,10 +23,16 @@ int scene_play(int (*play)(void));
 void scene_seed(uint64_t seed);
 /* The new shelf, from which nothing can be lost before lines_begin(). */
 struct hmem_shelf *scene_shelf(uint64_t heap, unsigned int flags, unsigned int wait_ms);
+/* So much is put that there is only now and then room for more. */
+void scene_fill(struct hmem_shelf *shelf);
 /* The same file. */
 const char *scene_file(void);
 /* Another handle on that, as another process would have. It may be told to die. */
 struct hmem_shelf *scene_open(unsigned int wait_ms);
+/* The same, where it may be busy. */
+int scene_try_open(unsigned int wait_ms, struct hmem_shelf **shelf);
+/* Closes what these two have opened. */
+int scene_leave(struct hmem_shelf *shelf);
 /* Those who use it are taken to be dead. Its threads have to have stopped, and stay so. */
 void scene_dies(struct hmem_shelf *shelf);
 
