@@ -59,6 +59,8 @@ const char *check_name(struct check *check, uint64_t at, const struct record *he
 
 void check_index(struct check *check);
 void check_order(struct check *check);
+/* Nodes from @first on that are in no order any more, and whose memory is to be given back. */
+void check_taken_out(struct check *check, uint64_t first);
 void check_locks(struct check *check);
 void check_limbo(struct check *check);
 void check_slot(struct check *check, unsigned int id);

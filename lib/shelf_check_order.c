@@ -49,11 +49,21 @@ static bool check_level(struct check *check, unsigned int level, uint64_t counts
 	return true;
 }
 
+void check_taken_out(struct check *check, uint64_t first)
+{
+	struct ordered_view view;
+
+	for (uint64_t at = first; at; at = node_offset(view.node->link))
+		if (!ordered_look(check->shelf, at, &view) ||
+		    !check_claim(check, "order", at, view.granules, NULL,
+				 "a node that was taken out"))
+			break;
+}
+
 void check_order(struct check *check)
 {
 	struct hmem_shelf *shelf = check->shelf;
-	uint64_t counts[ORDERED_LEVELS + 1] = { 0 }, expected, at;
-	struct ordered_view view;
+	uint64_t counts[ORDERED_LEVELS + 1] = { 0 }, expected;
 
 	if (!shelf_is_ordered(shelf) || !check_level(check, 0, counts))
 		return;
@@ -72,9 +82,5 @@ void check_order(struct check *check)
 				    "level %u has %" PRIu64 " nodes instead of %" PRIu64, level,
 				    counts[0], expected);
 	}
-	for (at = shelf->runtime->ordered_limbo; at; at = node_offset(view.node->link))
-		if (!ordered_look(shelf, at, &view) ||
-		    !check_claim(check, "order", at, view.granules, NULL,
-				 "a node that was taken out"))
-			break;
+	check_taken_out(check, shelf->runtime->ordered_limbo);
 }

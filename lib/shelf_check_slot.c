@@ -150,6 +150,7 @@ static void check_pending(struct check *check, unsigned int id)
 	if (slot->fresh && slot->fresh_granules)
 		check_claim(check, "slot", slot->fresh, slot->fresh_granules, NULL,
 			    "what was taken and is to be given back");
+	check_taken_out(check, slot->ordered_free);
 	if (!slot->publishing)
 		return;
 	if (!reservation_good(shelf, slot->publishing, &header))
@@ -167,8 +168,7 @@ void check_slot(struct check *check, unsigned int id)
 	const struct slot *slot = shelf_slot(shelf, id);
 	uint64_t where = shelf_offset(shelf, slot);
 
-	if (slot->forward || slot->deleting || slot->ordered || slot->ordered_free ||
-	    slot->tx_forward)
+	if (slot->forward || slot->deleting || slot->ordered || slot->tx_forward)
 		check_found(check, "slot", where, NULL, "slot %u is in the middle of an update",
 			    id);
 	for (unsigned int i = 0; i < SLOT_LOCKS; i++)

@@ -88,6 +88,7 @@ static const struct {
 	{ SITE_STORE, 0, "disown", "link and blocks: recovery reads none of them" },
 	{ SITE_STORE, 0, "unlock", "a transaction's block: recovery does not read it" },
 	{ SITE_STORE, 0, "give_block", "a transaction's block: recovery does not read it" },
+	{ SITE_STORE, 0, "give_undo", "a transaction's block: recovery does not read it" },
 	{ SITE_STORE, 0, "block_give", "a transaction's block: recovery does not read it" },
 	{ SITE_STORE, 0, "tx_reclaim", "a transaction's block: recovery does not read it" },
 	{ SITE_STORE, 0, "own_locked", "link and blocks: recovery reads none of them" },
