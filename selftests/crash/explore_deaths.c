@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <setjmp.h>
 
+#include "beside.h"
 #include "call_table.h"
 #include "doing.h"
 #include "instants.h"
@@ -28,22 +29,10 @@ static bool reader_leaves(void)
 	return close_shelf();
 }
 
-/* It has memory of its own, and something is left for its next fence. */
-static bool be_beside(void)
-{
-	static const struct step own[] = {
-		{ &calls[0], .name = 5, .bytes = 24, .seed = 80 },
-		{ &calls[0], .name = 5, .bytes = 56, .seed = 81 },
-	};
-
-	doing_as(1);
-	return have_shelf() && do_step(&own[0]) && do_step(&own[1]);
-}
-
 /* Up to where the power may go. */
 static bool be_first(const struct death *death)
 {
-	if ((death->beside && !be_beside()) || (death->reader && !reader_comes()))
+	if ((death->beside && !be_beside(1)) || (death->reader && !reader_comes()))
 		return false;
 	doing_as(0);
 	if (!death->first)
@@ -94,8 +83,6 @@ static bool take_its_place(const struct death *death, unsigned int deaths)
 	return death->last->call->model == model_edit || narrow();
 }
 
-/* At all that there is, with the library's check. */
-static const struct step look = { &calls[17], .name = 0, .other = 1 };
 /* It begins where nothing was yet, unless the dead one had begun to put something there. */
 static const struct step far = { &calls[0], .name = 6, .bytes = 64400, .seed = 82 };
 
@@ -115,7 +102,7 @@ static bool go_on(const struct death *death, unsigned int deaths)
 	/* As long as nobody has to put it in order some of it may be to be seen, or nothing. */
 	if (death->beside && death->next->call->gets)
 		now.excused = -ENOENT;
-	return do_step(death->next) && (death->beside || !doing_shelf() || do_step(&look)) &&
+	return do_step(death->next) && (death->beside || !doing_shelf() || do_step(&look_at_all)) &&
 	       close_shelf() && reader_leaves() && (death->last_at % 4 || come_again());
 }
 

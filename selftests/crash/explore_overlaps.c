@@ -7,6 +7,7 @@
 #include <setjmp.h>
 #include <string.h>
 
+#include "beside.h"
 #include "call_table.h"
 #include "doing.h"
 #include "instants.h"
@@ -25,18 +26,6 @@ static bool beside_lives, stopped_lives;
 static jmp_buf gone;
 /* Of the call in which somebody stops, if nobody does. */
 static unsigned int events;
-
-/* It has memory of its own, and something is left for its next fence. */
-static bool be_beside(void)
-{
-	static const struct step own[] = {
-		{ &calls[0], .name = 5, .bytes = 24, .seed = 80 },
-		{ &calls[0], .name = 5, .bytes = 56, .seed = 81 },
-	};
-
-	doing_as(BESIDE);
-	return have_shelf() && do_step(&own[0]) && do_step(&own[1]);
-}
 
 /* It may find that it has to wait for who has stopped, and give up. */
 static bool go_beside(void)
@@ -77,9 +66,6 @@ static void at_stop(void)
 	trace_dies_in = overlap->dies_at;
 }
 
-/* At all that there is, with the library's check. */
-static const struct step look = { &calls[17], .name = 0, .other = 1 };
-
 static bool go_on(void)
 {
 	trace_stops_in = 0;
@@ -93,7 +79,7 @@ static bool go_on(void)
 		return false;
 	if (!stopped_lives && beside_lives && overlap->next->call->gets)
 		now.excused = -ENOENT;
-	if (!do_step(overlap->next) || (doing_shelf() && stopped_lives && !do_step(&look)))
+	if (!do_step(overlap->next) || (doing_shelf() && stopped_lives && !do_step(&look_at_all)))
 		return false;
 	for (unsigned int process = STOPS; process <= COMES; process++) {
 		doing_as(process);
@@ -112,7 +98,7 @@ static bool run_overlap(enum start start, const struct overlap *of, unsigned int
 	begin_at(start);
 	switch (setjmp(now.gone)) {
 	case 0:
-		if (of->is_beside && !be_beside())
+		if (of->is_beside && !be_beside(BESIDE))
 			return false;
 		doing_as(STOPS);
 		if (!have_shelf() || (of->first && !do_step(of->first)))
