@@ -3,78 +3,8 @@
  * Closing and opening shelves: what is left clean, what has to be recovered, who keeps whom
  * away, and what becomes of damage in what a clean shelf trusts.
  */
-#include <signal.h>
-#include <sys/wait.h>
-
-#include <hmem/hmem.h>
-#include <hmem/tx.h>
-
 #include "shelf_crc.h"
-
-#define OBJECTS 400
-
-static struct hmem_ctx *ctx;
-static struct hmem_region *region, *reading;
-static struct media media;
-static char path[64], region_name[80];
-
-static void need(int err, const char *what)
-{
-	if (err)
-		tap_bail("%s: %s", what, hmem_last_error(ctx));
-}
-
-static struct hmem_shelf *try_open(struct hmem_region *in, unsigned int flags, int *err)
-{
-	struct hmem_shelf_options options = HMEM_SHELF_OPTIONS_INIT;
-	struct hmem_shelf *shelf = NULL;
-
-	options.flags = flags;
-	*err = hmem_shelf_open(in, "shelf", &options, &shelf);
-	return shelf;
-}
-
-static struct hmem_shelf *open_shelf(unsigned int flags)
-{
-	int err;
-	struct hmem_shelf *shelf = try_open(flags & HMEM_SHELF_READ_ONLY ? reading : region, flags,
-					    &err);
-
-	need(err, "open");
-	return shelf;
-}
-
-static const char *name_of(unsigned int i)
-{
-	static char name[32];
-
-	snprintf(name, sizeof(name), "object-%u", i);
-	return name;
-}
-
-static void put(struct hmem_shelf *shelf, unsigned int i, unsigned int value)
-{
-	need(hmem_shelf_put(shelf, name_of(i), &value, sizeof(value), NULL), "put");
-}
-
-/* The value of an object, or the error. */
-static long value_of(struct hmem_shelf *shelf, unsigned int i)
-{
-	unsigned int value = 0;
-	size_t bytes;
-	int err = hmem_shelf_read(shelf, name_of(i), &value, sizeof(value), &bytes);
-
-	return err ? err : (long)value;
-}
-
-static unsigned int right(struct hmem_shelf *shelf, unsigned int add)
-{
-	unsigned int count = 0;
-
-	for (unsigned int i = 0; i < OBJECTS; i++)
-		count += value_of(shelf, i) == (long)(i + add);
-	return count;
-}
+#include "shelf_numbered.h"
 
 static uint64_t dirty(struct hmem_shelf *shelf)
 {
@@ -92,30 +22,10 @@ static uint64_t objects_of(struct hmem_shelf *shelf)
 	return info.objects;
 }
 
-static int show(void *arg, const struct hmem_shelf_finding *finding)
-{
-	(void)arg;
-	tap_diag("%s at %#llx: %s: %s", finding->part, (unsigned long long)finding->offset,
-		 finding->name ? finding->name : "", finding->text);
-	return 0;
-}
-
-static bool checks(struct hmem_shelf *shelf)
-{
-	return !hmem_shelf_check(shelf, show, NULL);
-}
-
 static void fill(void)
 {
-	struct hmem_shelf_options options = HMEM_SHELF_OPTIONS_INIT;
-	struct hmem_shelf *shelf;
+	struct hmem_shelf *shelf = make_numbered();
 
-	options.bytes = 4 << 20;
-	options.max_bytes = 64 << 20;
-	options.slots = 8;
-	need(hmem_shelf_create(region, "shelf", &options, &shelf), "create");
-	for (unsigned int i = 0; i < OBJECTS; i++)
-		put(shelf, i, i);
 	TAP_OK(!media_super(&media)->clean, "an open shelf is not clean on the media");
 	TAP_EQ(hmem_shelf_close(shelf), 0, "it is closed");
 	TAP_OK(media_super(&media)->clean, "and is clean then");
@@ -173,49 +83,6 @@ static void pinned(void)
 }
 
 /* --- dead processes ------------------------------------------------------------------ */
-
-/* A child that opens the shelf, does something and waits to be killed. */
-static pid_t child(unsigned int flags, void (*act)(struct hmem_shelf *shelf))
-{
-	int ready[2];
-	char byte = 0;
-	pid_t pid;
-
-	if (pipe(ready))
-		tap_bail("pipe");
-	pid = fork();
-	if (!pid) {
-		struct hmem_shelf *shelf = open_shelf(flags);
-
-		if (act)
-			act(shelf);
-		if (write(ready[1], "x", 1) != 1)
-			_exit(1);
-		for (;;)
-			pause();
-	}
-	close(ready[1]);
-	if (read(ready[0], &byte, 1) != 1 || byte != 'x')
-		tap_bail("the child did not get ready");
-	close(ready[0]);
-	return pid;
-}
-
-static void reap(pid_t pid)
-{
-	kill(pid, SIGKILL);
-	waitpid(pid, NULL, 0);
-}
-
-static void act_put(struct hmem_shelf *shelf)
-{
-	struct hmem_object object;
-
-	put(shelf, 3, 3);
-	put(shelf, 4, 4);
-	need(hmem_shelf_get(shelf, name_of(4), &object), "get");
-	put(shelf, 4, 4);
-}
 
 static void died(void)
 {
@@ -301,130 +168,6 @@ static void frontier_damaged(void)
 	TAP_EQ(there, LARGE, "with the frontier damaged, updates and a loss of power lose nothing");
 	TAP_OK(right(shelf, 0) == OBJECTS && checks(shelf), "all is there");
 	need(hmem_shelf_close(shelf), "close");
-}
-
-static uint64_t version_of(struct hmem_shelf *shelf, unsigned int i)
-{
-	struct hmem_object object;
-	uint64_t version;
-
-	need(hmem_shelf_get(shelf, name_of(i), &object), "get");
-	version = object.version;
-	hmem_shelf_release(shelf, &object);
-	return version;
-}
-
-/* How high numbers may be that were given out, when that is not known: 0 is a shelf of before. */
-static void ceiling_lost(uint64_t bad, const char *how)
-{
-	uint64_t *word = media_at(&media, SHELF_CEILING_OFFSET), before;
-	struct hmem_shelf *shelf = open_shelf(0);
-
-	need(hmem_shelf_close(shelf), "close");
-	*word = bad;
-	shelf = open_shelf(0);
-	TAP_EQ(!hmem_shelf_check(shelf, NULL, NULL), !bad, "a ceiling that is %s is %s", how,
-	       bad ? "found" : "no damage");
-	put(shelf, 7, 7);
-	TAP_OK(*word != bad && checks(shelf), "and is made anew by an update");
-	before = version_of(shelf, 7);
-	need(hmem_shelf_close(shelf), "close");
-	reap(child(0, act_put));
-	*word = bad;
-	media_runtime(&media)->boot[3] ^= 1;
-	shelf = open_shelf(0);
-	TAP_OK(*word != bad && checks(shelf), "or when it is recovered");
-	put(shelf, 7, 7);
-	TAP_OK(version_of(shelf, 7) > before + (1u << SEQ_BLOCK_SHIFT),
-	       "then a block of numbers is left out");
-	need(hmem_shelf_close(shelf), "close");
-}
-
-static int commit_put(struct hmem_shelf *shelf)
-{
-	struct hmem_tx *tx;
-
-	need(hmem_tx_begin(shelf, &tx), "begin");
-	need(hmem_tx_put(tx, name_of(7), "x", 1, NULL), "put in a transaction");
-	return hmem_tx_commit(tx);
-}
-
-static int add_range(struct hmem_shelf *shelf)
-{
-	struct hmem_object object;
-	struct hmem_range range = { &object, 0, 1 };
-	struct hmem_tx *tx;
-	int err;
-
-	need(hmem_shelf_get(shelf, name_of(7), &object), "get");
-	need(hmem_tx_begin(shelf, &tx), "begin");
-	err = hmem_tx_add(tx, &range, 1);
-	hmem_shelf_release(shelf, &object);
-	hmem_tx_abort(tx);
-	return err;
-}
-
-static int put_typed(struct hmem_shelf *shelf)
-{
-	struct hmem_put_options options = HMEM_PUT_OPTIONS_INIT;
-
-	options.type = "a type that is new";
-	options.type_bytes = 18;
-	return hmem_shelf_put(shelf, "typed", "x", 1, &options);
-}
-
-static int publish(struct hmem_shelf *shelf)
-{
-	void *data;
-	int err;
-
-	need(hmem_shelf_reserve(shelf, "published", 8, NULL, &data), "reserve");
-	err = hmem_shelf_publish(shelf, data, 0);
-	need(hmem_shelf_cancel(shelf, data), "cancel");
-	return err;
-}
-
-static void act_nothing(struct hmem_shelf *shelf)
-{
-	(void)shelf;
-}
-
-/* They have 56 bits, and each recovery takes a block. */
-static void numbers_used_up(void)
-{
-	unsigned char *image = malloc(media.bytes);
-	struct hmem_shelf *shelf;
-
-	if (!image)
-		tap_bail("no memory");
-	memcpy(image, media.file, media.bytes);
-	reap(child(0, act_put));
-	ceiling_fix(&media, CEILING_MAX - 1);
-	media_runtime(&media)->boot[3] ^= 1;
-	shelf = open_shelf(0);
-	put(shelf, 7, 7);
-	TAP_EQ(version_of(shelf, 7), (CEILING_MAX - 1) << SEQ_BLOCK_SHIFT,
-	       "the last block of sequence numbers is used");
-	need(hmem_shelf_close(shelf), "close");
-	reap(child(0, act_nothing));
-	media_runtime(&media)->boot[3] ^= 1;
-	shelf = open_shelf(0);
-	TAP_OK(right(shelf, 0) == OBJECTS && checks(shelf), "without any left it is recovered");
-	TAP_EQ(hmem_shelf_put(shelf, name_of(7), "x", 1, NULL), -EOVERFLOW, "and takes no put");
-	TAP_OK(strstr(hmem_last_error(ctx), "export it"), "which says what to do: %s",
-	       hmem_last_error(ctx));
-	TAP_EQ(hmem_shelf_put(shelf, "new", "x", 1, NULL), -EOVERFLOW, "nor one of a new name");
-	TAP_EQ(put_typed(shelf), -EOVERFLOW, "nor one of a new type");
-	TAP_EQ(publish(shelf), -EOVERFLOW, "nor what was reserved, which can be cancelled");
-	TAP_EQ(commit_put(shelf), -EOVERFLOW, "nor a transaction");
-	TAP_EQ(add_range(shelf), -EOVERFLOW, "nor a range in place");
-	TAP_OK(right(shelf, 0) == OBJECTS && checks(shelf), "all is as it was");
-	TAP_EQ(hmem_shelf_delete(shelf, name_of(7)), 0, "what is there can be deleted");
-	TAP_EQ(hmem_shelf_put(shelf, name_of(7), "x", 1, NULL), -EOVERFLOW, "and not be put again");
-	TAP_OK(right(shelf, 0) == OBJECTS - 1 && checks(shelf), "the others are there");
-	need(hmem_shelf_close(shelf), "close");
-	memcpy(media.file, image, media.bytes);
-	free(image);
 }
 
 /* No granule is free but those of the index: it has to fit there again. */
@@ -705,24 +448,13 @@ static void damaged(void)
 
 int main(void)
 {
-	struct hmem_region_options options = HMEM_REGION_OPTIONS_INIT;
-
-	snprintf(path, sizeof(path), "/tmp/hmem-shelf-clean-%d", (int)getpid());
-	snprintf(region_name, sizeof(region_name), "file:%s", path);
-	need(hmem_ctx_new(&ctx), "context");
-	options.bytes = 8 << 20;
-	need(hmem_region_create(ctx, region_name, &options, &region), "region");
-	need(hmem_region_open(ctx, region_name, HMEM_OPEN_READ_ONLY, &reading), "region");
-	media_map(&media, path);
+	numbered_begin("shelf-clean");
 	fill();
 	reopened();
 	pinned();
 	died();
 	rebooted();
 	frontier_damaged();
-	ceiling_lost(0, "not there");
-	ceiling_lost(5, "damaged");
-	numbers_used_up();
 	full(0);
 	full(16);
 	full(0);
@@ -732,10 +464,5 @@ int main(void)
 	alone();
 	readers();
 	damaged();
-	media_unmap(&media);
-	hmem_region_close(region);
-	hmem_region_close(reading);
-	hmem_ctx_unref(ctx);
-	unlink(path);
-	return tap_done();
+	return numbered_end();
 }
