@@ -13,7 +13,8 @@
  *                                  superblocks; everything that CAP_SYS_ADMIN does
  *   mmap_lock                      taken by the core before a fault
  *   hm_srcu (read side)            keeps region->layout and an extent in place
- *   folio lock of an extent's home its state, and its mapping and index
+ *   folio lock of an extent's home its state, its near copy, and its mapping and index
+ *   folio lock of its near copy    that what a fault returned gets mapped
  *   i_mmap, page table locks       inside unmap_mapping_range()
  *
  * hm_pool.open_lock is a leaf spinlock. User memory is never touched under any of
@@ -156,31 +157,60 @@ enum hm_extent_state {
 	HM_EXTENT_FAILED,	/* its tag is damaged: what it holds cannot be told */
 };
 
+/* In hm_extent.flags */
+#define HM_EXTENT_MOVING	(1U << 0)	/* a copy is being made; whoever stores clears it */
+#define HM_EXTENT_DIRTY		(1U << 1)	/* its near copy has what its home has not */
+
 /**
  * struct hm_extent - an extent of a region
- * @home: where its data lives for good, NULL until it is touched. A near copy will stand
- *	beside it.
+ * @home: where its data lives for good, NULL until it is touched
+ * @near: its near copy, which then is what is mapped, read and written; or NULL
  * @index: its number on the pool
  * @gen: generation of the run that it belongs to
- * @state: what is known of it
+ * @state: enum hm_extent_state, what is known of it
+ * @flags: HM_EXTENT_*
  *
  * All of it is written under the home's folio lock, but for @home going back to NULL when
  * the extent can no longer be locked.
  */
 struct hm_extent {
 	struct folio *home;
+	struct folio *near;
 	u32 index;
 	u32 gen;
-	enum hm_extent_state state;
+	u8 state;
+	u8 flags;
 };
 
-#define HM_LEAF_EXTENTS		128U
+#define HM_LEAF_EXTENTS		64U
 #define HM_MIDDLE_LEAVES	512U
 
 /* Finds an extent by its number in the region; table.c. */
 struct hm_table {
 	struct hm_extent ***root;
 	u32 nr_middles;
+};
+
+/**
+ * struct hm_near - the near copies of a region
+ * @max: pages that they may take
+ * @pages: pages that they take, those included that are just being made
+ * @dirty: pages of them that differ from their home
+ * @promoted: pages of near copies made
+ * @demoted: pages of near copies given up
+ * @aborted: pages copied in vain
+ * @copied: bytes copied
+ * @copy_ns: nanoseconds that it took
+ */
+struct hm_near {
+	atomic_long_t max;
+	atomic_long_t pages;
+	atomic_long_t dirty;
+	atomic64_t promoted;
+	atomic64_t demoted;
+	atomic64_t aborted;
+	atomic64_t copied;
+	atomic64_t copy_ns;
 };
 
 /**
@@ -202,6 +232,8 @@ struct hm_table {
  * @linger: waits for pages that stay pinned after the last close
  * @faults: faults served
  * @nr_touched: extents that have a home
+ * @near: its near copies
+ * @plain: it was mapped by somebody whose stores are not told of; never taken back
  */
 struct hm_region {
 	struct device dev;
@@ -221,6 +253,8 @@ struct hm_region {
 	struct delayed_work linger;
 	atomic64_t faults;
 	atomic64_t nr_touched;
+	struct hm_near near;
+	bool plain;
 };
 
 #define to_hm_pool(d)	container_of(d, struct hm_pool, dev)
@@ -275,6 +309,9 @@ void hm_regions_exit(void);
 
 /* extent.c */
 struct hm_extent *hm_extent_lock(struct hm_region *region, u32 index);
+struct folio *hm_extent_get(struct hm_region *region, u32 index);
+struct folio *hm_extent_get_to_store(struct hm_region *region, u32 index,
+				     const struct folio *held);
 void hm_extents_zap(struct hm_region *region, u32 from);
 bool hm_extents_pinned(struct hm_region *region, u32 from);
 void hm_extents_wait(struct hm_region *region);
@@ -284,6 +321,18 @@ static inline void *hm_extent_address(const struct hm_extent *extent)
 {
 	return folio_address(extent->home);
 }
+
+/* near.c */
+int hm_near_store(struct hm_region *region, struct hm_extent *extent, u32 index,
+		  const struct folio *held);
+enum hmem_moved hm_near_promote(struct hm_region *region, u32 index, bool force);
+enum hmem_moved hm_near_demote(struct hm_region *region, u32 index, bool force);
+void hm_near_drop(struct hm_region *region, struct hm_extent *extent);
+
+/* tier.c */
+int hm_tier_migrate(struct hm_region *region, struct hmem_migrate *arg);
+int hm_tier_policy(struct hm_region *region, struct hmem_policy *arg);
+int hm_tier_stats(struct hm_region *region, struct hmem_stats *arg);
 
 /* table.c */
 int hm_table_init(struct hm_table *table, u32 nr_extents);

@@ -23,7 +23,7 @@
 #include "core.h"
 #include "trace.h"
 
-/* References to a home that nobody has mapped or pinned: its own. */
+/* References to a folio that nobody has mapped or pinned: the module's. */
 #define HM_BASE_REFS	1
 
 static void zero_extent(struct hm_pool *pool, struct hm_extent *extent)
@@ -147,12 +147,83 @@ unlock:
 	return ERR_PTR(error);
 }
 
+/* Of an extent whose home is locked: the folio that has its data, and that alone locked. */
+static struct folio *current_folio(struct hm_region *region, struct hm_extent *extent)
+{
+	struct folio *home = extent->home, *near = extent->near;
+
+	if (!near) {
+		folio_get(home);
+		return home;
+	}
+	folio_get(near);
+	folio_lock(near);
+	if (near->mapping != region->inode->i_mapping) {
+		near->index = home->index;
+		near->mapping = region->inode->i_mapping;
+	}
+	folio_unlock(home);
+	return near;
+}
+
+/**
+ * hm_extent_get - the folio that has an extent's data now, locked and referenced
+ * @region: region
+ * @index: number of the extent in the region
+ *
+ * Under hm_srcu. What is found stays the place of the data for as long as it is locked, and
+ * while it is referenced nothing is moved.
+ *
+ * Return: the folio, or as hm_extent_lock().
+ */
+struct folio *hm_extent_get(struct hm_region *region, u32 index)
+{
+	struct hm_extent *extent = hm_extent_lock(region, index);
+
+	return IS_ERR(extent) ? ERR_CAST(extent) : current_folio(region, extent);
+}
+
+/**
+ * hm_extent_get_to_store - the same, for who is about to store to it
+ * @held: a folio that the caller has a reference to, or NULL
+ *
+ * Return: as hm_extent_get(); or -EAGAIN: somebody holds what has to go first, and it is to be
+ * tried again a little later, without @held.
+ */
+struct folio *hm_extent_get_to_store(struct hm_region *region, u32 index,
+				     const struct folio *held)
+{
+	struct hm_extent *extent = hm_extent_lock(region, index);
+	int error;
+
+	if (IS_ERR(extent))
+		return ERR_CAST(extent);
+	error = hm_near_store(region, extent, index, held);
+	if (error) {
+		folio_unlock(extent->home);
+		return ERR_PTR(error);
+	}
+	return current_folio(region, extent);
+}
+
+/* Under the home's lock; the other one may just be about to be mapped under its own. */
+static void zap_folio(struct address_space *mapping, struct folio *folio, u32 index)
+{
+	if (folio->mapping != mapping)
+		return;
+	if (folio_mapped(folio))
+		unmap_mapping_range(mapping, (loff_t)index << HM_EXTENT_SHIFT, HM_EXTENT_BYTES, 1);
+	folio->mapping = NULL;
+	folio->index = 0;
+	folio_clear_dirty(folio);
+}
+
 /**
  * hm_extents_zap - take extents out of every process
  * @from: first extent; it and all behind it go
  *
  * They can no longer be reached through the region when this is called, and hm_srcu has
- * been waited for. Pins remain.
+ * been waited for. Pins remain, and near copies.
  */
 void hm_extents_zap(struct hm_region *region, u32 from)
 {
@@ -164,24 +235,36 @@ void hm_extents_zap(struct hm_region *region, u32 from)
 	unmap_mapping_range(mapping, (loff_t)from << HM_EXTENT_SHIFT, 0, 1);
 	hm_table_for_each(&region->table, index, extent, from) {
 		folio_lock(extent->home);
-		if (extent->home->mapping == mapping) {
-			if (folio_mapped(extent->home))
-				unmap_mapping_range(mapping, (loff_t)index << HM_EXTENT_SHIFT,
-						    HM_EXTENT_BYTES, 1);
-			extent->home->mapping = NULL;
-			extent->home->index = 0;
-			folio_clear_dirty(extent->home);
+		if (extent->near) {
+			folio_lock(extent->near);
+			zap_folio(mapping, extent->near, index);
+			folio_unlock(extent->near);
 		}
+		zap_folio(mapping, extent->home, index);
 		folio_unlock(extent->home);
 		cond_resched();
 	}
 }
 
-static bool extent_pinned(const struct hm_extent *extent)
+static bool home_pinned(const struct hm_extent *extent)
 {
 	const struct folio *home = READ_ONCE(extent->home);
 
 	return home && folio_ref_count(home) != HM_BASE_REFS;
+}
+
+/* Under the home's lock the near copy stays what it is. */
+static bool extent_pinned(struct hm_extent *extent)
+{
+	struct folio *home = READ_ONCE(extent->home);
+	bool pinned;
+
+	if (!home || home_pinned(extent) || !READ_ONCE(extent->near))
+		return home && home_pinned(extent);
+	folio_lock(home);
+	pinned = extent->near && folio_ref_count(extent->near) != HM_BASE_REFS;
+	folio_unlock(home);
+	return pinned;
 }
 
 /** hm_extents_pinned - whether anybody holds pages at or behind @from; none is mapped */
@@ -203,9 +286,9 @@ bool hm_extents_pinned(struct hm_region *region, u32 from)
 }
 
 /**
- * hm_extents_wait - wait until nobody holds pages of a region any more
+ * hm_extents_wait - wait until nobody holds pages of a region's homes any more
  *
- * There is no event for that: device pages tell nobody when their count falls back to
+ * Near copies are not the pool's: whoever holds one keeps it. There is no event for that: device pages tell nobody when their count falls back to
  * one. Says once in ten seconds which range is held.
  */
 void hm_extents_wait(struct hm_region *region)
@@ -217,7 +300,7 @@ void hm_extents_wait(struct hm_region *region)
 	hm_table_for_each(&region->table, index, extent, 0) {
 		unsigned int delay_ms = 1;
 
-		while (extent_pinned(extent)) {
+		while (home_pinned(extent)) {
 			msleep(delay_ms);
 			delay_ms = min(delay_ms * 2, 100U);
 			if (time_after(jiffies, next_report)) {
@@ -254,7 +337,13 @@ void hm_extents_forget(struct hm_region *region, u32 from)
 	u32 index;
 
 	hm_table_for_each(&region->table, index, extent, from) {
+		struct folio *home = extent->home;
+
+		folio_lock(home);
+		hm_near_drop(region, extent);
+		extent->flags = 0;
 		WRITE_ONCE(extent->home, NULL);
+		folio_unlock(home);
 		atomic64_dec(&region->nr_touched);
 	}
 	/* fsync(2) and the like walk what is there without asking the layout. */

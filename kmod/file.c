@@ -93,86 +93,146 @@ static int hm_release(struct inode *inode, struct file *file)
 	return 0;
 }
 
-/* The extent under a fault, prepared and with its home locked. */
-static struct hm_extent *fault_extent(struct hm_region *region, struct vm_fault *vmf)
+/* Which extent a fault is in; what lies beyond every region has the last number. */
+static u32 fault_index(const struct vm_fault *vmf)
 {
-	pgoff_t index = vmf->pgoff >> HM_EXTENT_ORDER;
-
-	return index < U32_MAX ? hm_extent_lock(region, index) : ERR_PTR(-ENXIO);
+	return min_t(pgoff_t, vmf->pgoff >> HM_EXTENT_ORDER, U32_MAX);
 }
 
-static vm_fault_t fault_error(struct hm_extent *extent)
+static vm_fault_t fault_error(struct folio *folio)
 {
-	return PTR_ERR(extent) == -ENOMEM ? VM_FAULT_OOM : VM_FAULT_SIGBUS;
+	switch (PTR_ERR(folio)) {
+	case -ENOMEM:
+		return VM_FAULT_OOM;
+	case -EAGAIN:
+		/* Comes again, until whoever holds the page lets go. */
+		schedule_timeout_killable(1);
+		return VM_FAULT_NOPAGE;
+	}
+	return VM_FAULT_SIGBUS;
+}
+
+static const struct vm_operations_struct hm_plain_vm_ops;
+
+/*
+ * Mappings of a region that may have no near copies are plain: whoever has a page of it mapped
+ * stores without being seen. So there every fault counts as a store, and a fault to read
+ * maps what may be written as well.
+ */
+static bool is_plain(const struct vm_area_struct *vma)
+{
+	return vma->vm_ops == &hm_plain_vm_ops && vma->vm_flags & VM_MAYWRITE;
+}
+
+static struct folio *fault_folio(struct hm_region *region, struct vm_fault *vmf)
+{
+	struct folio *folio;
+	int srcu;
+
+	srcu = srcu_read_lock(&hm_srcu);
+	if (is_plain(vmf->vma))
+		folio = hm_extent_get_to_store(region, fault_index(vmf), NULL);
+	else
+		folio = hm_extent_get(region, fault_index(vmf));
+	srcu_read_unlock(&hm_srcu, srcu);
+	return folio;
 }
 
 static vm_fault_t hm_fault(struct vm_fault *vmf)
 {
 	struct hm_region *region = vmf->vma->vm_file->private_data;
-	struct hm_extent *extent;
+	struct folio *folio = fault_folio(region, vmf);
+	vm_fault_t ret;
+
+	if (IS_ERR(folio)) {
+		ret = fault_error(folio);
+	} else {
+		vmf->page = folio_page(folio, vmf->pgoff & (HM_EXTENT_PAGES - 1));
+		atomic64_inc(&region->faults);
+		ret = VM_FAULT_LOCKED;
+	}
+	trace_hmem_fault(region, vmf, ret);
+	return ret;
+}
+
+/*
+ * Somebody is about to store to a page that is mapped read-only, or will be mapped next.
+ * What is mapped may have been moved since the core looked.
+ */
+static vm_fault_t hm_page_mkwrite(struct vm_fault *vmf)
+{
+	struct hm_region *region = vmf->vma->vm_file->private_data;
+	struct folio *folio;
 	vm_fault_t ret;
 	int srcu;
 
 	srcu = srcu_read_lock(&hm_srcu);
-	extent = fault_extent(region, vmf);
-	if (IS_ERR(extent)) {
-		ret = fault_error(extent);
-	} else {
-		folio_get(extent->home);
-		vmf->page = folio_page(extent->home, vmf->pgoff & (HM_EXTENT_PAGES - 1));
-		atomic64_inc(&region->faults);
-		ret = VM_FAULT_LOCKED;
-	}
+	folio = hm_extent_get_to_store(region, fault_index(vmf), page_folio(vmf->page));
 	srcu_read_unlock(&hm_srcu, srcu);
+	if (IS_ERR(folio)) {
+		ret = fault_error(folio);
+	} else {
+		ret = VM_FAULT_LOCKED;
+		if (folio != page_folio(vmf->page)) {
+			folio_unlock(folio);
+			ret = VM_FAULT_NOPAGE;
+		}
+		/* The core has its own reference to what it asked about. */
+		folio_put(folio);
+	}
 	trace_hmem_fault(region, vmf, ret);
 	return ret;
 }
 
 /*
  * The short way to a 2 MiB mapping, where the kernel exports it. The page table entry is
- * looked at again under the home's lock: a fault that went the other way may have put a
+ * looked at again under the folio's lock: a fault that went the other way may have put a
  * table there meanwhile, and then this one follows it.
+ *
+ * Never as a write: another thread may put a table there before the page table's lock is
+ * taken, and a write over that is a warning. In a plain mapping there is no difference. A
+ * mapping that is there and may not be written is split by the core, and comes again as
+ * nothing.
  */
 static vm_fault_t hm_huge_fault(struct vm_fault *vmf, unsigned int order)
 {
 	struct hm_region *region = vmf->vma->vm_file->private_data;
+	bool write = vmf->flags & FAULT_FLAG_WRITE;
 	vm_fault_t ret = VM_FAULT_FALLBACK;
-	struct hm_extent *extent;
-	int srcu;
+	struct folio *folio;
 
-	if (order != HM_EXTENT_ORDER ||
+	if (order != HM_EXTENT_ORDER || (write && !is_plain(vmf->vma)) ||
 	    !thp_vma_suitable_order(vmf->vma, vmf->address & ~(HM_EXTENT_BYTES - 1), order))
 		return VM_FAULT_FALLBACK;
-	srcu = srcu_read_lock(&hm_srcu);
-	extent = fault_extent(region, vmf);
-	if (IS_ERR(extent)) {
-		ret = fault_error(extent);
+	folio = fault_folio(region, vmf);
+	if (IS_ERR(folio)) {
+		ret = fault_error(folio);
 	} else {
 		pmd_t pmd = pmdp_get_lockless(vmf->pmd);
 
-		/*
-		 * Only where nothing is, and never as a write: another thread may put a table
-		 * there before the page table's lock is taken, and a write over that is a
-		 * warning. A mapping that is there and may not be written (soft-dirty bits
-		 * were cleared) is split by the core, and comes again as nothing.
-		 */
 		if (pmd_none(pmd))
-			ret = hm_insert_pmd(vmf, extent->home);
-		else if (pmd_trans_huge(pmd) && !(vmf->flags & FAULT_FLAG_WRITE))
+			ret = hm_insert_pmd(vmf, folio);
+		else if (pmd_trans_huge(pmd) && !write)
 			ret = VM_FAULT_NOPAGE;
 		if (!(ret & VM_FAULT_FALLBACK))
 			atomic64_inc(&region->faults);
-		folio_unlock(extent->home);
+		folio_unlock(folio);
+		folio_put(folio);
 	}
-	srcu_read_unlock(&hm_srcu, srcu);
 	if (!(ret & VM_FAULT_FALLBACK))
 		trace_hmem_fault(region, vmf, ret);
 	return ret;
 }
 
+static const struct vm_operations_struct hm_plain_vm_ops = {
+	.fault = hm_fault,
+	.huge_fault = HM_CAN_INSERT_PMD ? hm_huge_fault : NULL,
+};
+
 static const struct vm_operations_struct hm_vm_ops = {
 	.fault = hm_fault,
 	.huge_fault = HM_CAN_INSERT_PMD ? hm_huge_fault : NULL,
+	.page_mkwrite = hm_page_mkwrite,
 };
 
 static int hm_mmap(struct file *file, struct vm_area_struct *vma)
@@ -188,6 +248,12 @@ static int hm_mmap(struct file *file, struct vm_area_struct *vma)
 		vm_flags_clear(vma, VM_MAYWRITE);
 	}
 	vma->vm_ops = &hm_vm_ops;
+	if (!atomic_long_read(&region->near.max)) {
+		vma->vm_ops = &hm_plain_vm_ops;
+		/* Before any fault, and so before what a copy that such a fault meets looks at. */
+		if (is_plain(vma))
+			WRITE_ONCE(region->plain, true);
+	}
 	return 0;
 }
 
@@ -199,29 +265,25 @@ static ssize_t io_extent(struct hm_region *region, loff_t position, struct iov_i
 			 bool write)
 {
 	size_t offset = position & (HM_EXTENT_BYTES - 1), bytes, done;
-	struct hm_extent *extent;
-	struct folio *home;
+	u32 index = position >> HM_EXTENT_SHIFT;
+	struct folio *folio;
 	void *address;
 	int srcu;
 
 	srcu = srcu_read_lock(&hm_srcu);
-	extent = hm_extent_lock(region, position >> HM_EXTENT_SHIFT);
-	if (IS_ERR(extent)) {
-		srcu_read_unlock(&hm_srcu, srcu);
-		return PTR_ERR(extent);
-	}
-	home = extent->home;
-	folio_get(home);
-	address = folio_address(home) + offset;
-	folio_unlock(home);
+	folio = write ? hm_extent_get_to_store(region, index, NULL) : hm_extent_get(region, index);
 	srcu_read_unlock(&hm_srcu, srcu);
+	if (IS_ERR(folio))
+		return PTR_ERR(folio);
+	folio_unlock(folio);
+	address = folio_address(folio) + offset;
 
 	bytes = min_t(size_t, iov_iter_count(iter), HM_EXTENT_BYTES - offset);
 	if (!write) {
 		/* Stops at memory that reports an error, and at a buffer that is not there. */
 		done = _copy_mc_to_iter(address, bytes, iter);
 		if (!done && !fault_in_iov_iter_writeable(iter, 1)) {
-			folio_put(home);
+			folio_put(folio);
 			return -EIO;
 		}
 	} else if (region->pool->persistent) {
@@ -230,7 +292,7 @@ static ssize_t io_extent(struct hm_region *region, loff_t position, struct iov_i
 	} else {
 		done = copy_from_iter(address, bytes, iter);
 	}
-	folio_put(home);
+	folio_put(folio);
 	return done ?: -EFAULT;
 }
 
@@ -251,6 +313,10 @@ static ssize_t hm_io(struct kiocb *iocb, struct iov_iter *iter, bool write)
 			break;
 		}
 		n = io_extent(region, iocb->ki_pos, iter, write);
+		if (n == -EAGAIN) {	/* until whoever holds the near copy lets go */
+			schedule_timeout_killable(1);
+			continue;
+		}
 		if (n == -ENXIO)	/* shrunk meanwhile: this is the end now */
 			n = write ? -ENOSPC : 0;
 		if (n <= 0)

@@ -22,6 +22,15 @@ union hm_argument {
 	struct hmem_region_resize resize;
 	struct hmem_region_destroy destroy;
 	struct hmem_region_query query;
+	struct hmem_migrate migrate;
+	struct hmem_policy policy;
+	struct hmem_stats stats;
+};
+
+enum hm_who {
+	ADMIN,		/* CAP_SYS_ADMIN is needed */
+	WRITER,		/* the file is open for writing */
+	ANYBODY,
 };
 
 /**
@@ -29,15 +38,15 @@ union hm_argument {
  * @cmd: its number
  * @known: size of its struct here
  * @v1: smallest size that is accepted
- * @anybody: CAP_SYS_ADMIN is not needed
- * @fn: handler; @region is NULL on the control device
+ * @who: may use it
+ * @fn: handler; @file is a region's or the control device's
  */
 struct hm_command {
 	unsigned int cmd;
 	u32 known;
 	u32 v1;
-	bool anybody;
-	int (*fn)(struct hm_region *region, union hm_argument *arg);
+	enum hm_who who;
+	int (*fn)(struct file *file, union hm_argument *arg);
 };
 
 static bool name_terminated(const char name[HMEM_NAME_LEN])
@@ -45,7 +54,7 @@ static bool name_terminated(const char name[HMEM_NAME_LEN])
 	return strnlen(name, HMEM_NAME_LEN) < HMEM_NAME_LEN;
 }
 
-static int version(struct hm_region *region, union hm_argument *arg)
+static int version(struct file *file, union hm_argument *arg)
 {
 	arg->version = (struct hmem_version) {
 		.size = arg->size,
@@ -57,7 +66,7 @@ static int version(struct hm_region *region, union hm_argument *arg)
 	return 0;
 }
 
-static int pool_attach(struct hm_region *region, union hm_argument *arg)
+static int pool_attach(struct file *file, union hm_argument *arg)
 {
 	struct hmem_pool_attach *a = &arg->attach;
 
@@ -68,14 +77,14 @@ static int pool_attach(struct hm_region *region, union hm_argument *arg)
 	return hm_pool_attach(a);
 }
 
-static int pool_detach(struct hm_region *region, union hm_argument *arg)
+static int pool_detach(struct file *file, union hm_argument *arg)
 {
 	if (arg->detach.flags || !hm_media_name_ok(arg->detach.name))
 		return -EINVAL;
 	return hm_pool_detach(&arg->detach);
 }
 
-static int region_create(struct hm_region *region, union hm_argument *arg)
+static int region_create(struct file *file, union hm_argument *arg)
 {
 	struct hmem_region_create *c = &arg->create;
 
@@ -88,7 +97,7 @@ static int region_create(struct hm_region *region, union hm_argument *arg)
 	return hm_region_create(c);
 }
 
-static int region_resize(struct hm_region *region, union hm_argument *arg)
+static int region_resize(struct file *file, union hm_argument *arg)
 {
 	struct hmem_region_resize *r = &arg->resize;
 
@@ -97,41 +106,70 @@ static int region_resize(struct hm_region *region, union hm_argument *arg)
 	return hm_region_resize(r);
 }
 
-static int region_destroy(struct hm_region *region, union hm_argument *arg)
+static int region_destroy(struct file *file, union hm_argument *arg)
 {
 	if (arg->destroy.flags || !hm_media_name_ok(arg->destroy.name))
 		return -EINVAL;
 	return hm_region_destroy(&arg->destroy);
 }
 
-static int region_query(struct hm_region *region, union hm_argument *arg)
+static int region_query(struct file *file, union hm_argument *arg)
 {
 	if (arg->query.flags)
 		return -EINVAL;
-	return hm_region_query(region, &arg->query);
+	return hm_region_query(file->private_data, &arg->query);
 }
 
-#define COMMAND(number, type, constant, everybody, handler) \
-	{ number, sizeof(struct type), constant##_SIZE_V1, everybody, handler }
+static int region_migrate(struct file *file, union hm_argument *arg)
+{
+	struct hmem_migrate *m = &arg->migrate;
+
+	if (m->flags || m->reserved || m->place > HMEM_NEAR ||
+	    !IS_ALIGNED(m->offset | m->bytes, HM_EXTENT_BYTES))
+		return -EINVAL;
+	return hm_tier_migrate(file->private_data, m);
+}
+
+static int region_policy(struct file *file, union hm_argument *arg)
+{
+	if (arg->policy.flags & ~HMEM_POLICY_NEAR_MAX)
+		return -EINVAL;
+	if (arg->policy.flags && !(file->f_mode & FMODE_WRITE))
+		return -EACCES;
+	return hm_tier_policy(file->private_data, &arg->policy);
+}
+
+static int region_stats(struct file *file, union hm_argument *arg)
+{
+	if (arg->stats.flags)
+		return -EINVAL;
+	return hm_tier_stats(file->private_data, &arg->stats);
+}
+
+#define COMMAND(number, type, constant, who, handler) \
+	{ number, sizeof(struct type), constant##_SIZE_V1, who, handler }
 
 static const struct hm_command control_commands[] = {
-	COMMAND(HMEM_VERSION, hmem_version, HMEM_VERSION, true, version),
-	COMMAND(HMEM_POOL_ATTACH, hmem_pool_attach, HMEM_POOL_ATTACH, false, pool_attach),
-	COMMAND(HMEM_POOL_DETACH, hmem_pool_detach, HMEM_POOL_DETACH, false, pool_detach),
-	COMMAND(HMEM_REGION_CREATE, hmem_region_create, HMEM_REGION_CREATE, false,
+	COMMAND(HMEM_VERSION, hmem_version, HMEM_VERSION, ANYBODY, version),
+	COMMAND(HMEM_POOL_ATTACH, hmem_pool_attach, HMEM_POOL_ATTACH, ADMIN, pool_attach),
+	COMMAND(HMEM_POOL_DETACH, hmem_pool_detach, HMEM_POOL_DETACH, ADMIN, pool_detach),
+	COMMAND(HMEM_REGION_CREATE, hmem_region_create, HMEM_REGION_CREATE, ADMIN,
 		region_create),
-	COMMAND(HMEM_REGION_RESIZE, hmem_region_resize, HMEM_REGION_RESIZE, false,
+	COMMAND(HMEM_REGION_RESIZE, hmem_region_resize, HMEM_REGION_RESIZE, ADMIN,
 		region_resize),
-	COMMAND(HMEM_REGION_DESTROY, hmem_region_destroy, HMEM_REGION_DESTROY, false,
+	COMMAND(HMEM_REGION_DESTROY, hmem_region_destroy, HMEM_REGION_DESTROY, ADMIN,
 		region_destroy),
 };
 
 static const struct hm_command region_commands[] = {
-	COMMAND(HMEM_REGION_QUERY, hmem_region_query, HMEM_REGION_QUERY, true, region_query),
+	COMMAND(HMEM_REGION_QUERY, hmem_region_query, HMEM_REGION_QUERY, ANYBODY, region_query),
+	COMMAND(HMEM_REGION_MIGRATE, hmem_migrate, HMEM_REGION_MIGRATE, WRITER, region_migrate),
+	COMMAND(HMEM_REGION_POLICY, hmem_policy, HMEM_REGION_POLICY, ANYBODY, region_policy),
+	COMMAND(HMEM_REGION_STATS, hmem_stats, HMEM_REGION_STATS, ANYBODY, region_stats),
 };
 
 static long run_command(const struct hm_command *commands, size_t count, unsigned int cmd,
-			unsigned long user, struct hm_region *region)
+			unsigned long user, struct file *file)
 {
 	const struct hm_command *c = commands;
 	void __user *uptr = (void __user *)user;
@@ -143,8 +181,10 @@ static long run_command(const struct hm_command *commands, size_t count, unsigne
 		c++;
 	if (c == commands + count)
 		return -ENOTTY;
-	if (!c->anybody && !capable(CAP_SYS_ADMIN))
+	if (c->who == ADMIN && !capable(CAP_SYS_ADMIN))
 		return -EPERM;
+	if (c->who == WRITER && !(file->f_mode & FMODE_WRITE))
+		return -EACCES;
 	if (get_user(size, (u32 __user *)uptr))
 		return -EFAULT;
 	if (size < c->v1)
@@ -157,7 +197,7 @@ static long run_command(const struct hm_command *commands, size_t count, unsigne
 		return error;
 	/* The caller could have changed it since. */
 	arg.size = size;
-	error = c->fn(region, &arg);
+	error = c->fn(file, &arg);
 	if (error)
 		return error;
 	return copy_to_user(uptr, &arg, min(size, c->known)) ? -EFAULT : 0;
@@ -165,13 +205,12 @@ static long run_command(const struct hm_command *commands, size_t count, unsigne
 
 static long hm_control_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
-	return run_command(control_commands, ARRAY_SIZE(control_commands), cmd, arg, NULL);
+	return run_command(control_commands, ARRAY_SIZE(control_commands), cmd, arg, file);
 }
 
 long hm_region_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
-	return run_command(region_commands, ARRAY_SIZE(region_commands), cmd, arg,
-			   file->private_data);
+	return run_command(region_commands, ARRAY_SIZE(region_commands), cmd, arg, file);
 }
 
 const struct file_operations hm_control_fops = {

@@ -76,6 +76,26 @@ TRACE_EVENT(hmem_zero,
 	TP_printk("region=%s extent=%u", __get_str(region), __entry->index)
 );
 
+TRACE_EVENT(hmem_move,
+	TP_PROTO(struct hm_region *region, u32 index, enum hmem_place place,
+		 enum hmem_moved result),
+	TP_ARGS(region, index, place, result),
+	TP_STRUCT__entry(
+		__string(region, dev_name(&region->dev))
+		__field(u32, index)
+		__field(u32, place)
+		__field(u32, result)
+	),
+	TP_fast_assign(
+		__assign_str(region);
+		__entry->index = index;
+		__entry->place = place;
+		__entry->result = result;
+	),
+	TP_printk("region=%s extent=%u place=%s result=%u", __get_str(region), __entry->index,
+		  __entry->place ? "near" : "home", __entry->result)
+);
+
 TRACE_EVENT(hmem_fault,
 	TP_PROTO(struct hm_region *region, struct vm_fault *vmf, vm_fault_t ret),
 	TP_ARGS(region, vmf, ret),

@@ -91,6 +91,7 @@ echo >$tracing/trace
 must kmodctl attach "$region" format name=shelf
 must kmodctl create t shelf 2097152
 must kmodctl fill t 1
+must kmodctl move t near
 must kmodctl resize t 4194304
 must kmodctl destroy t
 must kmodctl detach shelf

@@ -13,6 +13,7 @@
  *	kmodctl info REGION
  *	kmodctl fill REGION SEED [OFFSET LENGTH]	stores a pattern, through a mapping
  *	kmodctl verify REGION SEED [OFFSET LENGTH]	the pattern is there; SEED 0: zeroes
+ *	kmodctl move REGION near|home			all of it that was touched; says how many pages
  *	kmodctl hold REGION open|map|pin	until SIGTERM; says whether what it pinned
  *						is still what it was
  *	kmodctl use REGION store|read|info	without end; says what stopped it
@@ -22,7 +23,7 @@
  *
  * hmem-test: helper
  */
-#include "kmod.h"
+#include "near.h"
 
 #include <sys/uio.h>
 
@@ -269,6 +270,24 @@ static uint64_t number(const char *word)
 	return word ? strtoull(word, NULL, 0) : 0;
 }
 
+static int move(const char *region, const char *place)
+{
+	struct hmem_region_query i;
+	struct hmem_migrate m;
+	int fd = region_open(region, O_RDWR);
+	int rc = fd < 0 ? fd : region_info(fd, &i);
+	bool near = !strcmp(place, "near");
+
+	if (!rc && near)
+		rc = near_max_set(fd, i.bytes);
+	if (!rc)
+		rc = migrate(fd, 0, 0, near ? HMEM_NEAR : HMEM_HOME, &m);
+	if (rc)
+		return answer(rc);
+	printf("%llu\n", (unsigned long long)m.pages[HMEM_MOVED]);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	const char *verb = argv[1] ? argv[1] : "";
@@ -287,6 +306,8 @@ int main(int argc, char **argv)
 		return hold(w[0], w[1]);
 	if (!strcmp(verb, "use") && argc == 4)
 		return use(w[0], w[1]);
+	if (!strcmp(verb, "move") && argc == 4)
+		return move(w[0], w[1]);
 	if (!strcmp(verb, "media") && argc >= 5)
 		return media(w[0], number(w[1]), number(w[2]), w[3]);
 	if (!strcmp(verb, "fill") || !strcmp(verb, "verify"))

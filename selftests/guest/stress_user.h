@@ -10,6 +10,7 @@
 #ifndef SELFTESTS_GUEST_STRESS_USER_H
 #define SELFTESTS_GUEST_STRESS_USER_H
 
+#include "near.h"
 #include "stress.h"
 
 #include <linux/io_uring.h>
@@ -580,6 +581,32 @@ static bool do_place(struct user *u)
 	}
 }
 
+/* Near and home again, as far as DRAM goes; and what makes no sense. */
+static bool do_tier(struct user *u)
+{
+	struct handle *h = any_handle(u);
+	uint64_t extents = h->bytes / EXTENT + 1;
+	struct hmem_migrate m;
+	unsigned char bytes[256];
+
+	if (h->fd < 0)
+		return false;
+	switch (dice(8)) {
+	case 0:
+		return near_max_set(h->fd, dice(extents + 1) * EXTENT) == 0;
+	case 1:
+		return near_stats(h->fd).near <= h->bytes + 8 * EXTENT;
+	case 2:
+		for (size_t i = 0; i < sizeof(bytes); i++)
+			bytes[i] = one_in(2) ? 0 : dice(256);
+		*(uint32_t *)bytes = dice(3) ? dice(256) : dice(1ULL << 32);
+		return hmem_ioctl(h->fd, _IO(HMEM_IOC_TYPE, 0x20 + dice(4)), bytes) == 0;
+	default:
+		return migrate(h->fd, dice(extents) * EXTENT, dice(4) * EXTENT,
+			       one_in(3) ? HMEM_HOME : HMEM_NEAR, &m) == 0;
+	}
+}
+
 static bool do_look(struct user *u)
 {
 	static const char *const files[] = { "/proc/self/smaps", "/proc/self/numa_maps",
@@ -616,6 +643,7 @@ static const struct {
 	{ "peer", 5, do_peer },		{ "hold", 2, do_hold },
 	{ "ring", 2, do_ring },		{ "userfault", 2, do_userfault },
 	{ "place", 2, do_place },	{ "look", 1, do_look },
+	{ "tier", 8, do_tier },
 };
 
 #define USER_OPERATIONS	(sizeof(user_operations) / sizeof(user_operations[0]))

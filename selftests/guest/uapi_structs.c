@@ -102,7 +102,7 @@ static void placement(const struct command *c, unsigned char *window)
 		return;
 	mprotect(window, PAGE, PROT_READ);
 	stage_enter(c->needs);
-	TAP_EQ(hmem_ioctl(c->needs == AN_OPEN_REGION ? region_fd : control, c->number, window),
+	TAP_EQ(hmem_ioctl(c->needs >= AN_OPEN_REGION ? region_fd : control, c->number, window),
 	       -EFAULT, "%s: the answer cannot be written", c->name);
 	stage_leave();
 	mprotect(window, PAGE, PROT_READ | PROT_WRITE);

@@ -9,6 +9,7 @@
 #include <stddef.h>
 
 #include "fixture.h"
+#include "near.h"
 
 #define PAGE		4096
 #define POOL		"up"
@@ -26,6 +27,9 @@ union argument {
 	struct hmem_region_resize resize;
 	struct hmem_region_destroy destroy;
 	struct hmem_region_query info;
+	struct hmem_migrate migrate;
+	struct hmem_policy policy;
+	struct hmem_stats stats;
 	unsigned char bytes[1024];
 };
 
@@ -68,8 +72,25 @@ static inline void fill_info(union argument *a)
 	a->info = (struct hmem_region_query){ .size = sizeof(a->info) };
 }
 
+static inline void fill_migrate(union argument *a)
+{
+	a->migrate = (struct hmem_migrate){ .size = sizeof(a->migrate), .bytes = EXTENT,
+					    .place = HMEM_NEAR };
+}
+
+static inline void fill_policy(union argument *a)
+{
+	a->policy = (struct hmem_policy){ .size = sizeof(a->policy),
+					  .flags = HMEM_POLICY_NEAR_MAX, .near_max = EXTENT };
+}
+
+static inline void fill_stats(union argument *a)
+{
+	a->stats = (struct hmem_stats){ .size = sizeof(a->stats) };
+}
+
 /* What has to be there before a command is legal. */
-enum stage { NOTHING, A_POOL, A_REGION, AN_OPEN_REGION };
+enum stage { NOTHING, A_POOL, A_REGION, AN_OPEN_REGION, A_TOUCHED_REGION };
 
 #define NO_MEMBER	((size_t)-1)
 
@@ -111,6 +132,16 @@ static const struct command {
 	{ "REGION_QUERY", HMEM_REGION_QUERY, sizeof(struct hmem_region_query),
 	  HMEM_REGION_QUERY_SIZE_V1, fill_info, AN_OPEN_REGION,
 	  offsetof(struct hmem_region_query, flags), 0, true, { NO_MEMBER, NO_MEMBER } },
+	{ "REGION_MIGRATE", HMEM_REGION_MIGRATE, sizeof(struct hmem_migrate),
+	  HMEM_REGION_MIGRATE_SIZE_V1, fill_migrate, A_TOUCHED_REGION,
+	  offsetof(struct hmem_migrate, flags), 0, true, { NO_MEMBER, NO_MEMBER } },
+	{ "REGION_POLICY", HMEM_REGION_POLICY, sizeof(struct hmem_policy),
+	  HMEM_REGION_POLICY_SIZE_V1, fill_policy, AN_OPEN_REGION,
+	  offsetof(struct hmem_policy, flags), HMEM_POLICY_NEAR_MAX, true,
+	  { NO_MEMBER, NO_MEMBER } },
+	{ "REGION_STATS", HMEM_REGION_STATS, sizeof(struct hmem_stats),
+	  HMEM_REGION_STATS_SIZE_V1, fill_stats, AN_OPEN_REGION,
+	  offsetof(struct hmem_stats, flags), 0, true, { NO_MEMBER, NO_MEMBER } },
 };
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
@@ -134,8 +165,13 @@ static inline void stage_enter(enum stage stage)
 		must(pool_attach_ram(control, POOL, 2 * EXTENT), "attach a pool");
 	if (stage >= A_REGION)
 		must(region_create(control, REGION, POOL, EXTENT), "create a region");
-	if (stage == AN_OPEN_REGION)
+	if (stage >= AN_OPEN_REGION)
 		region_fd = must_open(REGION, O_RDWR);
+	if (stage == A_TOUCHED_REGION) {
+		must(near_max_set(region_fd, EXTENT), "set near_max");
+		if (pwrite(region_fd, "x", 1, 0) != 1)
+			tap_bail("write: %s", strerror(errno));
+	}
 }
 
 /* True when the command is seen to have taken effect; always false for those that only ask. */
@@ -152,13 +188,18 @@ static inline bool took_effect(const struct command *c)
 		return sysfs_number("hmem", REGION, "size") != (int64_t)EXTENT;
 	case HMEM_REGION_DESTROY:
 		return sysfs_number("hmem", REGION, "size") < 0;
+	case HMEM_REGION_MIGRATE:
+		return near_stats(region_fd).near;
+	case HMEM_REGION_POLICY:
+		return near_stats(region_fd).near_max;
 	}
 	return false;
 }
 
 static inline bool has_effect(const struct command *c)
 {
-	return c->number != HMEM_VERSION && c->number != HMEM_REGION_QUERY;
+	return c->number != HMEM_VERSION && c->number != HMEM_REGION_QUERY &&
+	       c->number != HMEM_REGION_STATS;
 }
 
 /* Gives one argument to one command; -EDOM when it was refused and yet done, or the reverse. */
@@ -169,7 +210,7 @@ static inline int submit(const struct command *c, void *argument)
 	if (staged != c)
 		stage_enter(c->needs);
 	staged = c;
-	rc = hmem_ioctl(c->needs == AN_OPEN_REGION ? region_fd : control, c->number, argument);
+	rc = hmem_ioctl(c->needs >= AN_OPEN_REGION ? region_fd : control, c->number, argument);
 	if (rc && took_effect(c)) {
 		tap_diag("%s answered %d, and was done all the same", c->name, rc);
 		rc = -EDOM;

@@ -44,6 +44,8 @@
  *   -EIO           the memory reports an error
  *   -ENOMEM        the kernel has no memory for its bookkeeping
  *   -EINTR         a signal came while waiting
+ *   -EACCES        the file is not open for writing
+ *   -ERANGE        the range does not lie in the region
  */
 #ifndef _UAPI_LINUX_HMEM_H
 #define _UAPI_LINUX_HMEM_H
@@ -52,7 +54,7 @@
 #include <linux/types.h>
 
 /* Raised when a struct gains a member or a command is added; never lowered. */
-#define HMEM_ABI_VERSION	1
+#define HMEM_ABI_VERSION	2
 
 /* Names: 1 to 63 bytes of [A-Za-z0-9._-], first not '.' or '-'; "control" is taken. */
 #define HMEM_NAME_LEN		64
@@ -254,6 +256,125 @@ struct hmem_region_query {
 };
 #define HMEM_REGION_QUERY_SIZE_V1	200
 
+/**
+ * enum hmem_place - where an extent's data is
+ * @HMEM_HOME: in its pool alone
+ * @HMEM_NEAR: in a near copy as well, which is what is mapped
+ */
+enum hmem_place {
+	HMEM_HOME = 0,
+	HMEM_NEAR = 1,
+};
+
+/**
+ * enum hmem_moved - what became of a page that was to be moved
+ * @HMEM_MOVED: it was moved
+ * @HMEM_MOVED_ALREADY: it was there
+ * @HMEM_MOVED_UNTOUCHED: nobody has stored to it or read it yet: there is nothing to move
+ * @HMEM_MOVED_PINNED: somebody holds it, or another page of its extent: a device, a pipe
+ * @HMEM_MOVED_WRITTEN: it was stored to whenever a copy was made of it
+ * @HMEM_MOVED_BUSY: somebody else was just moving it
+ * @HMEM_MOVED_NO_MEMORY: the CPU nodes, or the memory cgroup, have no DRAM for it
+ * @HMEM_MOVED_OVER_BOUND: the region's near_max is used up
+ * @HMEM_MOVED_POISONED: its memory reports an error
+ *
+ * Later versions of the module may have more of them, up to HMEM_MOVED_RESULTS.
+ */
+enum hmem_moved {
+	HMEM_MOVED = 0,
+	HMEM_MOVED_ALREADY = 1,
+	HMEM_MOVED_UNTOUCHED = 2,
+	HMEM_MOVED_PINNED = 3,
+	HMEM_MOVED_WRITTEN = 4,
+	HMEM_MOVED_BUSY = 5,
+	HMEM_MOVED_NO_MEMORY = 6,
+	HMEM_MOVED_OVER_BOUND = 7,
+	HMEM_MOVED_POISONED = 8,
+};
+#define HMEM_MOVED_RESULTS	16
+
+/**
+ * struct hmem_migrate - HMEM_REGION_MIGRATE, on a region open for writing: move a range
+ * @size: sizeof(struct hmem_migrate)
+ * @flags: must be 0
+ * @offset: where the range begins in the region, a multiple of the extent size
+ * @bytes: how long it is, a multiple of the extent size; 0: up to the end of the region.
+ *	-ERANGE when it goes beyond that.
+ * @place: enum hmem_place, where to
+ * @reserved: must be 0
+ * @next: out: up to which offset the range was dealt with
+ * @pinned: out: offset of the first extent that was not moved because it is pinned;
+ *	all ones when there is none
+ * @pages: out: pages of 4 KiB of the range, by what became of them (enum hmem_moved)
+ *
+ * Data and mappings stay as they are; a page that was moved is mapped again when it is
+ * touched. Who reads goes on while a copy is made. Who stores meanwhile makes the copy
+ * worthless: it is made anew, the third time with the extent out of reach. What was not
+ * moved stays usable where it is, and is no error. When a signal comes, the answer is
+ * that of the part up to @next; -EINTR when there is none.
+ */
+struct hmem_migrate {
+	__u32 size;
+	__u32 flags;
+	__u64 offset;
+	__u64 bytes;
+	__u32 place;
+	__u32 reserved;
+	__u64 next;
+	__u64 pinned;
+	__u64 pages[HMEM_MOVED_RESULTS];
+};
+#define HMEM_REGION_MIGRATE_SIZE_V1	176
+
+/* In hmem_policy.flags: which members to set; without any they are only read. */
+#define HMEM_POLICY_NEAR_MAX	(1U << 0)
+
+/**
+ * struct hmem_policy - HMEM_REGION_POLICY: what tiering may do with a region
+ * @size: sizeof(struct hmem_policy)
+ * @flags: HMEM_POLICY_*: members to set; the file must be open for writing then
+ * @near_max: most bytes of DRAM that its near copies may take, rounded down to extents; 0 when
+ *	the region appears. Raising it needs CAP_SYS_ADMIN. Lowering it brings home
+ *	what is over it, but for what is pinned: that goes at the next occasion.
+ *
+ * All members are answered as they are after the call.
+ */
+struct hmem_policy {
+	__u32 size;
+	__u32 flags;
+	__u64 near_max;
+};
+#define HMEM_REGION_POLICY_SIZE_V1	16
+
+/**
+ * struct hmem_stats - HMEM_REGION_STATS: what tiering has done with a region
+ * @size: sizeof(struct hmem_stats)
+ * @flags: must be 0
+ * @near: out: bytes of DRAM that its near copies take now
+ * @near_max: out: bytes that they may take
+ * @dirty: out: bytes of near copies that were stored to and are not at home yet
+ * @promotions: out: near copies made, in pages of 4 KiB
+ * @demotions: out: near copies given up, in pages of 4 KiB
+ * @aborted: out: copies that were begun in vain because of a store or a pin, in pages
+ * @copied: out: bytes copied in either direction, also in vain
+ * @copy_ns: out: time that copying took, in nanoseconds
+ *
+ * All count from when the region appeared.
+ */
+struct hmem_stats {
+	__u32 size;
+	__u32 flags;
+	__u64 near;
+	__u64 near_max;
+	__u64 dirty;
+	__u64 promotions;
+	__u64 demotions;
+	__u64 aborted;
+	__u64 copied;
+	__u64 copy_ns;
+};
+#define HMEM_REGION_STATS_SIZE_V1	72
+
 /* On /dev/hmem/control */
 #define HMEM_VERSION		_IO(HMEM_IOC_TYPE, 0x00)
 #define HMEM_POOL_ATTACH	_IO(HMEM_IOC_TYPE, 0x01)
@@ -264,5 +385,8 @@ struct hmem_region_query {
 
 /* On /dev/hmem/NAME */
 #define HMEM_REGION_QUERY	_IO(HMEM_IOC_TYPE, 0x20)
+#define HMEM_REGION_MIGRATE	_IO(HMEM_IOC_TYPE, 0x21)
+#define HMEM_REGION_POLICY	_IO(HMEM_IOC_TYPE, 0x22)
+#define HMEM_REGION_STATS	_IO(HMEM_IOC_TYPE, 0x23)
 
 #endif /* _UAPI_LINUX_HMEM_H */

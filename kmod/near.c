@@ -1,0 +1,363 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * DOC: near copies
+ *
+ * A near copy is DRAM in front of an extent's home. While there is one it alone is mapped,
+ * read and written; the home stays, and takes the data back when the copy is given up.
+ * While there is none the home is.
+ *
+ * A copy is made in three steps. Begin, under the home's folio lock: every mapping is made
+ * read-only, so that whoever stores comes through page_mkwrite, which takes the same lock;
+ * HM_EXTENT_MOVING is set. Copy, without a lock: readers go on. Finish, under the lock: if
+ * the flag is still there nobody has stored; the mappings are zapped, and if nobody but the
+ * module holds a reference then, the other folio takes over. Pins that were there at the
+ * beginning are seen at the beginning, and new ones to store through need a fault. With
+ * @force it is all done under the lock and without a mapping, and who faults waits.
+ *
+ * In front of a persistent home a copy is for reading only: the home's lines are written back
+ * before it is made, since a write-back of the application's would reach the copy from then
+ * on; and the first store drops it.
+ */
+#define pr_fmt(fmt) "hmem: " fmt
+
+#include <linux/mm.h>
+#include <linux/nodemask.h>
+#include <linux/pagemap.h>
+#include <linux/rmap.h>
+#include <linux/uaccess.h>
+
+#include "core.h"
+#include "trace.h"
+
+static bool reserve(struct hm_region *region, long pages)
+{
+	struct hm_near *near = &region->near;
+
+	if (atomic_long_add_return(pages, &near->pages) <= atomic_long_read(&near->max))
+		return true;
+	atomic_long_sub(pages, &near->pages);
+	return false;
+}
+
+static void unreserve(struct hm_region *region, long pages)
+{
+	atomic_long_sub(pages, &region->near.pages);
+}
+
+/*
+ * DRAM of a node with CPUs: memory of a device that was onlined has none. Nothing is
+ * reclaimed for it, as an extent at home is better than a storm.
+ */
+static struct folio *alloc_near(struct hm_region *region)
+{
+	gfp_t gfp = (GFP_HIGHUSER | __GFP_COMP | __GFP_NOMEMALLOC | __GFP_NORETRY | __GFP_NOWARN) &
+		    ~__GFP_RECLAIM;
+
+	return __folio_alloc(gfp, HM_EXTENT_ORDER, numa_mem_id(), &node_states[N_CPU]);
+}
+
+static void free_near(struct hm_region *region, struct folio *near)
+{
+	folio_put(near);
+	unreserve(region, HM_EXTENT_PAGES);
+}
+
+static void unmap_extent(struct hm_region *region, u32 index)
+{
+	unmap_mapping_range(region->inode->i_mapping, (loff_t)index << HM_EXTENT_SHIFT,
+			    HM_EXTENT_BYTES, 1);
+}
+
+/*
+ * Whether somebody holds the folio besides its mappings and the module, which has @own
+ * references. All are counted first: who unmaps takes the count of mappings down before them.
+ */
+static bool pinned(struct folio *folio, int own)
+{
+	int refs = folio_ref_count(folio);
+
+	return refs != own + folio_mapcount(folio);
+}
+
+/* False when the memory of either reports an error. */
+static bool copy_extent(struct hm_region *region, struct folio *to, struct folio *from)
+{
+	void *dst = folio_address(to), *src = folio_address(from);
+	u64 began = ktime_get_ns();
+	unsigned long i;
+
+	for (i = 0; i < HM_EXTENT_PAGES; i++) {
+		if (copy_mc_to_kernel(dst + i * PAGE_SIZE, src + i * PAGE_SIZE, PAGE_SIZE))
+			break;
+		if (i % 64 == 63)
+			cond_resched();
+	}
+	atomic64_add(i * PAGE_SIZE, &region->near.copied);
+	atomic64_add(ktime_get_ns() - began, &region->near.copy_ns);
+	return i == HM_EXTENT_PAGES;
+}
+
+static void set_dirty(struct hm_region *region, struct hm_extent *extent, bool dirty)
+{
+	if (dirty == !!(extent->flags & HM_EXTENT_DIRTY))
+		return;
+	extent->flags ^= HM_EXTENT_DIRTY;
+	atomic_long_add(dirty ? (long)HM_EXTENT_PAGES : -(long)HM_EXTENT_PAGES,
+			&region->near.dirty);
+}
+
+/* The home takes over; the near copy is locked, clean and not mapped. */
+static void retire(struct hm_region *region, struct hm_extent *extent)
+{
+	struct folio *near = extent->near;
+
+	set_dirty(region, extent, false);
+	extent->near = NULL;
+	near->mapping = NULL;
+	near->index = 0;
+	folio_clear_dirty(near);
+	folio_unlock(near);
+	free_near(region, near);
+	atomic64_add(HM_EXTENT_PAGES, &region->near.demoted);
+}
+
+/**
+ * hm_near_drop - forget an extent's near copy, whatever it holds
+ *
+ * The home is locked, and the extent out of reach and not mapped. Who still holds pages of
+ * the copy keeps them; they are nobody else's.
+ */
+void hm_near_drop(struct hm_region *region, struct hm_extent *extent)
+{
+	if (!extent->near)
+		return;
+	folio_lock(extent->near);
+	retire(region, extent);
+}
+
+/**
+ * hm_near_store - somebody is about to store to an extent
+ * @held: a folio that the caller has a reference to, or NULL
+ *
+ * Under the home's folio lock. A copy that is being made counts no more.
+ *
+ * Return: 0, or -EAGAIN: the near copy has to go and is pinned; to be tried again without
+ * the lock.
+ */
+int hm_near_store(struct hm_region *region, struct hm_extent *extent, u32 index,
+		  const struct folio *held)
+{
+	extent->flags &= ~HM_EXTENT_MOVING;
+	if (!extent->near)
+		return 0;
+	if (!region->pool->persistent) {
+		set_dirty(region, extent, true);
+		return 0;
+	}
+	folio_lock(extent->near);
+	unmap_extent(region, index);
+	if (pinned(extent->near, held == extent->near ? 2 : 1)) {
+		folio_unlock(extent->near);
+		return -EAGAIN;
+	}
+	retire(region, extent);
+	return 0;
+}
+
+/*
+ * Under its lock, before a folio is copied: from now on whoever stores to it comes through a
+ * fault. In a plain mapping only what is not mapped does.
+ */
+static void quiesce(struct hm_region *region, struct folio *folio, u32 index, bool force)
+{
+	if (force || region->pool->persistent || READ_ONCE(region->plain))
+		unmap_extent(region, index);
+	else
+		folio_mkclean(folio);
+}
+
+/* Home is locked: may a near copy of it be made? It is ready to be copied if so. */
+static enum hmem_moved begin_promotion(struct hm_region *region, struct hm_extent *extent,
+				       u32 index, bool force)
+{
+	if (extent->near)
+		return HMEM_MOVED_ALREADY;
+	if (extent->flags & HM_EXTENT_MOVING)
+		return HMEM_MOVED_BUSY;
+	quiesce(region, extent->home, index, force);
+	if (region->pool->persistent)
+		hm_write_back(hm_extent_address(extent), HM_EXTENT_BYTES);
+	return pinned(extent->home, 1) ? HMEM_MOVED_PINNED : HMEM_MOVED;
+}
+
+/* Home is locked and a copy was made: may it take over? */
+static enum hmem_moved finish_promotion(struct hm_region *region, struct hm_extent *extent,
+					struct folio *near, u32 index)
+{
+	if (!(extent->flags & HM_EXTENT_MOVING))
+		return HMEM_MOVED_WRITTEN;
+	extent->flags &= ~HM_EXTENT_MOVING;
+	unmap_extent(region, index);
+	if (pinned(extent->home, 1))
+		return HMEM_MOVED_PINNED;
+	near->index = extent->home->index;
+	near->mapping = region->inode->i_mapping;
+	extent->near = near;
+	atomic64_add(HM_EXTENT_PAGES, &region->near.promoted);
+	return HMEM_MOVED;
+}
+
+static enum hmem_moved promote(struct hm_region *region, u32 index, struct folio *near,
+			       bool force)
+{
+	struct hm_extent *extent = hm_extent_lock(region, index);
+	enum hmem_moved result;
+	struct folio *home;
+	bool copied;
+
+	if (IS_ERR(extent))
+		return PTR_ERR(extent) == -EIO ? HMEM_MOVED_POISONED : HMEM_MOVED_UNTOUCHED;
+	home = extent->home;
+	result = begin_promotion(region, extent, index, force);
+	if (result != HMEM_MOVED)
+		goto unlock;
+	extent->flags |= HM_EXTENT_MOVING;
+	if (!force)
+		folio_unlock(home);
+	copied = copy_extent(region, near, home);
+	if (!force)
+		folio_lock(home);
+	if (copied) {
+		result = finish_promotion(region, extent, near, index);
+	} else {
+		extent->flags &= ~HM_EXTENT_MOVING;
+		result = HMEM_MOVED_POISONED;
+	}
+unlock:
+	folio_unlock(home);
+	return result;
+}
+
+/**
+ * hm_near_promote - make a near copy of an extent
+ * @index: number of the extent in the region
+ * @force: keep whoever wants the extent waiting while it is copied
+ *
+ * Under hm_srcu. An extent that nobody has touched stays so.
+ */
+enum hmem_moved hm_near_promote(struct hm_region *region, u32 index, bool force)
+{
+	struct hm_extent *extent = hm_table_find(&region->table, index);
+	enum hmem_moved result;
+	struct folio *near;
+
+	if (!extent || !READ_ONCE(extent->home))
+		return HMEM_MOVED_UNTOUCHED;
+	if (READ_ONCE(extent->near))
+		return HMEM_MOVED_ALREADY;
+	if (!reserve(region, HM_EXTENT_PAGES))
+		return HMEM_MOVED_OVER_BOUND;
+	near = alloc_near(region);
+	if (!near) {
+		unreserve(region, HM_EXTENT_PAGES);
+		return HMEM_MOVED_NO_MEMORY;
+	}
+	result = promote(region, index, near, force);
+	if (result == HMEM_MOVED_WRITTEN)
+		atomic64_add(HM_EXTENT_PAGES, &region->near.aborted);
+	if (result != HMEM_MOVED)
+		free_near(region, near);
+	trace_hmem_move(region, index, HMEM_NEAR, result);
+	return result;
+}
+
+/*
+ * The near copy's data go home. Both are locked, and again afterwards; in between they are
+ * not unless @force.
+ */
+static enum hmem_moved copy_home(struct hm_region *region, struct hm_extent *extent,
+				 struct folio *near, bool force)
+{
+	struct folio *home = extent->home;
+	bool copied;
+
+	extent->flags |= HM_EXTENT_MOVING;
+	if (!force) {
+		folio_unlock(near);
+		folio_unlock(home);
+	}
+	copied = copy_extent(region, home, near);
+	if (!force) {
+		folio_lock(home);
+		folio_lock(near);
+	}
+	if (!(extent->flags & HM_EXTENT_MOVING))
+		return HMEM_MOVED_WRITTEN;
+	extent->flags &= ~HM_EXTENT_MOVING;
+	if (!copied)
+		return HMEM_MOVED_POISONED;
+	set_dirty(region, extent, false);
+	return HMEM_MOVED;
+}
+
+/* Home and near copy are locked, and the caller has a reference to the latter. */
+static enum hmem_moved demote(struct hm_region *region, struct hm_extent *extent,
+			      struct folio *near, u32 index, bool force)
+{
+	enum hmem_moved result;
+
+	if (extent->flags & HM_EXTENT_DIRTY) {
+		quiesce(region, near, index, force);
+		if (pinned(near, 2))
+			return HMEM_MOVED_PINNED;
+		result = copy_home(region, extent, near, force);
+		if (result != HMEM_MOVED)
+			return result;
+	}
+	unmap_extent(region, index);
+	if (pinned(near, 2))
+		return HMEM_MOVED_PINNED;
+	retire(region, extent);
+	return HMEM_MOVED;
+}
+
+/**
+ * hm_near_demote - give up the near copy of an extent
+ * @index: number of the extent in the region
+ * @force: keep whoever wants the extent waiting while it is copied
+ *
+ * Under hm_srcu.
+ */
+enum hmem_moved hm_near_demote(struct hm_region *region, u32 index, bool force)
+{
+	struct hm_extent *extent = hm_table_find(&region->table, index);
+	struct folio *home, *near;
+	enum hmem_moved result;
+
+	home = extent ? READ_ONCE(extent->home) : NULL;
+	if (!home)
+		return HMEM_MOVED_UNTOUCHED;
+	if (!READ_ONCE(extent->near))
+		return HMEM_MOVED_ALREADY;
+	folio_lock(home);
+	near = extent->near;
+	if (!near) {
+		folio_unlock(home);
+		return HMEM_MOVED_ALREADY;
+	}
+	if (extent->flags & HM_EXTENT_MOVING) {
+		folio_unlock(home);
+		return HMEM_MOVED_BUSY;
+	}
+	folio_get(near);
+	folio_lock(near);
+	result = demote(region, extent, near, index, force);
+	if (result != HMEM_MOVED)
+		folio_unlock(near);
+	folio_put(near);
+	folio_unlock(home);
+	if (result == HMEM_MOVED_WRITTEN)
+		atomic64_add(HM_EXTENT_PAGES, &region->near.aborted);
+	trace_hmem_move(region, index, HMEM_HOME, result);
+	return result;
+}

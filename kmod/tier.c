@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * DOC: tiering on request
+ *
+ * What a region's file answers about near copies: move a range, set how much DRAM the copies
+ * may take, tell what was done.
+ */
+#include <linux/capability.h>
+#include <linux/sched/signal.h>
+
+#include "core.h"
+
+/* Copies that are made in vain before whoever stores to the extent is kept waiting. */
+#define HM_TRIES	3
+
+static enum hmem_moved move_extent(struct hm_region *region, u32 index, u32 place)
+{
+	enum hmem_moved result;
+
+	for (int tries = 1;; tries++) {
+		bool force = tries >= HM_TRIES;
+
+		result = place == HMEM_NEAR ? hm_near_promote(region, index, force) :
+					      hm_near_demote(region, index, force);
+		if (result != HMEM_MOVED_WRITTEN || force)
+			return result;
+	}
+}
+
+/**
+ * hm_tier_migrate - HMEM_REGION_MIGRATE
+ *
+ * hm_srcu is let go after every extent, so that nobody who takes the region apart waits for
+ * more than one copy.
+ */
+int hm_tier_migrate(struct hm_region *region, struct hmem_migrate *arg)
+{
+	u64 size = i_size_read(region->inode), end;
+	enum hmem_moved result;
+	int srcu;
+
+	if (arg->offset > size || arg->bytes > size - arg->offset)
+		return -ERANGE;
+	end = arg->bytes ? arg->offset + arg->bytes : size;
+	memset(arg->pages, 0, sizeof(arg->pages));
+	arg->pinned = U64_MAX;
+	for (arg->next = arg->offset; arg->next < end; arg->next += HM_EXTENT_BYTES) {
+		if (signal_pending(current))
+			return arg->next == arg->offset ? -EINTR : 0;
+		srcu = srcu_read_lock(&hm_srcu);
+		if (READ_ONCE(region->dead)) {
+			srcu_read_unlock(&hm_srcu, srcu);
+			return -ENODEV;
+		}
+		result = move_extent(region, arg->next >> HM_EXTENT_SHIFT, arg->place);
+		srcu_read_unlock(&hm_srcu, srcu);
+		arg->pages[result] += HM_EXTENT_PAGES;
+		if (result == HMEM_MOVED_PINNED && arg->pinned == U64_MAX)
+			arg->pinned = arg->next;
+		cond_resched();
+	}
+	return 0;
+}
+
+/* Bring home what is over the bound. */
+static void shrink_to(struct hm_region *region, long max)
+{
+	struct hm_extent *extent;
+	u32 index;
+	int srcu;
+
+	for (index = 0; atomic_long_read(&region->near.pages) > max; index++) {
+		srcu = srcu_read_lock(&hm_srcu);
+		extent = hm_table_next(&region->table, &index);
+		if (extent && !READ_ONCE(region->dead) && READ_ONCE(extent->near))
+			move_extent(region, index, HMEM_HOME);
+		srcu_read_unlock(&hm_srcu, srcu);
+		if (!extent || fatal_signal_pending(current))
+			break;
+		cond_resched();
+	}
+}
+
+/** hm_tier_policy - HMEM_REGION_POLICY */
+int hm_tier_policy(struct hm_region *region, struct hmem_policy *arg)
+{
+	struct hm_near *near = &region->near;
+	long max = arg->near_max >> HM_EXTENT_SHIFT << HM_EXTENT_ORDER;
+
+	if (READ_ONCE(region->dead))
+		return -ENODEV;
+	if (arg->flags & HMEM_POLICY_NEAR_MAX) {
+		if (max > atomic_long_read(&near->max) && !capable(CAP_SYS_ADMIN))
+			return -EPERM;
+		atomic_long_set(&near->max, max);
+		shrink_to(region, max);
+	}
+	arg->near_max = (u64)atomic_long_read(&near->max) << PAGE_SHIFT;
+	return 0;
+}
+
+/** hm_tier_stats - HMEM_REGION_STATS */
+int hm_tier_stats(struct hm_region *region, struct hmem_stats *arg)
+{
+	struct hm_near *near = &region->near;
+
+	if (READ_ONCE(region->dead))
+		return -ENODEV;
+	arg->near = (u64)atomic_long_read(&near->pages) << PAGE_SHIFT;
+	arg->near_max = (u64)atomic_long_read(&near->max) << PAGE_SHIFT;
+	arg->dirty = (u64)atomic_long_read(&near->dirty) << PAGE_SHIFT;
+	arg->promotions = atomic64_read(&near->promoted);
+	arg->demotions = atomic64_read(&near->demoted);
+	arg->aborted = atomic64_read(&near->aborted);
+	arg->copied = atomic64_read(&near->copied);
+	arg->copy_ns = atomic64_read(&near->copy_ns);
+	return 0;
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The tiering commands of a region, for the tests of near copies.
+ */
+#ifndef SELFTESTS_GUEST_NEAR_H
+#define SELFTESTS_GUEST_NEAR_H
+
+#include "kmod.h"
+
+static inline int near_max_set(int fd, uint64_t bytes)
+{
+	struct hmem_policy p = { .size = sizeof(p), .flags = HMEM_POLICY_NEAR_MAX,
+				 .near_max = bytes };
+
+	return hmem_ioctl(fd, HMEM_REGION_POLICY, &p);
+}
+
+/* All ones when it cannot be asked. */
+static inline struct hmem_stats near_stats(int fd)
+{
+	struct hmem_stats s = { .size = sizeof(s) };
+
+	if (hmem_ioctl(fd, HMEM_REGION_STATS, &s))
+		memset(&s, 0xff, sizeof(s));
+	return s;
+}
+
+static inline int migrate(int fd, uint64_t offset, uint64_t bytes, enum hmem_place place,
+			  struct hmem_migrate *answer)
+{
+	*answer = (struct hmem_migrate){ .size = sizeof(*answer), .offset = offset,
+					 .bytes = bytes, .place = place };
+	return hmem_ioctl(fd, HMEM_REGION_MIGRATE, answer);
+}
+
+/* How many extents of a range were moved. */
+static inline uint64_t move_extents(int fd, uint64_t first, uint64_t count, enum hmem_place place)
+{
+	struct hmem_migrate m;
+
+	if (migrate(fd, first * EXTENT, count * EXTENT, place, &m))
+		return UINT64_MAX;
+	return m.pages[HMEM_MOVED] / (EXTENT / 4096);
+}
+
+#endif
