@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Every constant of the policy engine that is a choice: name, default, least, most, unit, and
+ * why it is so. policy.h makes a struct of it, policy.c the table by which it is set and
+ * checked; Documentation/tiering.md shows it with the sources.
+ *
+ * Sources: [P] measured here, PLATFORM in Documentation/tiering.md; [S] tuned in bench/tier;
+ * [Memtis] Lee et al., SOSP 2023; [HeMem] Raybuck et al., SOSP 2021; [NUMAB] the memory tiering
+ * mode of Linux's NUMA balancing (kernel/sched/fair.c, Documentation/admin-guide/sysctl/kernel);
+ * [D] this project's design.
+ */
+#ifndef HM_POLICY_KNOBS_H
+#define HM_POLICY_KNOBS_H
+
+/* X(name, default, least, most, unit, why) */
+#define HM_POLICY_KNOBS(X)                                                                        \
+	/* What tracking may cost, and what its parts cost. */                                    \
+	X(budget_ppm, 8000, 0, 500000, "ppm of a core",                                           \
+	  "zaps, refaults, scans and visits; below the goal of 1 % [D]")                          \
+	X(zap_ns, 100, 1, 100000, "ns", "one 2 MiB mapping, flush included [P]")                  \
+	X(fault_ns, 1900, 1, 1000000, "ns", "the refault after it, 1400 to 2400 [P]")             \
+	X(scan_page_ns, 8, 1, 10000, "ns", "an accessed bit read and cleared, 5 to 10 [P]")       \
+	X(visit_ns, 10, 1, 10000, "ns", "looking at an extent that needs nothing [S]")            \
+	/* When to look. */                                                                       \
+	X(window_min_ms, 50, 1, 60000, "ms", "a round over all extents takes at least this [S]")  \
+	X(window_max_ms, 60000, 1, 600000, "ms", "and at most this, of what is idle [NUMAB]")     \
+	X(seen_low_pct, 10, 0, 100, "%", "fewer units seen in a round: it lengthens [D]")         \
+	X(seen_high_pct, 30, 0, 100, "%", "more: it shortens, as far as the budget goes [D]")     \
+	X(ticks, 64, 1, 1024, "in a round", "reaction time against wakeups [S]")                  \
+	X(tick_min_ms, 5, 1, 10000, "ms", "at most 200 wakeups a second [S]")                     \
+	X(tick_max_ms, 250, 1, 10000, "ms", "moves and follow-ups wait for a tick [S]")           \
+	/* What is believed. */                                                                   \
+	X(lasting_max, 16, 1, 64, "observations", "that the long average looks back [S]")         \
+	X(surprise_oct4, 16, 4, 64, "octaves/4",                                                  \
+	  "summed surprises that make the long average start anew (CUSUM) [S]")                   \
+	X(drift_oct4, 5, 0, 32, "octaves/4", "surprise of one observation that is noise [S]")     \
+	X(confirm_ms, 40, 0, 60000, "ms", "over which surprises last to be believed: scans [S]")  \
+	X(margin_pct, 100, 0, 400, "%", "of the standard deviation that doubt weighs [S]")        \
+	/* What is moved. */                                                                      \
+	X(band_oct4, 4, 0, 64, "octaves/4",                                                       \
+	  "that who comes is hotter than who goes, doubt included: twice as hot [S]")             \
+	X(band_max_oct4, 24, 0, 64, "octaves/4", "to which ping-pongs widen the band [S]")        \
+	X(horizon_ms, 20000, 1, 3600000, "ms", "over which a move must earn its cost [S]")        \
+	X(near_ns, 100, 1, 100000, "ns", "latency of DRAM [P]")                                   \
+	X(home_ns, 250, 1, 1000000, "ns", "latency of the home [P]")                              \
+	X(copy_extent_ns, 418000, 1, 1000000000, "ns", "2 MiB copied [P]")                        \
+	X(copy_page_ns, 1000, 1, 10000000, "ns", "4 KiB copied [P]")                              \
+	X(rate_mib, 2048, 0, 1048576, "MiB/s", "copied at most, both directions together [S]")    \
+	X(abort_wait_pct, 30, 0, 101, "%",                                                        \
+	  "of copies given up for writers, from which on writers wait instead [P]")               \
+	/* Ping-pongs. */                                                                         \
+	X(pingpong_ms, 10000, 1, 3600000, "ms", "a move undone within this is a ping-pong [S]")   \
+	X(pingpong_pct, 20, 1, 100, "%", "of moves undone that widen the band [S]")               \
+	/* Splitting. */                                                                          \
+	X(split, 1, 0, 1, "switch", "0: extents are never split [D]")                             \
+	X(split_pct, 225, 100, 51200, "% of even",                                                \
+	  "chance that two touches meet in one page, from which an extent is split [S]")          \
+	X(split_prior, 1024, 1, 65535, "pairs", "weight of the whole region's unevenness [S]")    \
+	X(split_pairs, 4000, 1, 1000000, "pairs", "before the region's unevenness is known [S]")  \
+	X(split_rate_pct, 10, 0, 100, "% of extents", "split in one round at most [S]")            \
+	X(collapse_pct, 97, 51, 100, "%", "of pages alike that make an extent whole again [S]")
+
+#endif /* HM_POLICY_KNOBS_H */
