@@ -319,17 +319,20 @@ static void hm_sample(struct hm_policy *p, struct hm_heat *h, u32 page)
 {
 	u32 kept = h->nr_samples < HM_POLICY_SAMPLES ? h->nr_samples : HM_POLICY_SAMPLES;
 
-	for (u32 i = 0; i < kept; i++)
-		if (h->sample[i] == page && h->meetings < 255)
-			h->meetings++;
+	for (u32 i = 0; i < kept; i++) {
+		if (h->sample[i] != page)
+			continue;
+		h->meetings += h->meetings < 255;
+		p->meetings++;
+	}
 	h->pairs = (u8)(h->pairs + kept);
+	p->pairs += kept;
 	if (h->pairs > 250) {
 		h->pairs /= 2;
 		h->meetings /= 2;
 	}
 	h->sample[h->nr_samples % HM_POLICY_SAMPLES] = (u16)page;
 	h->nr_samples = h->nr_samples == 255 ? 252 : h->nr_samples + 1;
-	(void)p;
 }
 
 void hm_policy_zapped(struct hm_policy *p, struct hm_heat *h, u64 now)
@@ -478,6 +481,10 @@ static void hm_round_over(struct hm_policy *p, u64 now)
 	}
 	if (p->band < k->band_oct4)
 		p->band = k->band_oct4;
+	if (p->pairs > 1U << 20) {
+		p->pairs /= 2;
+		p->meetings /= 2;
+	}
 	p->tries -= p->tries / 4;
 	p->aborts -= p->aborts / 4;
 	p->round_units = p->round_seen = 0;
