@@ -21,6 +21,7 @@
 #define HM_STAMP_SHIFT	22
 #define HM_EXTENT_BYTES	(2U << 20)
 #define HM_PAGE_BYTES	4096U
+#define HM_RESTLESS	48		/* hm_policy.restless from here on: haste */
 #define HM_PAGE_MASK	((1ULL << HM_POLICY_PAGE_SHIFT) - 1)
 
 _Static_assert(sizeof(struct hm_heat) <= 32, "0.2 % of a region is for all that is kept");
@@ -174,6 +175,11 @@ static u32 *hm_page_count(struct hm_policy *p, bool near)
 	return near ? p->near : p->home_page;
 }
 
+static u64 hm_pages_in(const struct hm_policy *p, u32 bin)
+{
+	return (u64)p->near[bin] + p->home_whole[bin] + p->home_page[bin];
+}
+
 static bool hm_bit(const u64 *map, u32 page)
 {
 	return map[page / 64] >> page % 64 & 1;
@@ -208,6 +214,14 @@ static void hm_price(struct hm_policy *p)
 	p->even_page_bin = hm_even_bin(p, 2 * ((u64)k->copy_page_ns + k->fault_ns));
 }
 
+/* What may be saved for when there is a change: whole rounds, every extent touched. */
+static s64 hm_savings(const struct hm_policy *p)
+{
+	return p->knob.budget_ppm ? (s64)p->nr_extents * p->knob.save_rounds *
+					    (p->knob.zap_ns + p->knob.fault_ns) :
+				    0;
+}
+
 void hm_policy_init(struct hm_policy *p, const struct hm_policy_knobs *knobs, u32 nr_extents,
 		    u64 near_pages, u64 now)
 {
@@ -224,6 +238,7 @@ void hm_policy_init(struct hm_policy *p, const struct hm_policy_knobs *knobs, u3
 		.window_ns = (u64)knobs->window_min_ms * 1000000,
 	};
 	hm_price(p);
+	p->tokens = hm_savings(p);
 }
 
 void hm_policy_resize(struct hm_policy *p, u64 near_pages)
@@ -277,7 +292,8 @@ static void hm_start_anew(struct hm_heat *h)
 	h->surprise = 0;
 }
 
-static void hm_observe(const struct hm_policy *p, struct hm_heat *h, s32 heat, u64 now)
+/* True when the long average has just started anew. */
+static bool hm_observe(struct hm_policy *p, struct hm_heat *h, s32 heat, u64 now)
 {
 	u8 stamp = (u8)(now >> HM_STAMP_SHIFT);
 	s32 off, sum = h->surprise, drift = (s32)p->knob.drift_oct4;
@@ -288,7 +304,7 @@ static void hm_observe(const struct hm_policy *p, struct hm_heat *h, s32 heat, u
 		h->brief = h->lasting = (u16)heat;
 		h->seen = 1;
 		h->surprise = 0;
-		return;
+		return false;
 	}
 	h->brief = (u16)((h->brief + heat) / 2);
 	/* One lucky observation is not worth more than three octaves, nor a few of them. */
@@ -311,8 +327,16 @@ static void hm_observe(const struct hm_policy *p, struct hm_heat *h, s32 heat, u
 	h->surprise = (s8)(sum > 100 ? 100 : sum < -100 ? -100 : sum);
 	age = (u8)(stamp - h->surprised);
 	if ((sum >= (s32)p->knob.surprise_oct4 || -sum >= (s32)p->knob.surprise_oct4) &&
-	    age << HM_STAMP_SHIFT >= p->knob.confirm_ms * 1000000ULL)
+	    age << HM_STAMP_SHIFT >= p->knob.confirm_ms * 1000000ULL) {
+		/* Over to the other side: if others follow, the tracker makes haste. */
+		if ((h->flags & HM_HEAT_NEAR) == (h->brief >> HM_BIN_SHIFT < p->cut_bin) &&
+		    (h->lasting >> HM_BIN_SHIFT < p->cut_bin) !=
+			    (h->brief >> HM_BIN_SHIFT < p->cut_bin))
+			p->crossings++;
 		hm_start_anew(h);
+		return true;
+	}
+	return false;
 }
 
 static void hm_sample(struct hm_policy *p, struct hm_heat *h, u32 page)
@@ -345,6 +369,7 @@ void hm_policy_zapped(struct hm_policy *p, struct hm_heat *h, u64 now)
 void hm_policy_touched(struct hm_policy *p, struct hm_heat *h, u32 extent, u32 page, u64 now)
 {
 	u64 elapsed;
+	bool fresh;
 	u32 bin;
 
 	if (!(h->flags & HM_HEAT_ARMED) || h->flags & HM_HEAT_SPLIT)
@@ -354,11 +379,12 @@ void hm_policy_touched(struct hm_policy *p, struct hm_heat *h, u32 extent, u32 p
 		p->faults++;
 	h->flags &= ~(HM_HEAT_ARMED | HM_HEAT_FREE);
 	p->count.touches++;
-	hm_observe(p, h, HM_EXTENT_TOP - (s32)hm_log2(elapsed) - HM_LOG_BIAS, now);
+	fresh = hm_observe(p, h, HM_EXTENT_TOP - (s32)hm_log2(elapsed) - HM_LOG_BIAS, now);
 	hm_sample(p, h, page % HM_POLICY_PAGES);
 	bin = h->brief >> HM_BIN_SHIFT;
-	if (h->flags & HM_HEAT_NEAR ? (s32)bin <= p->demote_bin || h->surprise < -8 :
-				      bin >= p->promote_bin)
+	/* Somebody on the wrong side, and that is new: the next tick has another look. */
+	if (h->flags & HM_HEAT_NEAR ? bin < p->cut_bin && (h->surprise < 0 || fresh) :
+				      bin >= p->cut_bin && (h->surprise > 0 || fresh))
 		hm_look_again(p, extent);
 }
 
@@ -406,6 +432,7 @@ static void hm_match(struct hm_policy *p)
 		room = room > kept ? room - kept : 0;
 	}
 	p->promote_bin = HM_POLICY_BINS;
+	p->wanted = over;
 	for (u32 hot = HM_POLICY_BINS; hot-- > 1;) {
 		bool is_whole = hot >= p->even_bin && p->home_whole[hot];
 
@@ -414,14 +441,15 @@ static void hm_match(struct hm_policy *p)
 			come += p->home_page[hot];
 		if (!come)
 			continue;
-		whole = whole || is_whole;
-		p->promote_bin = hot;
-		if (room >= come) {
-			room -= come;
-			continue;
+		left = come;
+		if (room) {
+			u64 take = left < room ? left : room;
+
+			p->promote_bin = hot;
+			p->wanted += take;
+			room -= take;
+			left -= take;
 		}
-		left = come - room;
-		room = 0;
 		while (left) {
 			u64 take;
 
@@ -430,6 +458,9 @@ static void hm_match(struct hm_policy *p)
 			if (!victims || cold + p->band > hot)
 				goto out;
 			take = left < victims ? left : victims;
+			whole = whole || is_whole;
+			p->promote_bin = hot;
+			p->wanted += take;
 			swaps += take;
 			victims -= (u32)take;
 			left -= take;
@@ -440,6 +471,14 @@ out:
 	if (whole)
 		swaps = (swaps + HM_POLICY_PAGES - 1) / HM_POLICY_PAGES * HM_POLICY_PAGES;
 	p->demote_left = swaps > p->leaving ? swaps - p->leaving : 0;
+	left = p->near_pages;
+	for (p->cut_bin = HM_POLICY_BINS - 1; p->cut_bin > 1; p->cut_bin--) {
+		u64 here = hm_pages_in(p, p->cut_bin);
+
+		if (here >= left)
+			break;
+		left -= here;
+	}
 	p->demote_bin = -1;
 	left = swaps;
 	for (u32 bin = 0; bin < HM_POLICY_BINS && left; bin++) {
@@ -519,15 +558,27 @@ u64 hm_policy_tick(struct hm_policy *p, u64 now)
 	p->faults_paid += unpaid;
 	p->tokens += (s64)(elapsed * k->budget_ppm / 1000000) - (s64)unpaid * k->fault_ns;
 	p->count.cost_ns += (u64)unpaid * k->fault_ns;
-	/* Enough saved for two ticks, and for one extent at least. */
-	cap = (s64)(2 * interval * k->budget_ppm / 1000000);
+	/* Two ticks' worth is kept in any case, and what one extent takes. */
+	cap = (s64)(2 * interval * k->budget_ppm / 1000000) + hm_savings(p);
 	if (cap < (s64)k->scan_page_ns * HM_POLICY_PAGES + k->fault_ns && k->budget_ppm)
 		cap = (s64)k->scan_page_ns * HM_POLICY_PAGES + k->fault_ns;
 	if (p->tokens > cap)
 		p->tokens = cap;
+	/* In calm a part of the budget is saved; what was saved is spent when there is a change. */
+	unpaid = p->crossings - p->crossings_seen;
+	p->crossings_seen += unpaid;
+	p->restless = clamp_u32((s64)p->restless - (p->restless + 31) / 32 + 32 * (u64)unpaid, 0,
+				4 * HM_RESTLESS);
+	if (p->nr_known + p->nr_split < p->nr_extents - p->nr_extents / 16)
+		p->restless = 2 * HM_RESTLESS;
+	p->allowed = (s64)(elapsed * k->budget_ppm / 1000000 *
+			   (p->restless >= HM_RESTLESS ? k->haste_pct : k->calm_pct) / 100) +
+		     (p->allowed < 0 ? p->allowed : 0);
+	if (!p->allowed && k->budget_ppm)
+		p->allowed = 1;
 
 	p->rate_left += (s64)((elapsed >> 10) * k->rate_mib * 1100 >> 10);
-	cap = (s64)((2 * interval >> 10) * k->rate_mib * 1100 >> 10);
+	cap = (s64)((k->rate_save_ms * 1000000ULL >> 10) * k->rate_mib * 1100 >> 10);
 	if (cap < 2 * (s64)HM_EXTENT_BYTES && k->rate_mib)
 		cap = 2 * HM_EXTENT_BYTES;
 	if (p->rate_left > cap)
@@ -538,9 +589,13 @@ u64 hm_policy_tick(struct hm_policy *p, u64 now)
 					((p->window_ns >> 10) + 1)) + 1, 1, p->nr_extents);
 	if (p->quota_left > p->round_left)
 		p->quota_left = p->round_left;
-	p->sweep_left = p->rate_left > 0 &&
-			(p->demote_left || p->promote_bin < HM_POLICY_BINS) ? p->nr_extents : 0;
+	p->sweep_left = p->rate_left > 0 && p->wanted ? p->nr_extents : 0;
 	return now + interval;
+}
+
+static bool hm_spent(const struct hm_policy *p)
+{
+	return p->tokens <= 0 || p->allowed <= 0;
 }
 
 bool hm_policy_next(struct hm_policy *p, u32 *extent)
@@ -562,7 +617,7 @@ bool hm_policy_next(struct hm_policy *p, u32 *extent)
 		*extent = p->sweep_at;
 		return true;
 	}
-	if (!p->quota_left || p->tokens <= 0)
+	if (!p->quota_left || hm_spent(p))
 		return false;
 	p->quota_left--;
 	p->round_left--;
@@ -576,6 +631,7 @@ bool hm_policy_next(struct hm_policy *p, u32 *extent)
 static void hm_spend(struct hm_policy *p, u64 ns)
 {
 	p->tokens -= (s64)ns;
+	p->allowed -= (s64)ns;
 	p->count.cost_ns += ns;
 }
 
@@ -589,9 +645,10 @@ static u32 hm_how(const struct hm_policy *p, const struct hm_heat *h)
 
 static void hm_start_move(struct hm_policy *p, struct hm_heat *h, u64 now)
 {
+	/* A guess put right is no cycle: only who comes back shows that nothing is hotter. */
 	if (hm_moved_within(h, p->knob.pingpong_ms, now) && !(h->flags & HM_HEAT_HELD)) {
 		p->count.pingpongs++;
-		p->round_pingpongs++;
+		p->round_pingpongs += !(h->flags & HM_HEAT_NEAR);
 	}
 	p->round_moves++;
 	p->rate_left -= HM_EXTENT_BYTES;
@@ -659,7 +716,7 @@ u32 hm_policy_visit(struct hm_policy *p, struct hm_heat *h, u64 now)
 	if (h->flags & HM_HEAT_MOVING)
 		return 0;
 	if (h->flags & HM_HEAT_SPLIT) {
-		if (p->sweeping || p->tokens <= 0 || hm_elapsed(h, now) < p->window_ns / 2)
+		if (p->sweeping || hm_spent(p) || hm_elapsed(h, now) < p->window_ns / 2)
 			return 0;
 		hm_spend(p, (u64)p->knob.scan_page_ns * HM_POLICY_PAGES);
 		return HM_POLICY_SCAN;
@@ -680,7 +737,7 @@ u32 hm_policy_visit(struct hm_policy *p, struct hm_heat *h, u64 now)
 		h->flags |= HM_HEAT_MOVING;
 		return HM_POLICY_SPLIT;
 	}
-	if (p->tokens <= 0)
+	if (hm_spent(p))
 		return 0;
 	hm_spend(p, p->knob.zap_ns + p->knob.fault_ns);
 	p->count.probes++;
@@ -932,11 +989,6 @@ void hm_policy_collapsed(struct hm_policy *p, struct hm_heat *h, const u64 *page
 }
 
 /* --- several regions --------------------------------------------------------------------------------- */
-
-static u64 hm_pages_in(const struct hm_policy *p, u32 bin)
-{
-	return (u64)p->near[bin] + p->home_whole[bin] + p->home_page[bin];
-}
 
 void hm_policy_divide(struct hm_policy_share *share, u32 nr, u64 total)
 {

@@ -49,7 +49,7 @@
  * Locking. The driver serialises tick, next, visit, zapped, scanned, moved, split, collapsed, add
  * and drop of one region (one worker). touched() may run at any time beside them on any number of
  * threads, if each extent's heat is under that extent's lock: it writes the heat of its extent,
- * and of struct hm_policy only @faults, @ring, @pairs, @meetings and @count.touches, in single words
+ * and of struct hm_policy only @faults, @crossings, @ring, @pairs, @meetings and @count.touches, in single words
  * and without atomics: a count may miss some. All times are of one clock that does not go back, in ns.
  *
  * This header and policy.c depend on neither kernel nor libc, as media.h does.
@@ -233,6 +233,8 @@ struct hm_policy {
 	/* Outcome of the last tick. */
 	u32 promote_bin;	/* home pages from here on are to be promoted */
 	s32 demote_bin;		/* near pages up to here are to be demoted */
+	u32 cut_bin;		/* what is hotter would fill the bound, wherever it is */
+	u64 wanted;		/* pages that are to come */
 	u32 even_bin;		/* heat at which an extent earns its move; with a victim */
 	u32 even_page_bin;	/* the same of a page */
 	u64 demote_left;	/* pages to be demoted in this tick */
@@ -243,7 +245,10 @@ struct hm_policy {
 	u64 tick_at;
 	u64 window_ns;
 	u64 round_at;
-	s64 tokens;		/* ns of work that may be done now */
+	s64 tokens;		/* ns of work that are saved */
+	s64 allowed;		/* of them, in this tick */
+	u32 restless;		/* how much has changed lately */
+	u32 crossings_seen;
 	u32 cursor;
 	u32 quota;		/* extents to visit in this tick at the cursor */
 	u32 quota_left;
@@ -267,6 +272,7 @@ struct hm_policy {
 	/* Written by touched() as well. */
 	u32 faults;
 	u32 faults_paid;
+	u32 crossings;		/* extents that have become hot or cold */
 	u32 ring_head;
 	u32 ring_tail;
 	u32 ring[HM_POLICY_RING];

@@ -21,6 +21,10 @@
 	X(fault_ns, 1900, 1, 1000000, "ns", "the refault after it, 1400 to 2400 [P]")             \
 	X(scan_page_ns, 8, 1, 10000, "ns", "an accessed bit read and cleared, 5 to 10 [P]")       \
 	X(visit_ns, 10, 1, 10000, "ns", "looking at an extent that needs nothing [S]")            \
+	X(calm_pct, 60, 1, 100, "% of the budget", "spent while nothing changes [S]")             \
+	X(haste_pct, 800, 100, 10000, "% of the budget",                                          \
+	  "spent, while it was saved, when extents become hot or cold [S]")                       \
+	X(save_rounds, 4, 0, 64, "rounds", "over all extents that can be saved [S]")              \
 	/* When to look. */                                                                       \
 	X(window_min_ms, 50, 1, 60000, "ms", "a round over all extents takes at least this [S]")  \
 	X(window_max_ms, 60000, 1, 600000, "ms", "and at most this, of what is idle [NUMAB]")     \
@@ -31,7 +35,7 @@
 	X(tick_max_ms, 250, 1, 10000, "ms", "moves and follow-ups wait for a tick [S]")           \
 	/* What is believed. */                                                                   \
 	X(lasting_max, 16, 1, 64, "observations", "that the long average looks back [S]")         \
-	X(surprise_oct4, 16, 4, 64, "octaves/4",                                                  \
+	X(surprise_oct4, 12, 4, 64, "octaves/4",                                                  \
 	  "summed surprises that make the long average start anew (CUSUM) [S]")                   \
 	X(drift_oct4, 5, 0, 32, "octaves/4", "surprise of one observation that is noise [S]")     \
 	X(confirm_ms, 40, 0, 60000, "ms", "over which surprises last to be believed: scans [S]")  \
@@ -46,6 +50,7 @@
 	X(copy_extent_ns, 418000, 1, 1000000000, "ns", "2 MiB copied [P]")                        \
 	X(copy_page_ns, 1000, 1, 10000000, "ns", "4 KiB copied [P]")                              \
 	X(rate_mib, 2048, 0, 1048576, "MiB/s", "copied at most, both directions together [S]")    \
+	X(rate_save_ms, 250, 1, 10000, "ms", "of the rate that can be saved for a burst [S]")     \
 	X(abort_wait_pct, 30, 0, 101, "%",                                                        \
 	  "of copies given up for writers, from which on writers wait instead [P]")               \
 	/* Ping-pongs. */                                                                         \
