@@ -22,6 +22,7 @@
 #define HM_EXTENT_BYTES	(2U << 20)
 #define HM_PAGE_BYTES	4096U
 #define HM_RESTLESS	48		/* hm_policy.restless from here on: haste */
+#define HM_FAR		(11 * HM_OCT / 4)	/* a change of heat that noise does not make */
 #define HM_PAGE_MASK	((1ULL << HM_POLICY_PAGE_SHIFT) - 1)
 
 _Static_assert(sizeof(struct hm_heat) <= 32, "0.2 % of a region is for all that is kept");
@@ -284,12 +285,25 @@ static void hm_look_again(struct hm_policy *p, u32 extent)
 	p->ring_head = head + 1;
 }
 
-/* The long average starts anew from the short one, which has seen the last two or three. */
+/*
+ * The long average starts anew from the short one, which has seen the last three or so and has
+ * come seven eighths of the way.
+ */
 static void hm_start_anew(struct hm_heat *h)
 {
+	h->brief = (u16)clamp_u32(h->brief + (h->brief - h->lasting) / 8, 64,
+				  (HM_POLICY_BINS << HM_BIN_SHIFT) - 1);
 	h->lasting = h->brief;
 	h->seen = 2;
 	h->surprise = 0;
+}
+
+/* Near and colder of late than what the bound would hold, or at home and hotter. */
+static bool hm_wrong_side(const struct hm_policy *p, const struct hm_heat *h)
+{
+	u32 brief = h->brief >> HM_BIN_SHIFT;
+
+	return h->flags & HM_HEAT_NEAR ? brief < p->cut_bin : brief >= p->cut_bin;
 }
 
 /* True when the long average has just started anew. */
@@ -328,11 +342,10 @@ static bool hm_observe(struct hm_policy *p, struct hm_heat *h, s32 heat, u64 now
 	age = (u8)(stamp - h->surprised);
 	if ((sum >= (s32)p->knob.surprise_oct4 || -sum >= (s32)p->knob.surprise_oct4) &&
 	    age << HM_STAMP_SHIFT >= p->knob.confirm_ms * 1000000ULL) {
-		/* Over to the other side: if others follow, the tracker makes haste. */
-		if ((h->flags & HM_HEAT_NEAR) == (h->brief >> HM_BIN_SHIFT < p->cut_bin) &&
-		    (h->lasting >> HM_BIN_SHIFT < p->cut_bin) !=
-			    (h->brief >> HM_BIN_SHIFT < p->cut_bin))
-			p->crossings++;
+		off = h->brief - h->lasting;
+		off = off < 0 ? -off : off;
+		/* Far over to the wrong side: if others follow, the tracker makes haste. */
+		p->crossings += off >= HM_FAR && hm_wrong_side(p, h);
 		hm_start_anew(h);
 		return true;
 	}
@@ -370,7 +383,6 @@ void hm_policy_touched(struct hm_policy *p, struct hm_heat *h, u32 extent, u32 p
 {
 	u64 elapsed;
 	bool fresh;
-	u32 bin;
 
 	if (!(h->flags & HM_HEAT_ARMED) || h->flags & HM_HEAT_SPLIT)
 		return;
@@ -381,10 +393,8 @@ void hm_policy_touched(struct hm_policy *p, struct hm_heat *h, u32 extent, u32 p
 	p->count.touches++;
 	fresh = hm_observe(p, h, HM_EXTENT_TOP - (s32)hm_log2(elapsed) - HM_LOG_BIAS, now);
 	hm_sample(p, h, page % HM_POLICY_PAGES);
-	bin = h->brief >> HM_BIN_SHIFT;
-	/* Somebody on the wrong side, and that is new: the next tick has another look. */
-	if (h->flags & HM_HEAT_NEAR ? bin < p->cut_bin && (h->surprise < 0 || fresh) :
-				      bin >= p->cut_bin && (h->surprise > 0 || fresh))
+	/* That is new: the next tick has another look. */
+	if ((h->surprise || fresh) && hm_wrong_side(p, h))
 		hm_look_again(p, extent);
 }
 
@@ -567,8 +577,8 @@ u64 hm_policy_tick(struct hm_policy *p, u64 now)
 	/* In calm a part of the budget is saved; what was saved is spent when there is a change. */
 	unpaid = p->crossings - p->crossings_seen;
 	p->crossings_seen += unpaid;
-	p->restless = clamp_u32((s64)p->restless - (p->restless + 31) / 32 + 32 * (u64)unpaid, 0,
-				4 * HM_RESTLESS);
+	p->restless = clamp_u32((s64)p->restless - (p->restless + 31) / 32 +
+				(u64)unpaid * (HM_RESTLESS / 3), 0, 4 * HM_RESTLESS);
 	if (p->nr_known + p->nr_split < p->nr_extents - p->nr_extents / 16)
 		p->restless = 2 * HM_RESTLESS;
 	p->allowed = (s64)(elapsed * k->budget_ppm / 1000000 *
@@ -583,6 +593,11 @@ u64 hm_policy_tick(struct hm_policy *p, u64 now)
 		cap = 2 * HM_EXTENT_BYTES;
 	if (p->rate_left > cap)
 		p->rate_left = cap;
+
+	/* What comes to the ring from now on is for the next tick. */
+	p->ring_stop = p->ring_head;
+	if (p->ring_stop - p->ring_tail > HM_POLICY_RING)
+		p->ring_tail = p->ring_stop - HM_POLICY_RING;
 
 	hm_match(p);
 	p->quota_left = clamp_u32((s64)((u64)p->nr_extents * (interval >> 10) /
@@ -603,9 +618,7 @@ bool hm_policy_next(struct hm_policy *p, u32 *extent)
 	if (!p->nr_extents)
 		return false;
 	p->sweeping = false;
-	if (p->ring_head - p->ring_tail > HM_POLICY_RING)
-		p->ring_tail = p->ring_head - HM_POLICY_RING;
-	while (p->ring_head != p->ring_tail) {
+	while (p->ring_stop != p->ring_tail) {
 		*extent = p->ring[p->ring_tail++ % HM_POLICY_RING];
 		if (*extent < p->nr_extents)
 			return true;
@@ -708,7 +721,7 @@ static bool hm_splits(struct hm_policy *p, const struct hm_heat *h, u64 now)
 	return h->lasting >> HM_BIN_SHIFT >= earns;
 }
 
-u32 hm_policy_visit(struct hm_policy *p, struct hm_heat *h, u64 now)
+u32 hm_policy_visit(struct hm_policy *p, struct hm_heat *h, u32 extent, u64 now)
 {
 	u32 what;
 
@@ -739,6 +752,12 @@ u32 hm_policy_visit(struct hm_policy *p, struct hm_heat *h, u64 now)
 	}
 	if (hm_spent(p))
 		return 0;
+	/* Three looks at what surprises, over the time that it has to last. */
+	if (h->surprise && hm_elapsed(h, now) < p->knob.confirm_ms * 500000ULL &&
+	    hm_wrong_side(p, h)) {
+		hm_look_again(p, extent);
+		return 0;
+	}
 	hm_spend(p, p->knob.zap_ns + p->knob.fault_ns);
 	p->count.probes++;
 	return HM_POLICY_PROBE;

@@ -14,7 +14,7 @@
  *		next = hm_policy_tick(&p, now);
  *		while (hm_policy_next(&p, now, &i)) {
  *			lock extent i
- *			what = hm_policy_visit(&p, &heat[i], now);
+ *			what = hm_policy_visit(&p, &heat[i], i, now);
  *			HM_POLICY_PROBE	  zap its mapping, then hm_policy_zapped()
  *			HM_POLICY_SCAN	  read and clear its accessed bits, then
  *					  hm_policy_scanned(), which says what pages to move,
@@ -247,7 +247,7 @@ struct hm_policy {
 	u64 round_at;
 	s64 tokens;		/* ns of work that are saved */
 	s64 allowed;		/* of them, in this tick */
-	u32 restless;		/* how much has changed lately */
+	u32 restless;		/* crossings of late */
 	u32 crossings_seen;
 	u32 cursor;
 	u32 quota;		/* extents to visit in this tick at the cursor */
@@ -275,6 +275,7 @@ struct hm_policy {
 	u32 crossings;		/* extents that have become hot or cold */
 	u32 ring_head;
 	u32 ring_tail;
+	u32 ring_stop;
 	u32 ring[HM_POLICY_RING];
 };
 
@@ -354,7 +355,7 @@ bool hm_policy_next(struct hm_policy *p, u32 *extent);
  * accounted for: PROMOTE and DEMOTE must end in hm_policy_moved(), SPLIT in hm_policy_split(),
  * COLLAPSE in hm_policy_collapsed(), SCAN in hm_policy_scanned() or not at all.
  */
-u32 hm_policy_visit(struct hm_policy *p, struct hm_heat *h, u64 now);
+u32 hm_policy_visit(struct hm_policy *p, struct hm_heat *h, u32 extent, u64 now);
 
 /** hm_policy_zapped() - the mapping of a whole extent was zapped: for a probe or a move */
 void hm_policy_zapped(struct hm_policy *p, struct hm_heat *h, u64 now);

@@ -86,7 +86,7 @@ static uint64_t tick(struct memory *m)
 	u32 i;
 
 	while (hm_policy_next(p, &i)) {
-		u32 what = hm_policy_visit(p, &s->heat[i], m->now);
+		u32 what = hm_policy_visit(p, &s->heat[i], i, m->now);
 
 		if (what & HM_POLICY_PROBE) {
 			memory_zap(m, i);
@@ -102,6 +102,13 @@ static uint64_t tick(struct memory *m)
 		}
 	}
 	m->tracked_ns = p->count.cost_ns;
+	if (getenv("TIER_TRACE")) {
+		static u64 last;
+		if (m->now > last + 25000000 || m->now < last) {
+			last = m->now;
+			fprintf(stderr, "T %7.3f acc tokens %lld restless %u wanted %llu P %u D %d cut %u left %llu queued %u used %llu rate %lld round %u/%llu known %u probes %llu faults %u near %llu even %u\n", m->now/1e9, p->tokens, p->restless, p->wanted, p->promote_bin, p->demote_bin, p->cut_bin, p->demote_left, m->queued, p->used, p->rate_left>>20, p->round_left, p->count.rounds, p->nr_known, p->count.probes, p->faults, (u64)m->near_hits, p->even_bin);
+		}
+	}
 	return next;
 }
 
