@@ -306,6 +306,14 @@ static bool hm_wrong_side(const struct hm_policy *p, const struct hm_heat *h)
 	return h->flags & HM_HEAT_NEAR ? brief < p->cut_bin : brief >= p->cut_bin;
 }
 
+/* One observation that is far off, or a few that are off: not yet enough, but to be followed up. */
+static bool hm_surprising(const struct hm_policy *p, const struct hm_heat *h)
+{
+	s32 sum = h->surprise < 0 ? -h->surprise : h->surprise;
+
+	return 2 * sum >= (s32)p->knob.surprise_oct4;
+}
+
 /* True when the long average has just started anew. */
 static bool hm_observe(struct hm_policy *p, struct hm_heat *h, s32 heat, u64 now)
 {
@@ -321,9 +329,9 @@ static bool hm_observe(struct hm_policy *p, struct hm_heat *h, s32 heat, u64 now
 		return false;
 	}
 	h->brief = (u16)((h->brief + heat) / 2);
-	/* One lucky observation is not worth more than three octaves, nor a few of them. */
+	/* One lucky observation is not worth more than four octaves. */
 	off = heat - h->lasting;
-	off = off > 768 ? 768 : off < -768 ? -768 : off;
+	off = off > 4 * HM_OCT ? 4 * HM_OCT : off < -4 * HM_OCT ? -4 * HM_OCT : off;
 	h->lasting = (u16)(h->lasting + off / (h->seen + 1));
 	if (h->seen < p->knob.lasting_max)
 		h->seen++;
@@ -394,7 +402,7 @@ void hm_policy_touched(struct hm_policy *p, struct hm_heat *h, u32 extent, u32 p
 	fresh = hm_observe(p, h, HM_EXTENT_TOP - (s32)hm_log2(elapsed) - HM_LOG_BIAS, now);
 	hm_sample(p, h, page % HM_POLICY_PAGES);
 	/* That is new: the next tick has another look. */
-	if ((h->surprise || fresh) && hm_wrong_side(p, h))
+	if ((fresh || hm_surprising(p, h)) && hm_wrong_side(p, h))
 		hm_look_again(p, extent);
 }
 
@@ -523,6 +531,7 @@ static void hm_round_over(struct hm_policy *p, u64 now)
 	if (p->round_moves >= 8 && p->round_pingpongs * 100 >= p->round_moves * k->pingpong_pct) {
 		p->band = p->band + 2 < k->band_max_oct4 ? p->band + 2 : k->band_max_oct4;
 		p->calm = 0;
+		p->round_moves = p->round_pingpongs = 0;
 	} else if (++p->calm >= 16) {
 		p->calm = 0;
 		if (p->band > k->band_oct4)
@@ -537,7 +546,9 @@ static void hm_round_over(struct hm_policy *p, u64 now)
 	p->tries -= p->tries / 4;
 	p->aborts -= p->aborts / 4;
 	p->round_units = p->round_seen = 0;
-	p->round_moves = p->round_pingpongs = p->round_splits = 0;
+	p->round_moves -= p->round_moves / 4;
+	p->round_pingpongs -= p->round_pingpongs / 4;
+	p->round_splits = 0;
 	p->round_left = p->nr_extents;
 	p->round_at = now;
 	p->count.rounds++;
@@ -753,7 +764,7 @@ u32 hm_policy_visit(struct hm_policy *p, struct hm_heat *h, u32 extent, u64 now)
 	if (hm_spent(p))
 		return 0;
 	/* Three looks at what surprises, over the time that it has to last. */
-	if (h->surprise && hm_elapsed(h, now) < p->knob.confirm_ms * 500000ULL &&
+	if (hm_surprising(p, h) && hm_elapsed(h, now) < p->knob.confirm_ms * 500000ULL &&
 	    hm_wrong_side(p, h)) {
 		hm_look_again(p, extent);
 		return 0;

@@ -35,9 +35,9 @@
 	X(tick_max_ms, 250, 1, 10000, "ms", "moves and follow-ups wait for a tick [S]")           \
 	/* What is believed. */                                                                   \
 	X(lasting_max, 16, 1, 64, "observations", "that the long average looks back [S]")         \
-	X(surprise_oct4, 12, 4, 64, "octaves/4",                                                  \
+	X(surprise_oct4, 18, 4, 64, "octaves/4",                                                  \
 	  "summed surprises that make the long average start anew (CUSUM) [S]")                   \
-	X(drift_oct4, 5, 0, 32, "octaves/4", "surprise of one observation that is noise [S]")     \
+	X(drift_oct4, 7, 0, 32, "octaves/4", "surprise of one observation that is noise [S]")     \
 	X(confirm_ms, 40, 0, 60000, "ms", "over which surprises last to be believed: scans [S]")  \
 	X(margin_pct, 100, 0, 400, "%", "of the standard deviation that doubt weighs [S]")        \
 	/* What is moved. */                                                                      \
@@ -55,7 +55,7 @@
 	  "of copies given up for writers, from which on writers wait instead [P]")               \
 	/* Ping-pongs. */                                                                         \
 	X(pingpong_ms, 10000, 1, 3600000, "ms", "a move undone within this is a ping-pong [S]")   \
-	X(pingpong_pct, 20, 1, 100, "%", "of moves undone that widen the band [S]")               \
+	X(pingpong_pct, 10, 1, 100, "%", "of moves undone that widen the band [S]")               \
 	/* Splitting. */                                                                          \
 	X(split, 1, 0, 1, "switch", "0: extents are never split [D]")                             \
 	X(split_pct, 225, 100, 51200, "% of even",                                                \
