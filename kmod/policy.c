@@ -164,11 +164,14 @@ static u64 hm_page_word(u64 word, u32 brief, u32 lasting)
 	return (word & HM_PAGE_MASK) | (u64)(lasting << 8 | brief) << HM_POLICY_PAGE_SHIFT;
 }
 
+/* The short average has a say when it is off by more than an octave. */
 static u32 hm_page_rank(u64 word, bool near)
 {
 	u32 brief = hm_page_brief(word), lasting = hm_page_lasting(word);
 
-	return (brief < lasting) != near ? brief : lasting;
+	if (near)
+		return lasting + 4 < brief ? brief - 4 : lasting;
+	return brief + 4 < lasting ? brief + 4 : lasting;
 }
 
 static u32 *hm_page_count(struct hm_policy *p, bool near)
@@ -560,7 +563,7 @@ u64 hm_policy_tick(struct hm_policy *p, u64 now)
 	u64 most = k->tick_max_ms * 1000000ULL, least = k->tick_min_ms * 1000000ULL;
 	u64 elapsed = now - p->tick_at, interval, round;
 	s64 cap;
-	u32 unpaid;
+	u32 unpaid, pct;
 
 	if (most < least)
 		most = least;
@@ -592,8 +595,11 @@ u64 hm_policy_tick(struct hm_policy *p, u64 now)
 				(u64)unpaid * (HM_RESTLESS / 3), 0, 4 * HM_RESTLESS);
 	if (p->nr_known + p->nr_split < p->nr_extents - p->nr_extents / 16)
 		p->restless = 2 * HM_RESTLESS;
-	p->allowed = (s64)(elapsed * k->budget_ppm / 1000000 *
-			   (p->restless >= HM_RESTLESS ? k->haste_pct : k->calm_pct) / 100) +
+	pct = k->haste_pct;
+	if (p->restless < HM_RESTLESS)
+		pct = 100 - (u32)((100 - k->calm_pct) * (u64)(p->nr_extents - p->nr_split) /
+				  (p->nr_extents ? p->nr_extents : 1));
+	p->allowed = (s64)(elapsed * k->budget_ppm / 1000000 * pct / 100) +
 		     (p->allowed < 0 ? p->allowed : 0);
 	if (!p->allowed && k->budget_ppm)
 		p->allowed = 1;
@@ -615,7 +621,9 @@ u64 hm_policy_tick(struct hm_policy *p, u64 now)
 					((p->window_ns >> 10) + 1)) + 1, 1, p->nr_extents);
 	if (p->quota_left > p->round_left)
 		p->quota_left = p->round_left;
-	p->sweep_left = p->rate_left > 0 && p->wanted ? p->nr_extents : 0;
+	/* Pages are found by scans; whole extents that are to move are sought at once. */
+	p->sweep_left = p->rate_left > 0 && p->wanted && p->nr_extents - p->nr_split > p->nr_split ?
+				p->nr_extents : 0;
 	return now + interval;
 }
 
@@ -727,8 +735,8 @@ static bool hm_splits(struct hm_policy *p, const struct hm_heat *h, u64 now)
 	    (u64)p->round_splits * 100 >= (u64)p->nr_extents * p->knob.split_rate_pct ||
 	    (h->flags & HM_HEAT_HELD && hm_moved_within(h, p->knob.pingpong_ms, now)))
 		return false;
-	/* A refault of each page is earned by a quarter of the touches. */
-	earns = hm_even_bin(p, 4ULL * p->knob.fault_ns);
+	/* A refault of each page has to be earned. */
+	earns = hm_even_bin(p, p->knob.fault_ns);
 	return h->lasting >> HM_BIN_SHIFT >= earns;
 }
 
@@ -777,16 +785,27 @@ u32 hm_policy_visit(struct hm_policy *p, struct hm_heat *h, u32 extent, u64 now)
 /* --- split extents ------------------------------------------------------------------------------ */
 
 /*
- * One bit says whether a page of rate r was touched in a time d; x = r d, p = 1 - exp(-x). The
- * average p += a (bit - p), carried over to log2 r, is a step of a / x up when it was touched and
- * of a (exp(x) - 1) / x down when it was not. By log2 x in quarters from -4 to 3 octaves, in
- * 16ths of a quarter, for a = 1/8, none more than an octave or two.
+ * One bit says whether a page of rate r was touched in a time d: with x = r d its chance is
+ * p = 1 - exp(-x). The average p += a (bit - p) of such bits, written for log2 x, is a step up by
+ * log2(1 - ln(1 - a) / x) when the page was touched, and one down to -ln(1 - p (1 - a)) when it
+ * was not. Steps in 16ths of a quarter of an octave, for log2 x in quarters from -4 to 4 octaves,
+ * of the long average (a = 1/8) and of the short one (a = 1/2).
  */
-static const u8 hm_up[] = { 92, 92, 92, 92, 92, 78, 65, 55, 46, 39, 33, 27, 23, 19, 16,
-			    14, 12, 10, 8,  7,	6,  5,	4,  3,	3,  2,	2,  2,	1 };
-static const u8 hm_down[] = { 12, 12, 12, 12, 12, 12, 13, 13, 13, 13, 14,  14,	15,  16,  17,
-			      18, 20, 22, 25, 30, 37, 47, 65, 96, 128, 128, 128, 128, 128 };
-#define HM_STEPS	(sizeof(hm_up))
+static const u8 hm_up[2][33] = { {
+	106, 95, 85, 76, 67, 59, 52, 45, 40, 34, 30, 25, 22, 19, 16, 14, 12, 10, 8, 7, 6,
+	5, 4, 4, 3, 3, 2, 2, 2, 1, 1, 1, 1
+}, {
+	230, 216, 201, 187, 173, 160, 147, 135, 123, 111, 100, 90, 80, 71, 63, 56, 49, 42,
+	37, 32, 27, 24, 20, 17, 15, 13, 11, 9, 8, 6, 5, 5, 4
+} };
+static const u8 hm_down[2][33] = { {
+	13, 13, 13, 13, 13, 13, 13, 14, 14, 14, 15, 15, 16, 16, 17, 18, 20, 22, 24, 28, 32,
+	38, 45, 55, 66, 79, 93, 109, 125, 140, 156, 172, 188
+}, {
+	65, 66, 66, 66, 67, 67, 68, 69, 70, 71, 72, 74, 76, 79, 82, 85, 89, 94, 101, 108,
+	117, 126, 138, 150, 164, 179, 194, 210, 226, 242, 255, 255, 255
+} };
+#define HM_STEPS	33
 
 /* A step of @sixteenths, the rest of it by chance. */
 static u32 hm_step(u32 heat, bool up, u32 sixteenths, u32 dice)
@@ -800,16 +819,16 @@ static u32 hm_step(u32 heat, bool up, u32 sixteenths, u32 dice)
 
 static u64 hm_page_observe(u64 word, bool touched, u32 unit_bin, u32 first, u32 dice)
 {
-	u32 brief = hm_page_brief(word), lasting = hm_page_lasting(word), at, step;
+	const u8 (*table)[HM_STEPS] = touched ? hm_up : hm_down;
+	u32 brief = hm_page_brief(word), lasting = hm_page_lasting(word), step;
 
-	at = clamp_u32((s64)lasting - unit_bin + 16, 0, HM_STEPS - 1);
-	step = touched ? hm_up[at] : hm_down[at];
-	/* The first scans weigh more: a running mean until it is of eight. */
-	step = step * (first < 8 ? 8 / (first + 1) : 1);
-	lasting = hm_step(lasting, touched, step < 255 ? step : 255, dice);
-	at = clamp_u32((s64)brief - unit_bin + 16, 0, HM_STEPS - 1);
-	step = 4 * (touched ? hm_up[at] : hm_down[at]);
-	brief = hm_step(brief, touched, step < 255 ? step : 255, dice >> 4);
+	step = table[0][clamp_u32((s64)lasting - unit_bin + 16, 0, HM_STEPS - 1)];
+	/* The first scans weigh more: about a running mean until it is of eight. */
+	if (first < 8)
+		step = step * 8 / (first + 1);
+	lasting = hm_step(lasting, touched, step < 160 ? step : 160, dice);
+	step = table[1][clamp_u32((s64)brief - unit_bin + 16, 0, HM_STEPS - 1)];
+	brief = hm_step(brief, touched, step, dice >> 4);
 	return hm_page_word(word, brief, lasting);
 }
 

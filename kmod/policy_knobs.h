@@ -62,7 +62,7 @@
 	  "chance that two touches meet in one page, from which an extent is split [S]")          \
 	X(split_prior, 1024, 1, 65535, "pairs", "weight of the whole region's unevenness [S]")    \
 	X(split_pairs, 4000, 1, 1000000, "pairs", "before the region's unevenness is known [S]")  \
-	X(split_rate_pct, 10, 0, 100, "% of extents", "split in one round at most [S]")            \
+	X(split_rate_pct, 50, 0, 100, "% of extents", "split in one round at most [S]")            \
 	X(collapse_pct, 97, 51, 100, "%", "of pages alike that make an extent whole again [S]")
 
 #endif /* HM_POLICY_KNOBS_H */

@@ -10,6 +10,7 @@
 #include "sim.h"
 
 #define OBJECTS_PER_PAGE 4
+#define LINES_PER_OBJECT 16
 #define EXPONENT	0.99
 
 struct zipf_state {
@@ -18,6 +19,8 @@ struct zipf_state {
 	uint32_t objects;
 	uint32_t inserted;
 	uint32_t scan_left, scan_at;
+	uint32_t line, lines_left;	/* of the object that is gone through */
+	bool insert;
 };
 
 static void free_zipf(struct workload *w)
@@ -99,36 +102,52 @@ static void make_ycsb(struct workload *w)
 	pages_by_weight(w, s, true);
 }
 
-static void fill_latest(struct workload *w, uint32_t *access, uint32_t n)
+static uint32_t next_latest(struct workload *w, bool *insert)
 {
 	struct zipf_state *s = w->state;
+	uint32_t back;
 
-	for (uint32_t i = 0; i < n; i++) {
-		bool insert = random_below(&w->random, 20) == 0;
-		uint32_t back = insert ? 0 : alias_draw(&s->rank, &w->random) + 1;
-		uint32_t object = s->inserted >= back ? s->inserted - back :
-							s->objects + s->inserted - back;
+	*insert = random_below(&w->random, 20) == 0;
+	if (*insert) {
+		uint32_t object = s->inserted;
 
-		access[i] = ACCESS(object / OBJECTS_PER_PAGE, insert);
-		if (insert)
-			s->inserted = s->inserted + 1 < s->objects ? s->inserted + 1 : 0;
+		s->inserted = s->inserted + 1 < s->objects ? s->inserted + 1 : 0;
+		return object;
 	}
+	back = alias_draw(&s->rank, &w->random) + 1;
+	return s->inserted >= back ? s->inserted - back : s->objects + s->inserted - back;
 }
 
-static void fill_scans(struct workload *w, uint32_t *access, uint32_t n)
+static uint32_t next_of_scan(struct workload *w, bool *insert)
+{
+	struct zipf_state *s = w->state;
+
+	if (!s->scan_left) {
+		s->scan_at = alias_draw(&s->rank, &w->random) * OBJECTS_PER_PAGE;
+		s->insert = random_below(&w->random, 20) == 0;
+		s->scan_left = s->insert ? 1 : random_below(&w->random, 100) + 1;
+	}
+	s->scan_left--;
+	*insert = s->insert;
+	return s->scan_at++ % s->objects;
+}
+
+/* D and E go through each object, line by line. */
+static void fill_lines(struct workload *w, uint32_t *access, uint32_t n)
 {
 	struct zipf_state *s = w->state;
 
 	for (uint32_t i = 0; i < n; i++) {
-		if (!s->scan_left) {
-			s->scan_at = alias_draw(&s->rank, &w->random) * OBJECTS_PER_PAGE;
-			s->scan_left = random_below(&w->random, 20) ?
-					       random_below(&w->random, 100) + 1 :
-					       1;
+		if (!s->lines_left) {
+			bool insert;
+			uint32_t object = w->arg == 'D' ? next_latest(w, &insert) :
+							  next_of_scan(w, &insert);
+
+			s->line = ACCESS(object / OBJECTS_PER_PAGE, insert);
+			s->lines_left = LINES_PER_OBJECT;
 		}
-		access[i] = ACCESS(s->scan_at % s->objects / OBJECTS_PER_PAGE, 0);
-		s->scan_at++;
-		s->scan_left--;
+		s->lines_left--;
+		access[i] = s->line;
 	}
 }
 
@@ -138,12 +157,8 @@ static void fill_ycsb(struct workload *w, uint64_t at, uint32_t *access, uint32_
 	uint32_t stores = w->arg == 'A' || w->arg == 'F' ? 32768 : w->arg == 'B' ? 3277 : 0;
 
 	(void)at;
-	if (w->arg == 'D') {
-		fill_latest(w, access, n);
-		return;
-	}
-	if (w->arg == 'E') {
-		fill_scans(w, access, n);
+	if (w->arg == 'D' || w->arg == 'E') {
+		fill_lines(w, access, n);
 		return;
 	}
 	for (uint32_t i = 0; i < n; i++) {
