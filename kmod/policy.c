@@ -88,6 +88,13 @@ static u64 hm_exp2(u32 x)
 	return whole >= 8 ? mantissa << (whole - 8) : mantissa >> (8 - whole);
 }
 
+static void hm_spend(struct hm_policy *p, s64 ns)
+{
+	p->tokens -= ns;
+	p->allowed -= ns;
+	p->count.cost_ns += (u64)ns;
+}
+
 static u64 hm_elapsed(const struct hm_heat *h, u64 now)
 {
 	return (u64)((u32)(now >> HM_TIME_SHIFT) - h->since) << HM_TIME_SHIFT;
@@ -213,9 +220,13 @@ static void hm_price(struct hm_policy *p)
 {
 	const struct hm_policy_knobs *k = &p->knob;
 
-	/* There and back, and a refault each; of an extent, a page's part. */
+	/* There, and for who makes room back, and a refault each; of an extent, a page's part. */
 	p->even_bin = hm_even_bin(p, 2 * ((u64)k->copy_extent_ns + k->fault_ns) / HM_POLICY_PAGES);
 	p->even_page_bin = hm_even_bin(p, 2 * ((u64)k->copy_page_ns + k->fault_ns));
+	p->room_bin = hm_even_bin(p, ((u64)k->copy_extent_ns + k->fault_ns) / HM_POLICY_PAGES /
+				     k->touch_lines + 1);
+	p->room_page_bin = hm_even_bin(p, ((u64)k->copy_page_ns + k->fault_ns) /
+					  k->touch_lines + 1);
 }
 
 /* What may be saved for when there is a change: whole rounds, every extent touched. */
@@ -426,8 +437,7 @@ static void hm_untouched(struct hm_policy *p, struct hm_heat *h, u64 now)
 	h->since = (u32)(now >> HM_TIME_SHIFT);
 	if (!(h->flags & HM_HEAT_FREE)) {
 		h->flags |= HM_HEAT_FREE;
-		p->tokens += p->knob.fault_ns;
-		p->count.cost_ns -= p->knob.fault_ns;
+		hm_spend(p, -(s64)p->knob.fault_ns);
 	}
 }
 
@@ -442,7 +452,7 @@ static void hm_match(struct hm_policy *p)
 	u64 room = p->near_pages > p->used ? p->near_pages - p->used : 0;
 	u64 over = p->used > p->near_pages ? p->used - p->near_pages : 0;
 	u64 swaps = over, left;
-	u32 cold = 0, victims = p->near[0], come;
+	u32 cold = 0, victims = p->near[0];
 	bool whole = false;
 
 	/* What is not known yet may be as hot as what is: room is kept for it. */
@@ -452,42 +462,41 @@ static void hm_match(struct hm_policy *p)
 
 		room = room > kept ? room - kept : 0;
 	}
-	p->promote_bin = HM_POLICY_BINS;
+	p->promote_bin = p->promote_page_bin = HM_POLICY_BINS;
 	p->wanted = over;
 	for (u32 hot = HM_POLICY_BINS; hot-- > 1;) {
-		bool is_whole = hot >= p->even_bin && p->home_whole[hot];
+		for (u32 unit = 0; unit < 2; unit++) {
+			u32 *count = unit ? p->home_page : p->home_whole;
+			u32 *bin = unit ? &p->promote_page_bin : &p->promote_bin;
+			u32 size = unit ? 1 : HM_POLICY_PAGES;
+			u64 come = count[hot], take;
 
-		come = is_whole ? p->home_whole[hot] : 0;
-		if (hot >= p->even_page_bin)
-			come += p->home_page[hot];
-		if (!come)
-			continue;
-		left = come;
-		if (room) {
-			u64 take = left < room ? left : room;
-
-			p->promote_bin = hot;
-			p->wanted += take;
-			room -= take;
-			left -= take;
-		}
-		while (left) {
-			u64 take;
-
-			while (!victims && cold + 1 < HM_POLICY_BINS)
-				victims = p->near[++cold];
-			if (!victims || cold + p->band > hot)
-				goto out;
-			take = left < victims ? left : victims;
-			whole = whole || is_whole;
-			p->promote_bin = hot;
-			p->wanted += take;
-			swaps += take;
-			victims -= (u32)take;
-			left -= take;
+			if (!come)
+				continue;
+			if (room >= size && hot >= (unit ? p->room_page_bin : p->room_bin)) {
+				take = come < room ? come : room / size * size;
+				*bin = hot;
+				p->wanted += take;
+				room -= take;
+				come -= take;
+			}
+			if (hot < (unit ? p->even_page_bin : p->even_bin))
+				continue;
+			while (come) {
+				while (!victims && cold + 1 < HM_POLICY_BINS)
+					victims = p->near[++cold];
+				if (!victims || cold + p->band > hot)
+					break;
+				take = come < victims ? come : victims;
+				whole = whole || !unit;
+				*bin = hot;
+				p->wanted += take;
+				swaps += take;
+				victims -= (u32)take;
+				come -= take;
+			}
 		}
 	}
-out:
 	/* Victims are named by how many there are below them, so the last bin may go in part. */
 	if (whole)
 		swaps = (swaps + HM_POLICY_PAGES - 1) / HM_POLICY_PAGES * HM_POLICY_PAGES;
@@ -660,12 +669,6 @@ bool hm_policy_next(struct hm_policy *p, u32 *extent)
 
 /* --- deciding ---------------------------------------------------------------------------------- */
 
-static void hm_spend(struct hm_policy *p, u64 ns)
-{
-	p->tokens -= (s64)ns;
-	p->allowed -= (s64)ns;
-	p->count.cost_ns += ns;
-}
 
 static u32 hm_how(const struct hm_policy *p, const struct hm_heat *h)
 {
@@ -673,6 +676,14 @@ static u32 hm_how(const struct hm_policy *p, const struct hm_heat *h)
 		    (p->tries >= 4 && p->aborts * 100 >= p->tries * p->knob.abort_wait_pct);
 
 	return wait ? HM_POLICY_WAIT : 0;
+}
+
+/* Who waits for a move comes when it ends, so a probe under way is given up. */
+static void hm_disarm(struct hm_policy *p, struct hm_heat *h)
+{
+	if ((h->flags & (HM_HEAT_ARMED | HM_HEAT_FREE)) == HM_HEAT_ARMED)
+		hm_spend(p, -(s64)p->knob.fault_ns);
+	h->flags &= ~(HM_HEAT_ARMED | HM_HEAT_FREE);
 }
 
 static void hm_start_move(struct hm_policy *p, struct hm_heat *h, u64 now)
@@ -684,6 +695,7 @@ static void hm_start_move(struct hm_policy *p, struct hm_heat *h, u64 now)
 	}
 	p->round_moves++;
 	p->rate_left -= HM_EXTENT_BYTES;
+	hm_disarm(p, h);
 	h->flags |= HM_HEAT_MOVING;
 }
 
@@ -693,7 +705,8 @@ static u32 hm_decide(struct hm_policy *p, struct hm_heat *h, u64 now)
 	    (h->flags & HM_HEAT_HELD && hm_moved_within(h, p->knob.pingpong_ms, now)))
 		return 0;
 	if (h->flags & HM_HEAT_NEAR) {
-		if ((s32)h->bin > p->demote_bin || !p->demote_left)
+		/* A whole extent does not go for a few pages. */
+		if ((s32)h->bin > p->demote_bin || p->demote_left < HM_POLICY_PAGES / 2)
 			return 0;
 		p->demote_left -= p->demote_left < HM_POLICY_PAGES ? p->demote_left :
 								     HM_POLICY_PAGES;
@@ -701,8 +714,7 @@ static u32 hm_decide(struct hm_policy *p, struct hm_heat *h, u64 now)
 		hm_start_move(p, h, now);
 		return HM_POLICY_DEMOTE | hm_how(p, h);
 	}
-	if (h->bin < p->promote_bin || h->bin < p->even_bin ||
-	    p->used + HM_POLICY_PAGES > p->near_pages)
+	if (h->bin < p->promote_bin || p->used + HM_POLICY_PAGES > p->near_pages)
 		return 0;
 	p->used += HM_POLICY_PAGES;
 	hm_start_move(p, h, now);
@@ -736,7 +748,7 @@ static bool hm_splits(struct hm_policy *p, const struct hm_heat *h, u64 now)
 	    (h->flags & HM_HEAT_HELD && hm_moved_within(h, p->knob.pingpong_ms, now)))
 		return false;
 	/* A refault of each page has to be earned. */
-	earns = hm_even_bin(p, p->knob.fault_ns);
+	earns = hm_even_bin(p, 4 * p->knob.fault_ns / p->knob.touch_lines + 1);
 	return h->lasting >> HM_BIN_SHIFT >= earns;
 }
 
@@ -750,7 +762,7 @@ u32 hm_policy_visit(struct hm_policy *p, struct hm_heat *h, u32 extent, u64 now)
 	if (h->flags & HM_HEAT_SPLIT) {
 		if (p->sweeping || hm_spent(p) || hm_elapsed(h, now) < p->window_ns / 2)
 			return 0;
-		hm_spend(p, (u64)p->knob.scan_page_ns * HM_POLICY_PAGES);
+		hm_spend(p, (s64)p->knob.scan_page_ns * HM_POLICY_PAGES);
 		return HM_POLICY_SCAN;
 	}
 	if (!p->sweeping) {
@@ -877,8 +889,7 @@ u32 hm_policy_scanned(struct hm_policy *p, struct hm_heat *h, u64 *pages, const 
 			hm_set_bit(out->demote, i);
 			what |= HM_POLICY_DEMOTE;
 		} else {
-			if (rank < p->promote_bin || rank < p->even_page_bin ||
-			    p->used >= p->near_pages)
+			if (rank < p->promote_page_bin || p->used >= p->near_pages)
 				continue;
 			p->used++;
 			hm_set_bit(out->promote, i);

@@ -231,12 +231,15 @@ struct hm_policy {
 	u32 near[HM_POLICY_BINS];
 
 	/* Outcome of the last tick. */
-	u32 promote_bin;	/* home pages from here on are to be promoted */
+	u32 promote_bin;	/* extents at home from here on are to be promoted */
+	u32 promote_page_bin;	/* and pages */
 	s32 demote_bin;		/* near pages up to here are to be demoted */
 	u32 cut_bin;		/* what is hotter would fill the bound, wherever it is */
 	u64 wanted;		/* pages that are to come */
 	u32 even_bin;		/* heat at which an extent earns its move; with a victim */
 	u32 even_page_bin;	/* the same of a page */
+	u32 room_bin;		/* without a victim */
+	u32 room_page_bin;
 	u64 demote_left;	/* pages to be demoted in this tick */
 	s64 rate_left;		/* bytes that may be copied now */
 	u32 band;
@@ -357,7 +360,11 @@ bool hm_policy_next(struct hm_policy *p, u32 *extent);
  */
 u32 hm_policy_visit(struct hm_policy *p, struct hm_heat *h, u32 extent, u64 now);
 
-/** hm_policy_zapped() - the mapping of a whole extent was zapped: for a probe or a move */
+/**
+ * hm_policy_zapped() - the mapping of a whole extent was zapped for a probe
+ *
+ * Not for a move: who waited for that comes at once, which says nothing.
+ */
 void hm_policy_zapped(struct hm_policy *p, struct hm_heat *h, u64 now);
 
 /**

@@ -45,6 +45,8 @@
 	  "that who comes is hotter than who goes, doubt included: twice as hot [S]")             \
 	X(band_max_oct4, 24, 0, 64, "octaves/4", "to which ping-pongs widen the band [S]")        \
 	X(horizon_ms, 20000, 1, 3600000, "ms", "over which a move must earn its cost [S]")        \
+	X(touch_lines, 64, 1, 4096, "accesses",                                                   \
+	  "that a touch may stand for when there is room: the lines of a page [S]")               \
 	X(near_ns, 100, 1, 100000, "ns", "latency of DRAM [P]")                                   \
 	X(home_ns, 250, 1, 1000000, "ns", "latency of the home [P]")                              \
 	X(copy_extent_ns, 418000, 1, 1000000000, "ns", "2 MiB copied [P]")                        \
@@ -58,7 +60,7 @@
 	X(pingpong_pct, 10, 1, 100, "%", "of moves undone that widen the band [S]")               \
 	/* Splitting. */                                                                          \
 	X(split, 1, 0, 1, "switch", "0: extents are never split [D]")                             \
-	X(split_pct, 225, 100, 51200, "% of even",                                                \
+	X(split_pct, 400, 100, 51200, "% of even",                                                \
 	  "chance that two touches meet in one page, from which an extent is split [S]")          \
 	X(split_prior, 1024, 1, 65535, "pairs", "weight of the whole region's unevenness [S]")    \
 	X(split_pairs, 4000, 1, 1000000, "pairs", "before the region's unevenness is known [S]")  \

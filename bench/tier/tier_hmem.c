@@ -125,8 +125,6 @@ static void moved(struct memory *m, uint32_t extent, uint32_t what, bool done)
 
 	hm_policy_moved(&s->policy, &s->heat[extent], what,
 			done ? HM_POLICY_DONE : HM_POLICY_ABORTED, m->now);
-	if (done)
-		hm_policy_zapped(&s->policy, &s->heat[extent], m->now);
 }
 
 static void moved_pages(struct memory *m, struct move *move)
