@@ -112,7 +112,7 @@ static bool hm_moved_within(const struct hm_heat *h, u64 ms, u64 now)
 static u32 hm_margin(const struct hm_policy *p, u32 seen)
 {
 	/* 256 / sqrt(n) */
-	static const u16 root[] = { 512, 256, 181, 148, 128, 114, 105, 97, 91, 85, 81, 77, 74, 71,
+	static const u16 root[] = { 512, 320, 240, 190, 150, 114, 105, 97, 91, 85, 81, 77, 74, 71,
 				    68, 66, 64 };
 	u32 part = seen <= 16 ? root[seen] : root[seen / 4] / 2;
 
