@@ -145,7 +145,9 @@ $(BUILD)/selftests/%: selftests/%.c $(FLAGS_STAMP) | $(BUILD)/libhmem.so
 	@mkdir -p $(@D)
 	$(SAY) CC $@
 	$(Q)$(COMPILE) -MF $@.d -D_GNU_SOURCE -Iselftests -Wl,-rpath,'$$ORIGIN/../..' $(LDFLAGS) \
-		-o $@ $< -L$(BUILD) -lhmem
+		-o $@ $< -L$(BUILD) -lhmem $(TEST_LIBS)
+
+$(BUILD)/selftests/host/policy: TEST_LIBS := -lm
 
 $(BUILD)/bench/%: bench/%.c $(FLAGS_STAMP) | $(BUILD)/libhmem.so
 	@mkdir -p $(@D)

@@ -108,7 +108,7 @@ static void run(const struct workload *from, const struct options *o)
 			for (uint32_t i = 0; i < nr; i++)
 				memory[i]->copied_half = memory[i]->copied;
 	}
-	report(&w, &oracle, memory, nr, &o->costs);
+	report(&w, &oracle, memory, nr);
 	for (uint32_t i = 0; i < nr; i++)
 		memory_free(memory[i]);
 	oracle_free(&oracle);
@@ -182,7 +182,7 @@ int main(int argc, char **argv)
 		{ "list", no_argument, NULL, 'l' },
 		{ NULL, 0, NULL, 0 },
 	};
-	struct options o = { .accesses = 100000000, .region = 4ULL << 30, .seed = 1 };
+	struct options o = { .accesses = 200000000, .region = 4ULL << 30, .seed = 1 };
 	const char *json = NULL;
 	uint32_t ran = 0;
 	int option;

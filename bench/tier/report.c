@@ -156,12 +156,10 @@ static void report_one(const struct workload *w, const struct oracle *o, const s
 	fputs("}", json);
 }
 
-void report(const struct workload *w, const struct oracle *o, struct memory *const *m, uint32_t n,
-	    const struct costs *costs)
+void report(const struct workload *w, const struct oracle *o, struct memory *const *m, uint32_t n)
 {
 	const struct memory *none = NULL;
 
-	(void)costs;
 	for (uint32_t i = 0; i < n; i++)
 		if (strcmp(m[i]->tier->name, "none") == 0)
 			none = m[i];

@@ -186,8 +186,7 @@ void oracle_free(struct oracle *o);
 /* --- reporting ------------------------------------------------------------------------------- */
 
 void report_begin(const char *json);
-void report(const struct workload *w, const struct oracle *o, struct memory *const *m, uint32_t n,
-	    const struct costs *costs);
+void report(const struct workload *w, const struct oracle *o, struct memory *const *m, uint32_t n);
 int report_end(void);
 
 #endif

@@ -3,7 +3,6 @@
  * kmod/policy.c, driven as the module would: zaps and refaults of whole extents, scans of split
  * ones, moves by the worker. With splitting and without.
  */
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "../../kmod/policy.c"
@@ -102,13 +101,6 @@ static uint64_t tick(struct memory *m)
 		}
 	}
 	m->tracked_ns = p->count.cost_ns;
-	if (getenv("TIER_TRACE")) {
-		static u64 last;
-		if (m->now > last + 25000000 || m->now < last) {
-			last = m->now;
-			fprintf(stderr, "T %7.3f acc tokens %lld restless %u wanted %llu P %u D %d cut %u left %llu queued %u used %llu rate %lld round %u/%llu known %u probes %llu faults %u near %llu even %u\n", m->now/1e9, p->tokens, p->restless, p->wanted, p->promote_bin, p->demote_bin, p->cut_bin, p->demote_left, m->queued, p->used, p->rate_left>>20, p->round_left, p->count.rounds, p->nr_known, p->count.probes, p->faults, (u64)m->near_hits, p->even_bin);
-		}
-	}
 	return next;
 }
 
@@ -139,20 +131,7 @@ static void moved_pages(struct memory *m, struct move *move)
 static void free_state(struct memory *m)
 {
 	struct hmem_state *s = m->state;
-	const struct hm_policy_counts *c = &s->policy.count;
 
-	if (getenv("TIER_DEBUG"))
-		fprintf(stderr,
-			"%s: probes %llu touches %llu scanned %llu seen %llu promoted %llu "
-			"demoted %llu aborted %llu pingpongs %llu splits %llu collapses %llu "
-			"rounds %llu window %llu us band %u P %u D %d used %llu of %llu meet %u/%u "
-			"even %u/%u known %u\n",
-			m->tier->name, c->probes, c->touches, c->scanned, c->seen, c->promoted,
-			c->demoted, c->aborted, c->pingpongs, c->splits, c->collapses, c->rounds,
-			s->policy.window_ns / 1000, s->policy.band, s->policy.promote_bin,
-			s->policy.demote_bin, s->policy.used, s->policy.near_pages,
-			s->policy.meetings, s->policy.pairs, s->policy.even_bin,
-			s->policy.even_page_bin, s->policy.nr_known);
 	free(s->heat);
 	free(s->pages);
 	free(s);
