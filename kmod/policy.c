@@ -240,18 +240,19 @@ static s64 hm_savings(const struct hm_policy *p)
 void hm_policy_init(struct hm_policy *p, const struct hm_policy_knobs *knobs, u32 nr_extents,
 		    u64 near_pages, u64 now)
 {
-	*p = (struct hm_policy){
-		.knob = *knobs,
-		.nr_extents = nr_extents,
-		.near_pages = near_pages,
-		.promote_bin = HM_POLICY_BINS,
-		.demote_bin = -1,
-		.band = knobs->band_oct4,
-		.tick_at = now,
-		.round_at = now,
-		.round_left = nr_extents,
-		.window_ns = (u64)knobs->window_min_ms * 1000000,
-	};
+	/* Not by an initialiser: that may be made on the stack. */
+	__builtin_memset(p, 0, sizeof(*p));
+	p->knob = *knobs;
+	p->nr_extents = nr_extents;
+	p->near_pages = near_pages;
+	p->promote_bin = HM_POLICY_BINS;
+	p->promote_page_bin = HM_POLICY_BINS;
+	p->demote_bin = -1;
+	p->band = knobs->band_oct4;
+	p->tick_at = now;
+	p->round_at = now;
+	p->round_left = nr_extents;
+	p->window_ns = (u64)knobs->window_min_ms * 1000000;
 	hm_price(p);
 	p->tokens = hm_savings(p);
 }

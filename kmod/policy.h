@@ -12,7 +12,7 @@
  *
  *	at the time that the last tick asked for:
  *		next = hm_policy_tick(&p, now);
- *		while (hm_policy_next(&p, now, &i)) {
+ *		while (hm_policy_next(&p, &i)) {
  *			lock extent i
  *			what = hm_policy_visit(&p, &heat[i], i, now);
  *			HM_POLICY_PROBE	  zap its mapping, then hm_policy_zapped()
@@ -58,6 +58,7 @@
 #define HM_POLICY_H
 
 #ifdef __KERNEL__
+#include <linux/stddef.h>
 #include <linux/types.h>
 #else
 #include <stdbool.h>

@@ -2,11 +2,10 @@
 /*
  * Every constant of the policy engine that is a choice: name, default, least, most, unit, and
  * why it is so. policy.h makes a struct of it, policy.c the table by which it is set and
- * checked; Documentation/tiering.md shows it with the sources.
+ * checked; `tier --list` prints it for Documentation/tiering.md.
  *
- * Sources: [P] measured here, PLATFORM in Documentation/tiering.md; [S] tuned in bench/tier;
- * [Memtis] Lee et al., SOSP 2023; [HeMem] Raybuck et al., SOSP 2021; [NUMAB] the memory tiering
- * mode of Linux's NUMA balancing (kernel/sched/fair.c, Documentation/admin-guide/sysctl/kernel);
+ * Sources: [P] measured or given by the platform, a driver that measures sets it; [S] tuned in
+ * bench/tier; [NUMAB] as in NUMA balancing (numa_balancing_scan_period_max_ms is a minute);
  * [D] this project's design.
  */
 #ifndef HM_POLICY_KNOBS_H
