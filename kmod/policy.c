@@ -603,7 +603,8 @@ u64 hm_policy_tick(struct hm_policy *p, u64 now)
 	p->crossings_seen += unpaid;
 	p->restless = clamp_u32((s64)p->restless - (p->restless + 31) / 32 +
 				(u64)unpaid * (HM_RESTLESS / 3), 0, 4 * HM_RESTLESS);
-	if (p->nr_known + p->nr_split < p->nr_extents - p->nr_extents / 16)
+	/* A region about which little is known is as good as changed. */
+	if (p->count.rounds < 2)
 		p->restless = 2 * HM_RESTLESS;
 	pct = k->haste_pct;
 	if (p->restless < HM_RESTLESS)
@@ -631,9 +632,11 @@ u64 hm_policy_tick(struct hm_policy *p, u64 now)
 					((p->window_ns >> 10) + 1)) + 1, 1, p->nr_extents);
 	if (p->quota_left > p->round_left)
 		p->quota_left = p->round_left;
-	/* Pages are found by scans; whole extents that are to move are sought at once. */
-	p->sweep_left = p->rate_left > 0 && p->wanted && p->nr_extents - p->nr_split > p->nr_split ?
-				p->nr_extents : 0;
+	/* Pages are found by scans; whole extents that are to move are sought, for half the money. */
+	p->sweep_left = 0;
+	if (p->rate_left > 0 && p->allowed > 0 && p->wanted &&
+	    p->nr_extents - p->nr_split > p->nr_split)
+		p->sweep_left = clamp_u32(p->allowed / (2 * k->visit_ns), 1, p->nr_extents);
 	return now + interval;
 }
 

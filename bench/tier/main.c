@@ -59,9 +59,6 @@ static bool chosen(const char *names, const char *name)
 /* Of a memory, at the end of a phase. */
 static void phase_over(struct memory *m, const struct workload *w, uint32_t phase)
 {
-	m->copied_at[phase + 1] = m->copied;
-	m->now_at[phase + 1] = m->now;
-	m->tracked_at[phase + 1] = m->tracked_ns;
 	m->watched = 0;
 	for (uint32_t i = 0; w->watched && i < w->extents; i++) {
 		m->watched += w->watched[i];
@@ -105,8 +102,11 @@ static void run(const struct workload *from, const struct options *o)
 			phase++;
 		}
 		if (at == w.accesses / 2)
-			for (uint32_t i = 0; i < nr; i++)
+			for (uint32_t i = 0; i < nr; i++) {
 				memory[i]->copied_half = memory[i]->copied;
+				memory[i]->tracked_half = memory[i]->tracked_ns;
+				memory[i]->now_half = memory[i]->now;
+			}
 	}
 	report(&w, &oracle, memory, nr);
 	for (uint32_t i = 0; i < nr; i++)

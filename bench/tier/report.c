@@ -148,6 +148,8 @@ static void report_one(const struct workload *w, const struct oracle *o, const s
 	number("bytes_per_extra_hit", per_hit);
 	number("pingpongs", (double)m->pingpongs);
 	number("tracking_of_a_core", tracking);
+	number("tracking_of_a_core_late", (double)(m->tracked_ns - m->tracked_half) /
+						  (double)(m->now - m->now_half));
 	number("aborted", (double)m->aborted);
 	number("faults", (double)m->faults);
 	number("waited_ns", (double)m->waited);

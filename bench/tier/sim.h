@@ -153,8 +153,8 @@ struct memory {
 	uint64_t tracked_ns;	/* cost of tracking on its own core and in faults */
 	uint32_t slice_hits[SLICES];
 	uint32_t watched_near[MAX_PHASES], watched;
-	uint64_t copied_at[MAX_PHASES + 1], now_at[MAX_PHASES + 1], tracked_at[MAX_PHASES + 1];
-	uint64_t copied_half, copied_late;
+	/* At half the accesses. */
+	uint64_t copied_half, tracked_half, now_half;
 	uint32_t *moved_at;	/* ms, of an extent or page, for ping-pongs; the top bit: demoted */
 };
 
