@@ -23,6 +23,7 @@ static struct hm_policy_pages asked[MAX];
 static u32 going[MAX];
 static u32 nr;
 static u64 now, seed;
+static u64 pace = 50 * MS;	/* between ticks */
 
 static u32 chance(u32 n)
 {
@@ -578,6 +579,8 @@ static void sample_all(bool uneven, u32 times)
 		for (u32 i = 0; i < nr; i++) {
 			u32 page = uneven && chance(2) ? i * 7 % 512 : chance(HM_POLICY_PAGES);
 
+			if (heat[i].flags & HM_HEAT_SPLIT)
+				continue;
 			hm_policy_zapped(&p, &heat[i], now);
 			hm_policy_touched(&p, &heat[i], i, page, now + 20000);
 			now += MS;
@@ -589,12 +592,14 @@ static void run_ticks(u32 ticks)
 	u32 i;
 
 	while (ticks--) {
-		now += 50 * MS;
+		now += pace;
 		hm_policy_tick(&p, now);
 		while (hm_policy_next(&p, &i)) {
 			u32 what = hm_policy_visit(&p, &heat[i], i, now);
 
-			if (what & HM_POLICY_SPLIT) {
+			if (what & HM_POLICY_PROBE) {
+				hm_policy_zapped(&p, &heat[i], now);
+			} else if (what & HM_POLICY_SPLIT) {
 				bool near = heat[i].flags & HM_HEAT_NEAR;
 
 				hm_policy_split(&p, &heat[i], pages[i], true, now);
@@ -616,7 +621,10 @@ static void test_splitting(void)
 	TAP_EQ(p.count.splits, 0, "even heat splits nothing");
 	region(32, 8 * HM_POLICY_PAGES);
 	sample_all(true, 60);
-	run_ticks(100);
+	for (u32 n = 0; n < 20; n++) {
+		run_ticks(5);
+		sample_all(true, 1);
+	}
 	TAP_OK(p.nr_split > 24 && sound(), "uneven heat splits: %u of 32", p.nr_split);
 	knobs.split = 0;
 	region(32, 8 * HM_POLICY_PAGES);
@@ -703,6 +711,24 @@ static void test_budget(void)
 	       (unsigned long long)((p.count.cost_ns - before) * 1000000 / (now - start)),
 	       knobs.budget_ppm);
 	TAP_OK(p.count.rounds > 20, "%llu rounds", (unsigned long long)p.count.rounds);
+	/* In haste for ever: what was saved, and then the budget. */
+	before = p.count.cost_ns;
+	start = now;
+	pace = 5 * MS;
+	for (u32 i = 0; i < 5000; i++) {
+		p.restless = 4 * HM_RESTLESS;
+		run_ticks(1);
+		for (u32 n = 0; n < nr; n++)
+			hm_policy_touched(&p, &heat[n], n, chance(512), now + 1000 + chance(1000000));
+	}
+	pace = 50 * MS;
+	TAP_OK(p.count.cost_ns - before <=
+		       (now - start) * knobs.budget_ppm / 1000000 + (u64)hm_savings(&p) + 5 * MS,
+	       "haste spends no more than was saved beside it");
+	TAP_OK((p.count.cost_ns - before) * 100 >=
+		       (now - start) * knobs.budget_ppm / 1000000 * (knobs.calm_pct + 5),
+	       "and more than calm: %llu ppm",
+	       (unsigned long long)((p.count.cost_ns - before) * 1000000 / (now - start)));
 	knobs.budget_ppm = 0;
 	region(MAX, 64 * HM_POLICY_PAGES);
 	run_ticks(100);
@@ -712,7 +738,7 @@ static void test_budget(void)
 	/* Nobody is there: the window lengthens. */
 	region(MAX, 64 * HM_POLICY_PAGES);
 	run_ticks(3000);
-	TAP_OK(p.window_ns > 2 * knobs.window_min_ms * MS, "an idle region's window is %llu ms",
+	TAP_OK(p.window_ns >= 4000 * MS, "an idle region's window is %llu ms",
 	       (unsigned long long)(p.window_ns / MS));
 	before = hm_policy_tick(&p, now);
 	TAP_OK(before > now && before - now <= knobs.tick_max_ms * MS, "the next tick is ahead");
