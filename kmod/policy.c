@@ -12,7 +12,7 @@
 #define HM_OCT		256		/* an octave of heat */
 #define HM_BIN_SHIFT	6
 #define HM_PAGE_TOP	(56 * HM_OCT)	/* heat of a page touched every ns */
-#define HM_EXTENT_TOP	(47 * HM_OCT)	/* heat of an extent touched every ns: 512 pages */
+#define HM_EXTENT_TOP	(47 * HM_OCT)	/* of an extent touched every ns: 512 pages */
 /* An exponential time t has E[log2 t] = log2 E[t] - gamma / ln 2 and a deviation of 1.85. */
 #define HM_LOG_BIAS	213
 #define HM_LOG_DEVIATION 474
@@ -22,7 +22,7 @@
 #define HM_EXTENT_BYTES	(2U << 20)
 #define HM_PAGE_BYTES	4096U
 #define HM_RESTLESS	48		/* hm_policy.restless from here on: haste */
-#define HM_FAR		(11 * HM_OCT / 4)	/* a change of heat that noise does not make */
+#define HM_FAR		(11 * HM_OCT / 4)	/* a change that noise does not make */
 #define HM_PAGE_MASK	((1ULL << HM_POLICY_PAGE_SHIFT) - 1)
 
 _Static_assert(sizeof(struct hm_heat) <= 32, "0.2 % of a region is for all that is kept");
@@ -58,7 +58,7 @@ bool hm_policy_set(struct hm_policy_knobs *knobs, u32 number, u32 value)
 	return true;
 }
 
-/* --- arithmetic ------------------------------------------------------------------------ */
+/* --- arithmetic ---------------------------------------------------------------------- */
 
 static u32 clamp_u32(s64 value, u32 least, u32 most)
 {
@@ -107,7 +107,7 @@ static bool hm_moved_within(const struct hm_heat *h, u64 ms, u64 now)
 	return (u64)((u32)(now >> HM_MOVED_SHIFT) - h->moved) << HM_MOVED_SHIFT <= ms * 1000000;
 }
 
-/* --- histograms ------------------------------------------------------------------------ */
+/* --- histograms ---------------------------------------------------------------------- */
 
 static u32 hm_margin(const struct hm_policy *p, u32 seen)
 {
@@ -201,7 +201,7 @@ static void hm_set_bit(u64 *map, u32 page)
 	map[page / 64] |= 1ULL << page % 64;
 }
 
-/* --- beginning and end ------------------------------------------------------------------ */
+/* --- beginning and end --------------------------------------------------------------- */
 
 /* The heat at which a touch more in its time earns @cost_ns within the horizon. */
 static u32 hm_even_bin(const struct hm_policy *p, u64 cost_ns)
@@ -290,7 +290,7 @@ void hm_policy_drop(struct hm_policy *p, struct hm_heat *h, const u64 *pages, co
 	h->flags = 0;
 }
 
-/* --- observing whole extents -------------------------------------------------------------- */
+/* --- observing whole extents --------------------------------------------------------- */
 
 static void hm_look_again(struct hm_policy *p, u32 extent)
 {
@@ -442,7 +442,7 @@ static void hm_untouched(struct hm_policy *p, struct hm_heat *h, u64 now)
 	}
 }
 
-/* --- what pays ----------------------------------------------------------------------------- */
+/* --- what pays ----------------------------------------------------------------------- */
 
 /*
  * Down the heats of what is at home and up those of what is near: free room first, then swaps,
@@ -520,7 +520,7 @@ static void hm_match(struct hm_policy *p)
 	}
 }
 
-/* --- the tick -------------------------------------------------------------------------------- */
+/* --- the tick ------------------------------------------------------------------------ */
 
 static void hm_round_over(struct hm_policy *p, u64 now)
 {
@@ -632,7 +632,7 @@ u64 hm_policy_tick(struct hm_policy *p, u64 now)
 					((p->window_ns >> 10) + 1)) + 1, 1, p->nr_extents);
 	if (p->quota_left > p->round_left)
 		p->quota_left = p->round_left;
-	/* Pages are found by scans; whole extents that are to move are sought, for half the money. */
+	/* Scans find pages; whole extents that are to move are sought, for half the money. */
 	p->sweep_left = 0;
 	if (p->rate_left > 0 && p->allowed > 0 && p->wanted &&
 	    p->nr_extents - p->nr_split > p->nr_split)
@@ -671,7 +671,7 @@ bool hm_policy_next(struct hm_policy *p, u32 *extent)
 	return true;
 }
 
-/* --- deciding ---------------------------------------------------------------------------------- */
+/* --- deciding ------------------------------------------------------------------------ */
 
 
 static u32 hm_how(const struct hm_policy *p, const struct hm_heat *h)
@@ -798,7 +798,7 @@ u32 hm_policy_visit(struct hm_policy *p, struct hm_heat *h, u32 extent, u64 now)
 	return HM_POLICY_PROBE;
 }
 
-/* --- split extents ------------------------------------------------------------------------------ */
+/* --- split extents ------------------------------------------------------------------- */
 
 /*
  * One bit says whether a page of rate r was touched in a time d: with x = r d its chance is
@@ -913,7 +913,7 @@ u32 hm_policy_scanned(struct hm_policy *p, struct hm_heat *h, u64 *pages, const 
 	return what;
 }
 
-/* --- what came of it ------------------------------------------------------------------------------ */
+/* --- what came of it ----------------------------------------------------------------- */
 
 static void hm_stamp(struct hm_heat *h, u64 now)
 {
@@ -922,7 +922,8 @@ static void hm_stamp(struct hm_heat *h, u64 now)
 }
 
 /* Whether the copy could be made; what is learnt from it is how to make the next. */
-static bool hm_outcome(struct hm_policy *p, struct hm_heat *h, enum hm_policy_result result, u64 now)
+static bool hm_outcome(struct hm_policy *p, struct hm_heat *h, enum hm_policy_result result,
+		       u64 now)
 {
 	p->tries++;
 	h->flags &= ~(HM_HEAT_MOVING | HM_HEAT_HELD | HM_HEAT_WAIT);
@@ -1052,7 +1053,7 @@ void hm_policy_collapsed(struct hm_policy *p, struct hm_heat *h, const u64 *page
 	hm_whole_count(p, h)[h->bin] += HM_POLICY_PAGES;
 }
 
-/* --- several regions --------------------------------------------------------------------------------- */
+/* --- several regions ----------------------------------------------------------------- */
 
 void hm_policy_divide(struct hm_policy_share *share, u32 nr, u64 total)
 {

@@ -49,8 +49,9 @@
  * Locking. The driver serialises tick, next, visit, zapped, scanned, moved, split, collapsed, add
  * and drop of one region (one worker). touched() may run at any time beside them on any number of
  * threads, if each extent's heat is under that extent's lock: it writes the heat of its extent,
- * and of struct hm_policy only @faults, @crossings, @ring, @pairs, @meetings and @count.touches, in single words
- * and without atomics: a count may miss some. All times are of one clock that does not go back, in ns.
+ * and of struct hm_policy only @faults, @crossings, @ring, @ring_head, @pairs, @meetings and
+ * @count.touches, in single words and without atomics: a count may miss some. All times are of one
+ * clock that does not go back, in ns.
  *
  * This header and policy.c depend on neither kernel nor libc, as media.h does.
  */

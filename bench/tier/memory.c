@@ -103,7 +103,7 @@ void memory_collapse(struct memory *m, uint32_t extent, bool near)
 	because(m, extent, WHY_UNMAPPED, WHY_SPLIT);
 }
 
-/* --- moving -------------------------------------------------------------------------------- */
+/* --- moving -------------------------------------------------------------------------- */
 
 static void set_event(struct memory *m)
 {
@@ -260,7 +260,7 @@ static __attribute__((noinline)) void events(struct memory *m)
 	}
 }
 
-/* --- accesses -------------------------------------------------------------------------------- */
+/* --- accesses ------------------------------------------------------------------------ */
 
 static void fault(struct memory *m)
 {

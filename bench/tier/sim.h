@@ -35,7 +35,7 @@ struct costs {
 	uint32_t near, home, fault, zap, copy_extent, copy_page;
 };
 
-/* --- workloads ---------------------------------------------------------------------------- */
+/* --- workloads ----------------------------------------------------------------------- */
 
 struct workload;
 
@@ -73,7 +73,7 @@ struct workload {
 extern const struct workload workloads[];
 extern const struct workload_kind gups, scan_over, uniform_part, zipf, ycsb, pagerank;
 
-/* --- memory ------------------------------------------------------------------------------ */
+/* --- memory -------------------------------------------------------------------------- */
 
 enum {
 	EXTENT_NEAR = 1,
@@ -155,7 +155,7 @@ struct memory {
 	uint32_t watched_near[MAX_PHASES], watched;
 	/* At half the accesses. */
 	uint64_t copied_half, tracked_half, now_half;
-	uint32_t *moved_at;	/* ms, of an extent or page, for ping-pongs; the top bit: demoted */
+	uint32_t *moved_at;	/* ms, of an extent or page; the top bit: demoted */
 };
 
 struct memory *memory_make(const struct tier *tier, const struct workload *w,
@@ -171,7 +171,7 @@ void memory_collapse(struct memory *m, uint32_t extent, bool near);
 /* Without cost or time: how a run begins. */
 void memory_place(struct memory *m, uint32_t extent);
 
-/* --- oracle --------------------------------------------------------------------------------- */
+/* --- oracle -------------------------------------------------------------------------- */
 
 struct oracle {
 	uint32_t pages;
@@ -183,7 +183,7 @@ void oracle_make(struct oracle *o, uint32_t extents);
 void oracle_phase_over(struct oracle *o, uint32_t phase, uint64_t near_pages);
 void oracle_free(struct oracle *o);
 
-/* --- reporting ------------------------------------------------------------------------------- */
+/* --- reporting ----------------------------------------------------------------------- */
 
 void report_begin(const char *json);
 void report(const struct workload *w, const struct oracle *o, struct memory *const *m, uint32_t n);

@@ -100,7 +100,7 @@ static u32 settle(u32 ticks)
 	return promoted + demoted;
 }
 
-/* --- invariants ------------------------------------------------------------------------------ */
+/* --- invariants ---------------------------------------------------------------------- */
 
 /* Everything that is summed up is the sum; the bound holds. */
 static bool sound(void)
@@ -272,7 +272,7 @@ static void test_random(void)
 	hm_policy_defaults(&knobs);
 }
 
-/* --- arithmetic ------------------------------------------------------------------------------ */
+/* --- arithmetic ---------------------------------------------------------------------- */
 
 static void test_arithmetic(void)
 {
@@ -320,7 +320,7 @@ static void test_knobs(void)
 	       "there are no others");
 }
 
-/* --- what is observed ------------------------------------------------------------------------- */
+/* --- what is observed ---------------------------------------------------------------- */
 
 static void test_observing(void)
 {
@@ -371,7 +371,7 @@ static void test_observing(void)
 	now = 1ULL << 40;
 }
 
-/* --- what is moved ------------------------------------------------------------------------------ */
+/* --- what is moved ------------------------------------------------------------------- */
 
 static int descending(const void *a, const void *b)
 {
@@ -393,7 +393,8 @@ static void test_threshold(void)
 		}
 		qsort(bins, MAX, sizeof(bins[0]), descending);
 		hm_policy_tick(&p, now += 20 * MS);
-		same = same && (int)p.promote_bin == bins[fit - 1] && (int)p.cut_bin == bins[fit - 1];
+		same = same && (int)p.promote_bin == bins[fit - 1] &&
+		       (int)p.cut_bin == bins[fit - 1];
 	}
 	TAP_OK(same, "the histogram's threshold is that of sorting");
 }
@@ -413,7 +414,7 @@ static void test_moving(void)
 	       "the hottest fill the bound");
 	TAP_EQ(settle(20), 0, "and then nothing moves, though others are next to them");
 
-	/* Hysteresis: hotter than the coldest by less than the band, doubt included; then by more. */
+	/* Hysteresis: hotter than the coldest by less than the band; then by more. */
 	set(0, false, heat[12].bin + 1);
 	for (u32 i = 0; i < 100 && heat[0].bin < heat[12].bin + knobs.band_oct4 - 1; i++)
 		set(0, false, (heat[0].lasting >> HM_BIN_SHIFT) + 1);
@@ -571,7 +572,7 @@ static void test_thrash(void)
 	       (unsigned long long)p.count.pingpongs);
 }
 
-/* --- splitting ------------------------------------------------------------------------------------ */
+/* --- splitting ----------------------------------------------------------------------- */
 
 static void sample_all(bool uneven, u32 times)
 {
@@ -687,11 +688,11 @@ static void test_splitting(void)
 	TAP_EQ(hot_near, HM_POLICY_COLLAPSE, "what is cold all over is made whole");
 	hm_policy_collapsed(&p, &heat[0], pages[0], near_map[0], false, true, now);
 	TAP_OK(sound() && !p.nr_split, "and is counted so");
-	hm_policy_drop(&p, &heat[0], NULL, NULL);
+	hm_policy_drop(&p, &heat[0], pages[0], near_map[0]);
 	TAP_OK(!p.used && !p.nr_known && !p.home_whole[heat[0].bin], "dropped, it leaves nothing");
 }
 
-/* --- when to look ----------------------------------------------------------------------------------- */
+/* --- when to look -------------------------------------------------------------------- */
 
 static void test_budget(void)
 {
@@ -704,7 +705,8 @@ static void test_budget(void)
 	for (u32 i = 0; i < 2000; i++) {
 		run_ticks(1);
 		for (u32 n = 0; n < nr; n++)
-			hm_policy_touched(&p, &heat[n], n, chance(512), now + 1000 + chance(1000000));
+			hm_policy_touched(&p, &heat[n], n, chance(512),
+					  now + 1000 + chance(1000000));
 	}
 	TAP_OK((p.count.cost_ns - before) * 1000000 <= (now - start) * knobs.budget_ppm,
 	       "tracking costs %llu ppm of a core, its budget is %u",
@@ -719,7 +721,8 @@ static void test_budget(void)
 		p.restless = 4 * HM_RESTLESS;
 		run_ticks(1);
 		for (u32 n = 0; n < nr; n++)
-			hm_policy_touched(&p, &heat[n], n, chance(512), now + 1000 + chance(1000000));
+			hm_policy_touched(&p, &heat[n], n, chance(512),
+					  now + 1000 + chance(1000000));
 	}
 	pace = 50 * MS;
 	TAP_OK(p.count.cost_ns - before <=
