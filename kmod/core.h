@@ -11,6 +11,8 @@
  *   device_lock of a CXL device    taken by the CXL core, and by attach
  *   hm_lock                        the registry: pools, regions, names, carving and
  *                                  superblocks; everything that CAP_SYS_ADMIN does
+ *   hm_region.tier_lock            a region's policy
+ *   hm_tracker.lock                drives the policy engine
  *   mmap_lock                      taken by the core before a fault
  *   hm_srcu (read side)            keeps region->layout and an extent in place
  *   folio lock of an extent's home its state, its near copy, and its mapping and index
@@ -37,6 +39,7 @@
 
 #include "compat.h"
 #include "media.h"
+#include "policy.h"
 
 #define HM_EXTENT_SHIFT		HM_MEDIA_EXTENT_SHIFT
 #define HM_EXTENT_BYTES		(1UL << HM_EXTENT_SHIFT)
@@ -45,6 +48,7 @@
 
 struct hm_pool;
 struct hm_region;
+struct hm_tracker;
 
 /**
  * struct hm_pool_ops - where a pool's memory comes from; one file each
@@ -160,6 +164,7 @@ enum hm_extent_state {
 /* In hm_extent.flags */
 #define HM_EXTENT_MOVING	(1U << 0)	/* a copy is being made; whoever stores clears it */
 #define HM_EXTENT_DIRTY		(1U << 1)	/* its near copy has what its home has not */
+#define HM_EXTENT_RANKED	(1U << 2)	/* the policy counts it */
 
 /**
  * struct hm_extent - an extent of a region
@@ -169,6 +174,7 @@ enum hm_extent_state {
  * @gen: generation of the run that it belongs to
  * @state: enum hm_extent_state, what is known of it
  * @flags: HM_EXTENT_*
+ * @heat: what the policy knows of it
  *
  * All of it is written under the home's folio lock, but for @home going back to NULL when
  * the extent can no longer be locked.
@@ -180,6 +186,7 @@ struct hm_extent {
 	u32 gen;
 	u8 state;
 	u8 flags;
+	struct hm_heat heat;
 };
 
 #define HM_LEAF_EXTENTS		64U
@@ -193,7 +200,7 @@ struct hm_table {
 
 /**
  * struct hm_near - the near copies of a region
- * @max: pages that they may take
+ * @max: pages that they may take; written under region->tier_lock
  * @pages: pages that they take, those included that are just being made
  * @dirty: pages of them that differ from their home
  * @promoted: pages of near copies made
@@ -203,7 +210,7 @@ struct hm_table {
  * @copy_ns: nanoseconds that it took
  */
 struct hm_near {
-	atomic_long_t max;
+	long max;
 	atomic_long_t pages;
 	atomic_long_t dirty;
 	atomic64_t promoted;
@@ -234,6 +241,10 @@ struct hm_near {
  * @nr_touched: extents that have a home
  * @near: its near copies
  * @plain: it was mapped by somebody whose stores are not told of; never taken back
+ * @tier_lock: serialises changes of what follows, and of @near.max
+ * @policy_mode: what is done by itself
+ * @knobs: of the policy
+ * @tracker: while @policy_mode is not HMEM_POLICY_OFF; under hm_srcu
  */
 struct hm_region {
 	struct device dev;
@@ -255,6 +266,10 @@ struct hm_region {
 	atomic64_t nr_touched;
 	struct hm_near near;
 	bool plain;
+	struct mutex tier_lock;
+	enum hmem_policy_mode policy_mode;
+	struct hm_policy_knobs knobs;
+	struct hm_tracker __rcu *tracker;
 };
 
 #define to_hm_pool(d)	container_of(d, struct hm_pool, dev)
@@ -309,9 +324,10 @@ void hm_regions_exit(void);
 
 /* extent.c */
 struct hm_extent *hm_extent_lock(struct hm_region *region, u32 index);
-struct folio *hm_extent_get(struct hm_region *region, u32 index);
-struct folio *hm_extent_get_to_store(struct hm_region *region, u32 index,
+struct folio *hm_extent_get(struct hm_region *region, pgoff_t pgoff);
+struct folio *hm_extent_get_to_store(struct hm_region *region, pgoff_t pgoff,
 				     const struct folio *held);
+void hm_extent_unmap(struct hm_region *region, u32 index);
 void hm_extents_zap(struct hm_region *region, u32 from);
 bool hm_extents_pinned(struct hm_region *region, u32 from);
 void hm_extents_wait(struct hm_region *region);
@@ -329,10 +345,19 @@ enum hmem_moved hm_near_promote(struct hm_region *region, u32 index, bool force)
 enum hmem_moved hm_near_demote(struct hm_region *region, u32 index, bool force);
 void hm_near_drop(struct hm_region *region, struct hm_extent *extent);
 
+/* heat.c */
+int hm_heat_set(struct hm_region *region, enum hmem_policy_mode mode);
+void hm_heat_stop(struct hm_region *region);
+void hm_heat_touched(struct hm_region *region, struct hm_extent *extent, u32 index, u32 page);
+void hm_heat_stats(struct hm_region *region, struct hmem_stats *arg);
+int hm_heat_get(struct hm_region *region, struct hmem_heat *arg);
+
 /* tier.c */
 int hm_tier_migrate(struct hm_region *region, struct hmem_migrate *arg);
 int hm_tier_policy(struct hm_region *region, struct hmem_policy *arg);
 int hm_tier_stats(struct hm_region *region, struct hmem_stats *arg);
+void hm_tier_pause(struct hm_region *region);
+int hm_tier_resume(struct hm_region *region);
 
 /* table.c */
 int hm_table_init(struct hm_table *table, u32 nr_extents);

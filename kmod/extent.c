@@ -147,11 +147,20 @@ unlock:
 	return ERR_PTR(error);
 }
 
+/* Which extent a page is in; what lies beyond every region has the last number. */
+static u32 extent_of(pgoff_t pgoff)
+{
+	return min_t(pgoff_t, pgoff >> HM_EXTENT_ORDER, U32_MAX);
+}
+
 /* Of an extent whose home is locked: the folio that has its data, and that alone locked. */
-static struct folio *current_folio(struct hm_region *region, struct hm_extent *extent)
+static struct folio *current_folio(struct hm_region *region, struct hm_extent *extent,
+				   pgoff_t pgoff)
 {
 	struct folio *home = extent->home, *near = extent->near;
 
+	if (unlikely(extent->heat.flags & HM_HEAT_ARMED))
+		hm_heat_touched(region, extent, extent_of(pgoff), pgoff % HM_EXTENT_PAGES);
 	if (!near) {
 		folio_get(home);
 		return home;
@@ -167,20 +176,20 @@ static struct folio *current_folio(struct hm_region *region, struct hm_extent *e
 }
 
 /**
- * hm_extent_get - the folio that has an extent's data now, locked and referenced
+ * hm_extent_get - the folio that has a page's data now, locked and referenced
  * @region: region
- * @index: number of the extent in the region
+ * @pgoff: number of the page in the region
  *
  * Under hm_srcu. What is found stays the place of the data for as long as it is locked, and
  * while it is referenced nothing is moved.
  *
  * Return: the folio, or as hm_extent_lock().
  */
-struct folio *hm_extent_get(struct hm_region *region, u32 index)
+struct folio *hm_extent_get(struct hm_region *region, pgoff_t pgoff)
 {
-	struct hm_extent *extent = hm_extent_lock(region, index);
+	struct hm_extent *extent = hm_extent_lock(region, extent_of(pgoff));
 
-	return IS_ERR(extent) ? ERR_CAST(extent) : current_folio(region, extent);
+	return IS_ERR(extent) ? ERR_CAST(extent) : current_folio(region, extent, pgoff);
 }
 
 /**
@@ -190,9 +199,10 @@ struct folio *hm_extent_get(struct hm_region *region, u32 index)
  * Return: as hm_extent_get(); or -EAGAIN: somebody holds what has to go first, and it is to be
  * tried again a little later, without @held.
  */
-struct folio *hm_extent_get_to_store(struct hm_region *region, u32 index,
+struct folio *hm_extent_get_to_store(struct hm_region *region, pgoff_t pgoff,
 				     const struct folio *held)
 {
+	u32 index = extent_of(pgoff);
 	struct hm_extent *extent = hm_extent_lock(region, index);
 	int error;
 
@@ -203,7 +213,14 @@ struct folio *hm_extent_get_to_store(struct hm_region *region, u32 index,
 		folio_unlock(extent->home);
 		return ERR_PTR(error);
 	}
-	return current_folio(region, extent);
+	return current_folio(region, extent, pgoff);
+}
+
+/** hm_extent_unmap - take an extent out of every process; a fault maps it again */
+void hm_extent_unmap(struct hm_region *region, u32 index)
+{
+	unmap_mapping_range(region->inode->i_mapping, (loff_t)index << HM_EXTENT_SHIFT,
+			    HM_EXTENT_BYTES, 1);
 }
 
 /* Under the home's lock; the other one may just be about to be mapped under its own. */
@@ -342,6 +359,7 @@ void hm_extents_forget(struct hm_region *region, u32 from)
 		folio_lock(home);
 		hm_near_drop(region, extent);
 		extent->flags = 0;
+		memset(&extent->heat, 0, sizeof(extent->heat));
 		WRITE_ONCE(extent->home, NULL);
 		folio_unlock(home);
 		atomic64_dec(&region->nr_touched);

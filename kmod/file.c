@@ -93,12 +93,6 @@ static int hm_release(struct inode *inode, struct file *file)
 	return 0;
 }
 
-/* Which extent a fault is in; what lies beyond every region has the last number. */
-static u32 fault_index(const struct vm_fault *vmf)
-{
-	return min_t(pgoff_t, vmf->pgoff >> HM_EXTENT_ORDER, U32_MAX);
-}
-
 static vm_fault_t fault_error(struct folio *folio)
 {
 	switch (PTR_ERR(folio)) {
@@ -131,9 +125,9 @@ static struct folio *fault_folio(struct hm_region *region, struct vm_fault *vmf)
 
 	srcu = srcu_read_lock(&hm_srcu);
 	if (is_plain(vmf->vma))
-		folio = hm_extent_get_to_store(region, fault_index(vmf), NULL);
+		folio = hm_extent_get_to_store(region, vmf->pgoff, NULL);
 	else
-		folio = hm_extent_get(region, fault_index(vmf));
+		folio = hm_extent_get(region, vmf->pgoff);
 	srcu_read_unlock(&hm_srcu, srcu);
 	return folio;
 }
@@ -167,7 +161,7 @@ static vm_fault_t hm_page_mkwrite(struct vm_fault *vmf)
 	int srcu;
 
 	srcu = srcu_read_lock(&hm_srcu);
-	folio = hm_extent_get_to_store(region, fault_index(vmf), page_folio(vmf->page));
+	folio = hm_extent_get_to_store(region, vmf->pgoff, page_folio(vmf->page));
 	srcu_read_unlock(&hm_srcu, srcu);
 	if (IS_ERR(folio)) {
 		ret = fault_error(folio);
@@ -248,7 +242,7 @@ static int hm_mmap(struct file *file, struct vm_area_struct *vma)
 		vm_flags_clear(vma, VM_MAYWRITE);
 	}
 	vma->vm_ops = &hm_vm_ops;
-	if (!atomic_long_read(&region->near.max)) {
+	if (!READ_ONCE(region->near.max)) {
 		vma->vm_ops = &hm_plain_vm_ops;
 		/* Before any fault, and so before what a copy that such a fault meets looks at. */
 		if (is_plain(vma))
@@ -265,13 +259,13 @@ static ssize_t io_extent(struct hm_region *region, loff_t position, struct iov_i
 			 bool write)
 {
 	size_t offset = position & (HM_EXTENT_BYTES - 1), bytes, done;
-	u32 index = position >> HM_EXTENT_SHIFT;
+	pgoff_t pgoff = position >> PAGE_SHIFT;
 	struct folio *folio;
 	void *address;
 	int srcu;
 
 	srcu = srcu_read_lock(&hm_srcu);
-	folio = write ? hm_extent_get_to_store(region, index, NULL) : hm_extent_get(region, index);
+	folio = write ? hm_extent_get_to_store(region, pgoff, NULL) : hm_extent_get(region, pgoff);
 	srcu_read_unlock(&hm_srcu, srcu);
 	if (IS_ERR(folio))
 		return PTR_ERR(folio);

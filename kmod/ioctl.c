@@ -25,6 +25,7 @@ union hm_argument {
 	struct hmem_migrate migrate;
 	struct hmem_policy policy;
 	struct hmem_stats stats;
+	struct hmem_heat heat;
 };
 
 enum hm_who {
@@ -132,11 +133,27 @@ static int region_migrate(struct file *file, union hm_argument *arg)
 
 static int region_policy(struct file *file, union hm_argument *arg)
 {
-	if (arg->policy.flags & ~HMEM_POLICY_NEAR_MAX)
+	const u32 sets = HMEM_POLICY_NEAR_MAX | HMEM_POLICY_MODE | HMEM_POLICY_KNOB;
+	struct hmem_policy *p = &arg->policy;
+
+	if (p->flags & ~(sets | HMEM_POLICY_KNOB_INDEX) ||
+	    (p->flags & HMEM_POLICY_KNOB && p->flags & HMEM_POLICY_KNOB_INDEX) ||
+	    (p->flags & HMEM_POLICY_KNOB && !p->knob[0]) ||
+	    (p->flags & HMEM_POLICY_MODE && p->mode > HMEM_POLICY_AUTO) ||
+	    strnlen(p->knob, sizeof(p->knob)) == sizeof(p->knob))
 		return -EINVAL;
-	if (arg->policy.flags && !(file->f_mode & FMODE_WRITE))
+	if (p->flags & sets && !(file->f_mode & FMODE_WRITE))
 		return -EACCES;
-	return hm_tier_policy(file->private_data, &arg->policy);
+	return hm_tier_policy(file->private_data, p);
+}
+
+static int region_heat(struct file *file, union hm_argument *arg)
+{
+	const struct hmem_heat *h = &arg->heat;
+
+	if (h->flags || !IS_ALIGNED(h->offset | h->bytes | h->cell, HM_EXTENT_BYTES))
+		return -EINVAL;
+	return hm_heat_get(file->private_data, &arg->heat);
 }
 
 static int region_stats(struct file *file, union hm_argument *arg)
@@ -166,6 +183,7 @@ static const struct hm_command region_commands[] = {
 	COMMAND(HMEM_REGION_MIGRATE, hmem_migrate, HMEM_REGION_MIGRATE, WRITER, region_migrate),
 	COMMAND(HMEM_REGION_POLICY, hmem_policy, HMEM_REGION_POLICY, ANYBODY, region_policy),
 	COMMAND(HMEM_REGION_STATS, hmem_stats, HMEM_REGION_STATS, ANYBODY, region_stats),
+	COMMAND(HMEM_REGION_HEAT, hmem_heat, HMEM_REGION_HEAT, ANYBODY, region_heat),
 };
 
 static long run_command(const struct hm_command *commands, size_t count, unsigned int cmd,

@@ -33,7 +33,7 @@ static bool reserve(struct hm_region *region, long pages)
 {
 	struct hm_near *near = &region->near;
 
-	if (atomic_long_add_return(pages, &near->pages) <= atomic_long_read(&near->max))
+	if (atomic_long_add_return(pages, &near->pages) <= READ_ONCE(near->max))
 		return true;
 	atomic_long_sub(pages, &near->pages);
 	return false;
@@ -60,12 +60,6 @@ static void free_near(struct hm_region *region, struct folio *near)
 {
 	folio_put(near);
 	unreserve(region, HM_EXTENT_PAGES);
-}
-
-static void unmap_extent(struct hm_region *region, u32 index)
-{
-	unmap_mapping_range(region->inode->i_mapping, (loff_t)index << HM_EXTENT_SHIFT,
-			    HM_EXTENT_BYTES, 1);
 }
 
 /*
@@ -155,7 +149,7 @@ int hm_near_store(struct hm_region *region, struct hm_extent *extent, u32 index,
 		return 0;
 	}
 	folio_lock(extent->near);
-	unmap_extent(region, index);
+	hm_extent_unmap(region, index);
 	if (pinned(extent->near, held == extent->near ? 2 : 1)) {
 		folio_unlock(extent->near);
 		return -EAGAIN;
@@ -171,7 +165,7 @@ int hm_near_store(struct hm_region *region, struct hm_extent *extent, u32 index,
 static void quiesce(struct hm_region *region, struct folio *folio, u32 index, bool force)
 {
 	if (force || region->pool->persistent || READ_ONCE(region->plain))
-		unmap_extent(region, index);
+		hm_extent_unmap(region, index);
 	else
 		folio_mkclean(folio);
 }
@@ -197,7 +191,7 @@ static enum hmem_moved finish_promotion(struct hm_region *region, struct hm_exte
 	if (!(extent->flags & HM_EXTENT_MOVING))
 		return HMEM_MOVED_WRITTEN;
 	extent->flags &= ~HM_EXTENT_MOVING;
-	unmap_extent(region, index);
+	hm_extent_unmap(region, index);
 	if (pinned(extent->home, 1))
 		return HMEM_MOVED_PINNED;
 	near->index = extent->home->index;
@@ -314,7 +308,7 @@ static enum hmem_moved demote(struct hm_region *region, struct hm_extent *extent
 		if (result != HMEM_MOVED)
 			return result;
 	}
-	unmap_extent(region, index);
+	hm_extent_unmap(region, index);
 	if (pinned(near, 2))
 		return HMEM_MOVED_PINNED;
 	retire(region, extent);

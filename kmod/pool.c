@@ -198,6 +198,8 @@ static void quiet_regions(struct hm_pool *pool)
 {
 	struct hm_region *region;
 
+	list_for_each_entry(region, &pool->regions, node)
+		hm_tier_pause(region);
 	synchronize_srcu(&hm_srcu);
 	list_for_each_entry(region, &pool->regions, node)
 		hm_extents_zap(region, 0);

@@ -181,6 +181,8 @@ struct hm_region *hm_region_alloc(struct hm_pool *pool, const char *name)
 	get_device(&pool->dev);
 	INIT_LIST_HEAD(&region->node);
 	INIT_DELAYED_WORK(&region->linger, hm_region_linger);
+	mutex_init(&region->tier_lock);
+	hm_policy_defaults(&region->knobs);
 	generate_random_uuid(region->uuid);
 
 	device_initialize(&region->dev);
@@ -352,6 +354,7 @@ unwrite:
 	region->dead = true;
 	spin_unlock(&pool->open_lock);
 	/* Its device number answered already: somebody may have it open and mapped. */
+	hm_tier_pause(region);
 	synchronize_srcu(&hm_srcu);
 	hm_extents_zap(region, 0);
 	hm_extents_wait(region);
@@ -444,12 +447,16 @@ int hm_region_resize(struct hmem_region_resize *arg)
 	if (IS_ERR(region))
 		return PTR_ERR(region);
 	now = layout_of(region)->nr_extents;
+	if (extents != now)
+		hm_tier_pause(region);
 	if (extents > now && extents - now > region->pool->nr_free)
 		error = -ENOSPC;
 	else if (extents > now)
 		error = grow(region, extents);
 	else if (extents < now)
 		error = shrink(region, extents);
+	if (extents != now && hm_tier_resume(region))
+		dev_warn(&region->dev, "no memory to measure heat: its policy is off now\n");
 	if (!error) {
 		arg->bytes = extents << HM_EXTENT_SHIFT;
 		trace_hmem_region_resize(region);
@@ -502,6 +509,7 @@ int hm_region_destroy(const struct hmem_region_destroy *arg)
 	trace_hmem_region_destroy(region);
 	pool = region->pool;
 	hm_region_unpublish(region);
+	hm_tier_pause(region);
 	hm_extents_zap(region, 0);
 	hm_extents_forget(region, 0);
 	list_del_init(&region->node);

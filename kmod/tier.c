@@ -81,22 +81,105 @@ static void shrink_to(struct hm_region *region, long max)
 	}
 }
 
+/* The number of the knob that is meant, or an error; one past the last: none is. */
+static int find_knob(const struct hmem_policy *arg, u32 *number)
+{
+	const struct hm_policy_knob *knob;
+	u32 i;
+
+	if (arg->flags & HMEM_POLICY_KNOB_INDEX) {
+		*number = arg->knob_index;
+		return hm_policy_knob(*number) ? 0 : -ENOENT;
+	}
+	for (i = 0; (knob = hm_policy_knob(i)); i++)
+		if (!strcmp(knob->name, arg->knob))
+			break;
+	*number = i;
+	return knob || !arg->knob[0] ? 0 : -ENOENT;
+}
+
+static int set_policy(struct hm_region *region, const struct hmem_policy *arg, u32 number)
+{
+	long max = arg->near_max >> HM_EXTENT_SHIFT << HM_EXTENT_ORDER;
+	struct hm_policy_knobs knobs = region->knobs;
+	struct hm_near *near = &region->near;
+	enum hmem_policy_mode mode = region->policy_mode;
+	int error;
+
+	if (!(arg->flags & HMEM_POLICY_NEAR_MAX))
+		max = near->max;
+	if (max > near->max && !capable(CAP_SYS_ADMIN))
+		return -EPERM;
+	if (arg->flags & HMEM_POLICY_KNOB &&
+	    (arg->value > U32_MAX || !hm_policy_set(&knobs, number, arg->value)))
+		return -EINVAL;
+	if (arg->flags & HMEM_POLICY_MODE)
+		mode = arg->mode;
+	swap(region->knobs, knobs);
+	swap(max, near->max);
+	error = hm_heat_set(region, mode);
+	if (error) {
+		region->knobs = knobs;
+		near->max = max;
+		return error;
+	}
+	region->policy_mode = mode;
+	return 0;
+}
+
 /** hm_tier_policy - HMEM_REGION_POLICY */
 int hm_tier_policy(struct hm_region *region, struct hmem_policy *arg)
 {
-	struct hm_near *near = &region->near;
-	long max = arg->near_max >> HM_EXTENT_SHIFT << HM_EXTENT_ORDER;
+	const struct hm_policy_knob *knob;
+	u32 number;
+	int error;
 
-	if (READ_ONCE(region->dead))
-		return -ENODEV;
-	if (arg->flags & HMEM_POLICY_NEAR_MAX) {
-		if (max > atomic_long_read(&near->max) && !capable(CAP_SYS_ADMIN))
-			return -EPERM;
-		atomic_long_set(&near->max, max);
-		shrink_to(region, max);
+	error = find_knob(arg, &number);
+	if (error)
+		return error;
+	error = mutex_lock_killable(&region->tier_lock);
+	if (error)
+		return error;
+	error = READ_ONCE(region->dead) ? -ENODEV : set_policy(region, arg, number);
+	if (!error)
+		shrink_to(region, region->near.max);
+	arg->near_max = (u64)region->near.max << PAGE_SHIFT;
+	arg->mode = region->policy_mode;
+	knob = hm_policy_knob(number);
+	if (knob) {
+		strscpy_pad(arg->knob, knob->name, sizeof(arg->knob));
+		arg->value = ((u32 *)&region->knobs)[number];
+		arg->least = knob->least;
+		arg->most = knob->most;
 	}
-	arg->near_max = (u64)atomic_long_read(&near->max) << PAGE_SHIFT;
-	return 0;
+	mutex_unlock(&region->tier_lock);
+	return error;
+}
+
+/**
+ * hm_tier_pause - nothing is done by itself to a region until hm_tier_resume()
+ *
+ * For who changes its size or takes it apart, under hm_lock or with the region dead. What was
+ * known of its heat is forgotten.
+ */
+void hm_tier_pause(struct hm_region *region)
+{
+	mutex_lock(&region->tier_lock);
+	hm_heat_stop(region);
+	mutex_unlock(&region->tier_lock);
+}
+
+/** hm_tier_resume - go on as the region's mode says; 0, or -ENOMEM: then it is off */
+int hm_tier_resume(struct hm_region *region)
+{
+	int error;
+
+	mutex_lock(&region->tier_lock);
+	error = hm_heat_set(region, region->policy_mode);
+	if (error)
+		region->policy_mode = HMEM_POLICY_OFF;
+	mutex_unlock(&region->tier_lock);
+	return error;
 }
 
 /** hm_tier_stats - HMEM_REGION_STATS */
@@ -107,12 +190,13 @@ int hm_tier_stats(struct hm_region *region, struct hmem_stats *arg)
 	if (READ_ONCE(region->dead))
 		return -ENODEV;
 	arg->near = (u64)atomic_long_read(&near->pages) << PAGE_SHIFT;
-	arg->near_max = (u64)atomic_long_read(&near->max) << PAGE_SHIFT;
+	arg->near_max = (u64)READ_ONCE(near->max) << PAGE_SHIFT;
 	arg->dirty = (u64)atomic_long_read(&near->dirty) << PAGE_SHIFT;
 	arg->promotions = atomic64_read(&near->promoted);
 	arg->demotions = atomic64_read(&near->demoted);
 	arg->aborted = atomic64_read(&near->aborted);
 	arg->copied = atomic64_read(&near->copied);
 	arg->copy_ns = atomic64_read(&near->copy_ns);
+	hm_heat_stats(region, arg);
 	return 0;
 }

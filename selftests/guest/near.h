@@ -15,6 +15,13 @@ static inline int near_max_set(int fd, uint64_t bytes)
 	return hmem_ioctl(fd, HMEM_REGION_POLICY, &p);
 }
 
+static inline int policy_mode_set(int fd, unsigned int mode)
+{
+	struct hmem_policy p = { .size = sizeof(p), .flags = HMEM_POLICY_MODE, .mode = mode };
+
+	return hmem_ioctl(fd, HMEM_REGION_POLICY, &p);
+}
+
 /* All ones when it cannot be asked. */
 static inline struct hmem_stats near_stats(int fd)
 {

@@ -587,20 +587,22 @@ static bool do_tier(struct user *u)
 	struct handle *h = any_handle(u);
 	uint64_t extents = h->bytes / EXTENT + 1;
 	struct hmem_migrate m;
-	unsigned char bytes[256];
+	unsigned char bytes[2048];
 
 	if (h->fd < 0)
 		return false;
 	switch (dice(8)) {
 	case 0:
 		return near_max_set(h->fd, dice(extents + 1) * EXTENT) == 0;
+	case 3:
+		return policy_mode_set(h->fd, dice(4)) == 0;
 	case 1:
 		return near_stats(h->fd).near <= h->bytes + 8 * EXTENT;
 	case 2:
 		for (size_t i = 0; i < sizeof(bytes); i++)
 			bytes[i] = one_in(2) ? 0 : dice(256);
 		*(uint32_t *)bytes = dice(3) ? dice(256) : dice(1ULL << 32);
-		return hmem_ioctl(h->fd, _IO(HMEM_IOC_TYPE, 0x20 + dice(4)), bytes) == 0;
+		return hmem_ioctl(h->fd, _IO(HMEM_IOC_TYPE, 0x20 + dice(5)), bytes) == 0;
 	default:
 		return migrate(h->fd, dice(extents) * EXTENT, dice(4) * EXTENT,
 			       one_in(3) ? HMEM_HOME : HMEM_NEAR, &m) == 0;

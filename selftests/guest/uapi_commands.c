@@ -146,7 +146,7 @@ static bool vfs_takes(unsigned long number)
 
 static void unknown_numbers(void)
 {
-	unsigned char argument[1024];
+	unsigned char argument[2048];
 	int devices[2];
 
 	stage_enter(AN_OPEN_REGION);

@@ -30,7 +30,8 @@ union argument {
 	struct hmem_migrate migrate;
 	struct hmem_policy policy;
 	struct hmem_stats stats;
-	unsigned char bytes[1024];
+	struct hmem_heat heat;
+	unsigned char bytes[2048];
 };
 
 static inline void fill_version(union argument *a)
@@ -89,6 +90,11 @@ static inline void fill_stats(union argument *a)
 	a->stats = (struct hmem_stats){ .size = sizeof(a->stats) };
 }
 
+static inline void fill_heat(union argument *a)
+{
+	a->heat = (struct hmem_heat){ .size = sizeof(a->heat) };
+}
+
 /* What has to be there before a command is legal. */
 enum stage { NOTHING, A_POOL, A_REGION, AN_OPEN_REGION, A_TOUCHED_REGION };
 
@@ -137,11 +143,15 @@ static const struct command {
 	  offsetof(struct hmem_migrate, flags), 0, true, { NO_MEMBER, NO_MEMBER } },
 	{ "REGION_POLICY", HMEM_REGION_POLICY, sizeof(struct hmem_policy),
 	  HMEM_REGION_POLICY_SIZE_V1, fill_policy, AN_OPEN_REGION,
-	  offsetof(struct hmem_policy, flags), HMEM_POLICY_NEAR_MAX, true,
+	  offsetof(struct hmem_policy, flags),
+	  HMEM_POLICY_NEAR_MAX | HMEM_POLICY_MODE | HMEM_POLICY_KNOB | HMEM_POLICY_KNOB_INDEX, true,
 	  { NO_MEMBER, NO_MEMBER } },
 	{ "REGION_STATS", HMEM_REGION_STATS, sizeof(struct hmem_stats),
 	  HMEM_REGION_STATS_SIZE_V1, fill_stats, AN_OPEN_REGION,
 	  offsetof(struct hmem_stats, flags), 0, true, { NO_MEMBER, NO_MEMBER } },
+	{ "REGION_HEAT", HMEM_REGION_HEAT, sizeof(struct hmem_heat),
+	  HMEM_REGION_HEAT_SIZE_V1, fill_heat, AN_OPEN_REGION,
+	  offsetof(struct hmem_heat, flags), 0, true, { NO_MEMBER, NO_MEMBER } },
 };
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
@@ -199,7 +209,7 @@ static inline bool took_effect(const struct command *c)
 static inline bool has_effect(const struct command *c)
 {
 	return c->number != HMEM_VERSION && c->number != HMEM_REGION_QUERY &&
-	       c->number != HMEM_REGION_STATS;
+	       c->number != HMEM_REGION_STATS && c->number != HMEM_REGION_HEAT;
 }
 
 /* Gives one argument to one command; -EDOM when it was refused and yet done, or the reverse. */

@@ -27,7 +27,7 @@
  *   -E2BIG         the struct is larger than this kernel's and the excess is
  *                  not zero
  *   -ENOTTY        no such command on this device
- *   -ENOENT        no pool or region of that name, or no such source to claim
+ *   -ENOENT        no pool, region or knob of that name, or no such source to claim
  *   -EEXIST        a pool or region of that name is there already
  *   -EBUSY         the source is held by somebody else, or the pool or region
  *                  is open or mapped or has pinned pages
@@ -326,8 +326,24 @@ struct hmem_migrate {
 };
 #define HMEM_REGION_MIGRATE_SIZE_V1	176
 
+/**
+ * enum hmem_policy_mode - what the module does with a region by itself
+ * @HMEM_POLICY_OFF: nothing: no thread, no scan, no cost
+ * @HMEM_POLICY_MANUAL: it measures heat (HMEM_REGION_HEAT), and moves nothing
+ * @HMEM_POLICY_AUTO: it measures heat and moves what is hot near, what is not home
+ */
+enum hmem_policy_mode {
+	HMEM_POLICY_OFF = 0,
+	HMEM_POLICY_MANUAL = 1,
+	HMEM_POLICY_AUTO = 2,
+};
+
 /* In hmem_policy.flags: which members to set; without any they are only read. */
 #define HMEM_POLICY_NEAR_MAX	(1U << 0)
+#define HMEM_POLICY_MODE	(1U << 1)
+#define HMEM_POLICY_KNOB	(1U << 2)
+/* Not with HMEM_POLICY_KNOB: the knob is that of number knob_index. */
+#define HMEM_POLICY_KNOB_INDEX	(1U << 3)
 
 /**
  * struct hmem_policy - HMEM_REGION_POLICY: what tiering may do with a region
@@ -336,15 +352,77 @@ struct hmem_migrate {
  * @near_max: most bytes of DRAM that its near copies may take, rounded down to extents; 0 when
  *	the region appears. Raising it needs CAP_SYS_ADMIN. Lowering it brings home
  *	what is over it, but for what is pinned: that goes at the next occasion.
+ * @mode: enum hmem_policy_mode; HMEM_POLICY_OFF when the region appears. What is near stays so.
+ * @knob_index: with HMEM_POLICY_KNOB_INDEX: which knob to answer for, from 0. -ENOENT past
+ *	the last one.
+ * @knob: name of a knob of the policy, or empty. Documentation/tiering.md has them. -ENOENT
+ *	when there is none of that name.
+ * @value: of that knob; with HMEM_POLICY_KNOB the one to set. -EINVAL when it is not between
+ *	@least and @most. 0 without a knob, as are these.
+ * @least: out: lowest value that the knob takes
+ * @most: out: highest
  *
- * All members are answered as they are after the call.
+ * All members are answered as they are after the call. All or none of them are set. Knobs
+ * keep their values while the mode changes.
  */
 struct hmem_policy {
 	__u32 size;
 	__u32 flags;
 	__u64 near_max;
+	__u32 mode;
+	__u32 knob_index;
+	char knob[32];
+	__u64 value;
+	__u64 least;
+	__u64 most;
 };
-#define HMEM_REGION_POLICY_SIZE_V1	16
+#define HMEM_REGION_POLICY_SIZE_V1	80
+
+/**
+ * struct hmem_heat_cell - what is known of a part of a region
+ * @heat: of its hottest page: 256 times the logarithm to base 2 of how often a page of 4 KiB
+ *	is touched in 2^56 ns, at least 1; 0: nothing is known. 256 * 26 is about one
+ *	touch a second, 256 more is twice as often.
+ * @near: how much of it is near, 0 to 255
+ * @reserved: 0
+ */
+struct hmem_heat_cell {
+	__u16 heat;
+	__u8 near;
+	__u8 reserved;
+};
+
+#define HMEM_HEAT_BINS		64
+
+/**
+ * struct hmem_heat - HMEM_REGION_HEAT: how hot a region is, and where
+ * @size: sizeof(struct hmem_heat)
+ * @flags: must be 0
+ * @offset: where the map begins, a multiple of @cell
+ * @bytes: how much of the region it covers; 0: up to the end. -ERANGE when it goes beyond that.
+ * @cell: bytes of the region that one struct hmem_heat_cell stands for, a multiple of the
+ *	extent size; 0: no map
+ * @cells: address of an array of struct hmem_heat_cell
+ * @nr_cells: how many fit there. Out: how many were filled in; the map ends when they are full
+ * @near: out: pages of 4 KiB that are near, by the octave of their heat: bin n has those with
+ *	256 * n <= heat < 256 * (n + 1), bin 0 also those of which nothing is known
+ * @home: out: the same for those at home
+ *
+ * Known is what was measured since the mode became HMEM_POLICY_MANUAL or _AUTO. With
+ * HMEM_POLICY_OFF all heat is 0.
+ */
+struct hmem_heat {
+	__u32 size;
+	__u32 flags;
+	__u64 offset;
+	__u64 bytes;
+	__u64 cell;
+	__u64 cells;
+	__u64 nr_cells;
+	__u64 near[HMEM_HEAT_BINS];
+	__u64 home[HMEM_HEAT_BINS];
+};
+#define HMEM_REGION_HEAT_SIZE_V1	1072
 
 /**
  * struct hmem_stats - HMEM_REGION_STATS: what tiering has done with a region
@@ -358,8 +436,15 @@ struct hmem_policy {
  * @aborted: out: copies that were begun in vain because of a store or a pin, in pages
  * @copied: out: bytes copied in either direction, also in vain
  * @copy_ns: out: time that copying took, in nanoseconds
+ * @probes: out: mappings of extents taken away to see when somebody comes back
+ * @touches: out: of those, how often somebody did
+ * @pingpongs: out: moves that undid one of just before
+ * @track_ns: out: time that tracking took, in nanoseconds, by the knobs that say what its
+ *	parts cost
+ * @window_ns: out: what the policy's window is now: over so long it looks at all of the region
  *
- * All count from when the region appeared.
+ * All but what is now count from when the region appeared; the last five from when its mode
+ * left HMEM_POLICY_OFF, and are 0 while it is that.
  */
 struct hmem_stats {
 	__u32 size;
@@ -372,8 +457,13 @@ struct hmem_stats {
 	__u64 aborted;
 	__u64 copied;
 	__u64 copy_ns;
+	__u64 probes;
+	__u64 touches;
+	__u64 pingpongs;
+	__u64 track_ns;
+	__u64 window_ns;
 };
-#define HMEM_REGION_STATS_SIZE_V1	72
+#define HMEM_REGION_STATS_SIZE_V1	112
 
 /* On /dev/hmem/control */
 #define HMEM_VERSION		_IO(HMEM_IOC_TYPE, 0x00)
@@ -388,5 +478,6 @@ struct hmem_stats {
 #define HMEM_REGION_MIGRATE	_IO(HMEM_IOC_TYPE, 0x21)
 #define HMEM_REGION_POLICY	_IO(HMEM_IOC_TYPE, 0x22)
 #define HMEM_REGION_STATS	_IO(HMEM_IOC_TYPE, 0x23)
+#define HMEM_REGION_HEAT	_IO(HMEM_IOC_TYPE, 0x24)
 
 #endif /* _UAPI_LINUX_HMEM_H */

@@ -1,0 +1,347 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * DOC: heat
+ *
+ * The tracker drives the policy engine (policy.h) for one region: it takes mappings away and
+ * tells the engine how long it took until somebody came back, asks it what to move, and moves
+ * that. It is there as long as the region's policy is not off; without it a region has no
+ * thread, no scan and no cost but one look at a pointer in a fault.
+ *
+ * hm_tracker.lock serialises the worker with who changes the policy or asks for heat; it is
+ * taken outside the folio locks, and never by a fault. What a fault tells the engine it tells
+ * under the lock of the extent's home, as policy.h wants it.
+ */
+#include <linux/math64.h>
+#include <linux/mm.h>
+#include <linux/pagemap.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+
+#include "core.h"
+#include "policy.h"
+
+/**
+ * struct hm_tracker - the heat of a region
+ * @region: which
+ * @lock: one at a time drives the engine
+ * @policy: the engine
+ * @moves: what it wants moved is moved
+ * @stop: the worker is not to start itself again; under @lock
+ * @work: the worker
+ */
+struct hm_tracker {
+	struct hm_region *region;
+	struct mutex lock;
+	struct hm_policy policy;
+	bool moves;
+	bool stop;
+	struct delayed_work work;
+};
+
+static bool is_near(const struct hm_extent *extent)
+{
+	return extent->near;
+}
+
+/* Home is locked. What was moved without the engine is told to it. */
+static void meet(struct hm_tracker *t, struct hm_extent *extent)
+{
+	struct hm_heat *heat = &extent->heat;
+
+	if (!(extent->flags & HM_EXTENT_RANKED)) {
+		hm_policy_add(&t->policy, heat, is_near(extent));
+		extent->flags |= HM_EXTENT_RANKED;
+	} else if (!(heat->flags & HM_HEAT_MOVING) &&
+		   is_near(extent) != !!(heat->flags & HM_HEAT_NEAR)) {
+		hm_policy_drop(&t->policy, heat, NULL, NULL);
+		hm_policy_add(&t->policy, heat, is_near(extent));
+	}
+}
+
+static enum hm_policy_result outcome(enum hmem_moved result)
+{
+	switch (result) {
+	case HMEM_MOVED:
+	case HMEM_MOVED_ALREADY:
+		return HM_POLICY_DONE;
+	case HMEM_MOVED_WRITTEN:
+		return HM_POLICY_ABORTED;
+	default:
+		return HM_POLICY_FAILED;
+	}
+}
+
+/*
+ * Home is locked. From now on the next touch is a fault: also what a fault has returned, and
+ * is about to be mapped under its own lock, is waited for.
+ */
+static void probe(struct hm_tracker *t, struct hm_extent *extent, u32 index)
+{
+	struct folio *near = extent->near;
+
+	if (near)
+		folio_lock(near);
+	hm_extent_unmap(t->region, index);
+	hm_policy_zapped(&t->policy, &extent->heat, ktime_get_ns());
+	if (near)
+		folio_unlock(near);
+}
+
+static void move(struct hm_tracker *t, struct hm_extent *extent, u32 index, u32 what)
+{
+	bool force = what & HM_POLICY_WAIT;
+	enum hmem_moved result = HMEM_MOVED_BUSY;
+	struct folio *home = extent->home;
+
+	if (t->moves)
+		result = what & HM_POLICY_PROMOTE ? hm_near_promote(t->region, index, force) :
+						    hm_near_demote(t->region, index, force);
+	folio_lock(home);
+	hm_policy_moved(&t->policy, &extent->heat, what, outcome(result), ktime_get_ns());
+	folio_unlock(home);
+}
+
+/* Under hm_srcu: the extent stays what it is. */
+static void visit(struct hm_tracker *t, u32 index)
+{
+	struct hm_region *region = t->region;
+	struct hm_extent *extent = hm_table_find(&region->table, index);
+	struct folio *home = extent ? READ_ONCE(extent->home) : NULL;
+	u32 what;
+
+	if (!home)
+		return;
+	folio_lock(home);
+	meet(t, extent);
+	what = hm_policy_visit(&t->policy, &extent->heat, index, ktime_get_ns());
+	if (what & HM_POLICY_PROBE)
+		probe(t, extent, index);
+	folio_unlock(home);
+	if (what & (HM_POLICY_PROMOTE | HM_POLICY_DEMOTE))
+		move(t, extent, index, what);
+}
+
+static void track(struct work_struct *work)
+{
+	struct hm_tracker *t = container_of(work, struct hm_tracker, work.work);
+	u64 now = ktime_get_ns(), next;
+	int srcu;
+	u32 index;
+
+	mutex_lock(&t->lock);
+	next = hm_policy_tick(&t->policy, now);
+	while (!t->stop && hm_policy_next(&t->policy, &index)) {
+		srcu = srcu_read_lock(&hm_srcu);
+		if (READ_ONCE(t->region->dead))
+			t->stop = true;
+		else
+			visit(t, index);
+		srcu_read_unlock(&hm_srcu, srcu);
+		cond_resched();
+	}
+	now = ktime_get_ns();
+	if (!t->stop)
+		queue_delayed_work(hm_wq, &t->work, nsecs_to_jiffies(next > now ? next - now : 0) + 1);
+	mutex_unlock(&t->lock);
+}
+
+/**
+ * hm_heat_touched - somebody came to an extent whose mapping was taken away
+ * @page: of the extent's
+ *
+ * Under hm_srcu and the home's folio lock.
+ */
+void hm_heat_touched(struct hm_region *region, struct hm_extent *extent, u32 index, u32 page)
+{
+	struct hm_tracker *t = srcu_dereference(region->tracker, &hm_srcu);
+
+	if (t)
+		hm_policy_touched(&t->policy, &extent->heat, index, page, ktime_get_ns());
+}
+
+static void set_knobs(struct hm_tracker *t, enum hmem_policy_mode mode)
+{
+	t->policy.knob = t->region->knobs;
+	/* Extents cannot be split yet. */
+	t->policy.knob.split = 0;
+	t->moves = mode == HMEM_POLICY_AUTO;
+	/* Without a rate nothing is ever to be moved. */
+	if (!t->moves)
+		t->policy.knob.rate_mib = 0;
+}
+
+static struct hm_tracker *tracker_of(struct hm_region *region)
+{
+	return rcu_dereference_protected(region->tracker, lockdep_is_held(&region->tier_lock));
+}
+
+static int start(struct hm_region *region, enum hmem_policy_mode mode)
+{
+	struct hm_tracker *t = kvzalloc(sizeof(*t), GFP_KERNEL);
+
+	if (!t)
+		return -ENOMEM;
+	t->region = region;
+	mutex_init(&t->lock);
+	INIT_DELAYED_WORK(&t->work, track);
+	hm_policy_init(&t->policy, &region->knobs, i_size_read(region->inode) >> HM_EXTENT_SHIFT,
+		       region->near.max, ktime_get_ns());
+	set_knobs(t, mode);
+	rcu_assign_pointer(region->tracker, t);
+	queue_delayed_work(hm_wq, &t->work, 1);
+	return 0;
+}
+
+/* The heat of every extent is forgotten: nobody tells the engine of it any more. */
+static void forget(struct hm_region *region)
+{
+	struct hm_extent *extent;
+	u32 index;
+	int srcu = srcu_read_lock(&hm_srcu);
+
+	hm_table_for_each(&region->table, index, extent, 0) {
+		struct folio *home = READ_ONCE(extent->home);
+
+		if (!home)
+			continue;
+		folio_lock(home);
+		extent->flags &= ~HM_EXTENT_RANKED;
+		memset(&extent->heat, 0, sizeof(extent->heat));
+		folio_unlock(home);
+		cond_resched();
+	}
+	srcu_read_unlock(&hm_srcu, srcu);
+}
+
+/**
+ * hm_heat_stop - end the tracking of a region's heat; what is near stays so
+ *
+ * Under region->tier_lock.
+ */
+void hm_heat_stop(struct hm_region *region)
+{
+	struct hm_tracker *t = tracker_of(region);
+
+	if (!t)
+		return;
+	mutex_lock(&t->lock);
+	t->stop = true;
+	mutex_unlock(&t->lock);
+	cancel_delayed_work_sync(&t->work);
+	RCU_INIT_POINTER(region->tracker, NULL);
+	synchronize_srcu(&hm_srcu);
+	forget(region);
+	kvfree(t);
+}
+
+/**
+ * hm_heat_set - make the tracker do as a region's mode, bound and knobs say
+ *
+ * Under region->tier_lock.
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int hm_heat_set(struct hm_region *region, enum hmem_policy_mode mode)
+{
+	struct hm_tracker *t = tracker_of(region);
+
+	if (mode == HMEM_POLICY_OFF) {
+		hm_heat_stop(region);
+		return 0;
+	}
+	if (!t)
+		return start(region, mode);
+	mutex_lock(&t->lock);
+	set_knobs(t, mode);
+	hm_policy_resize(&t->policy, region->near.max);
+	mutex_unlock(&t->lock);
+	return 0;
+}
+
+/* How hot the hottest page of an extent is, and how many are near. */
+static void look(const struct hm_extent *extent, struct hmem_heat_cell *cell, u32 *near)
+{
+	const struct hm_heat *heat = &extent->heat;
+	u16 hot = max(heat->brief, heat->lasting);
+
+	cell->heat = max(cell->heat, heat->seen ? max_t(u16, hot, 1) : 0);
+	if (is_near(extent))
+		*near += HM_EXTENT_PAGES;
+}
+
+static struct hmem_heat_cell fill_cell(struct hm_region *region, u64 from, u64 to)
+{
+	u32 first = from >> HM_EXTENT_SHIFT, last = (to - 1) >> HM_EXTENT_SHIFT, near = 0;
+	struct hmem_heat_cell cell = {};
+	struct hm_extent *extent;
+	u32 index;
+	int srcu = srcu_read_lock(&hm_srcu);
+
+	for (index = first; (extent = hm_table_next(&region->table, &index)) && index <= last;
+	     index++)
+		look(extent, &cell, &near);
+	srcu_read_unlock(&hm_srcu, srcu);
+	cell.near = div_u64((u64)near * 255, (last - first + 1) * HM_EXTENT_PAGES);
+	return cell;
+}
+
+static int fill_map(struct hm_region *region, struct hmem_heat *arg, u64 end)
+{
+	struct hmem_heat_cell __user *cells = u64_to_user_ptr(arg->cells);
+	u64 from = arg->offset, n = 0;
+
+	while (arg->cell && from < end && n < arg->nr_cells) {
+		u64 to = end - from > arg->cell ? from + arg->cell : end;
+		struct hmem_heat_cell cell = fill_cell(region, from, to);
+
+		if (copy_to_user(cells + n, &cell, sizeof(cell)))
+			return -EFAULT;
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		n++;
+		from = to;
+		cond_resched();
+	}
+	arg->nr_cells = n;
+	return 0;
+}
+
+/** hm_heat_stats - the part of HMEM_REGION_STATS that is about tracking */
+void hm_heat_stats(struct hm_region *region, struct hmem_stats *arg)
+{
+	int srcu = srcu_read_lock(&hm_srcu);
+	const struct hm_tracker *t = srcu_dereference(region->tracker, &hm_srcu);
+
+	arg->probes = t ? t->policy.count.probes : 0;
+	arg->touches = t ? t->policy.count.touches : 0;
+	arg->pingpongs = t ? t->policy.count.pingpongs : 0;
+	arg->track_ns = t ? t->policy.count.cost_ns : 0;
+	arg->window_ns = t ? t->policy.window_ns : 0;
+	srcu_read_unlock(&hm_srcu, srcu);
+}
+
+/** hm_heat_get - HMEM_REGION_HEAT; arg->offset and arg->bytes lie in the region */
+int hm_heat_get(struct hm_region *region, struct hmem_heat *arg)
+{
+	u64 size = i_size_read(region->inode), end;
+	struct hm_tracker *t;
+	int srcu;
+
+	BUILD_BUG_ON(HM_POLICY_BINS / 4 > HMEM_HEAT_BINS);
+	if (READ_ONCE(region->dead))
+		return -ENODEV;
+	if (arg->offset > size || arg->bytes > size - arg->offset)
+		return -ERANGE;
+	end = arg->bytes ? arg->offset + arg->bytes : size;
+	memset(arg->near, 0, sizeof(arg->near));
+	memset(arg->home, 0, sizeof(arg->home));
+	srcu = srcu_read_lock(&hm_srcu);
+	t = srcu_dereference(region->tracker, &hm_srcu);
+	for (u32 i = 0; t && i < HM_POLICY_BINS; i++) {
+		arg->near[i / 4] += READ_ONCE(t->policy.near[i]);
+		arg->home[i / 4] += READ_ONCE(t->policy.home_whole[i]) +
+				    READ_ONCE(t->policy.home_page[i]);
+	}
+	srcu_read_unlock(&hm_srcu, srcu);
+	return fill_map(region, arg, end);
+}

@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The policy at work: what is touched often comes near by itself, what is not goes home, and
+ * heat tells which is which. How well it chooses is for bench/tier; here it has to choose at
+ * all, be told what to do, and leave nothing behind.
+ *
+ * hmem-test: topology=mixed kernels=lts,newest timeout=240
+ */
+#include "pools.h"
+#include "near.h"
+
+#include <pthread.h>
+
+#define EXTENTS		24
+#define HOT		4
+#define LENGTH		(EXTENTS * EXTENT)
+#define PATIENCE	20
+
+static const char *kind;
+static char *base;
+static volatile int hot_at, stop;
+static volatile unsigned int there = EXTENTS, rounds;
+
+static int policy(int fd, unsigned int flags, unsigned int mode, uint64_t near_max)
+{
+	struct hmem_policy p = { .size = sizeof(p), .flags = flags, .mode = mode,
+				 .near_max = near_max };
+
+	return hmem_ioctl(fd, HMEM_REGION_POLICY, &p);
+}
+
+static int knob(int fd, const char *name, uint64_t value)
+{
+	struct hmem_policy p = { .size = sizeof(p), .flags = HMEM_POLICY_KNOB, .value = value };
+
+	snprintf(p.knob, sizeof(p.knob), "%s", name);
+	return hmem_ioctl(fd, HMEM_REGION_POLICY, &p);
+}
+
+static int heat(int fd, struct hmem_heat *h, struct hmem_heat_cell *cells)
+{
+	*h = (struct hmem_heat){ .size = sizeof(*h), .cell = EXTENT, .nr_cells = EXTENTS,
+				 .cells = (uintptr_t)cells };
+	return hmem_ioctl(fd, HMEM_REGION_HEAT, h);
+}
+
+/* Reads four extents in turn, and now and then one of the others. */
+static void *reader(void *unused)
+{
+	unsigned int i = 0, cold = 0;
+
+	(void)unused;
+	while (!stop) {
+		for (unsigned int n = 0; n < 2000; n++, i++)
+			(void)*(volatile char *)(base + (hot_at + i % HOT) * EXTENT + i % 512 * 4096);
+		(void)*(volatile char *)(base + cold++ % there * EXTENT);
+		rounds++;
+		usleep(1000);
+	}
+	return NULL;
+}
+
+static void show_stats(int fd)
+{
+	struct hmem_stats s = near_stats(fd);
+
+	tap_diag("%llu probes, %llu touched, %llu promotions, %llu demotions, %llu aborted, window %llu ms",
+		 (unsigned long long)s.probes, (unsigned long long)s.touches,
+		 (unsigned long long)s.promotions, (unsigned long long)s.demotions,
+		 (unsigned long long)s.aborted, (unsigned long long)s.window_ns / 1000000);
+}
+
+/* Waits until just the hot extents are near. */
+static bool settles(int fd)
+{
+	struct hmem_heat_cell cells[EXTENTS];
+	time_t end = time(NULL) + PATIENCE;
+	struct hmem_heat h;
+
+	do {
+		int near = 0, right = 0;
+
+		must(heat(fd, &h, cells), "HMEM_REGION_HEAT");
+		for (int i = 0; i < EXTENTS; i++) {
+			near += cells[i].near == 255;
+			right += cells[i].near == 255 && i >= hot_at && i < hot_at + HOT;
+		}
+		if (right == HOT && near == HOT)
+			return true;
+		usleep(100000);
+	} while (time(NULL) < end);
+	for (int i = 0; i < EXTENTS; i++)
+		tap_diag("extent %d: heat %u, near %u", i, cells[i].heat, cells[i].near);
+	show_stats(fd);
+	return false;
+}
+
+/* Nine of ten pairs of a hot extent and another: one may have been unlucky just now. */
+static bool hot_are_hottest(const struct hmem_heat_cell *cells)
+{
+	int pairs = 0, right = 0;
+
+	for (int i = 0; i < EXTENTS; i++) {
+		if (i >= hot_at && i < hot_at + HOT)
+			continue;
+		for (int j = hot_at; j < hot_at + HOT; j++) {
+			pairs++;
+			right += cells[j].heat > cells[i].heat;
+		}
+	}
+	return right * 10 >= pairs * 9;
+}
+
+/* Waits until heat says so. */
+static bool found_hot(int fd)
+{
+	struct hmem_heat_cell cells[EXTENTS];
+	time_t end = time(NULL) + PATIENCE;
+	struct hmem_heat h;
+
+	do {
+		must(heat(fd, &h, cells), "HMEM_REGION_HEAT");
+		if (hot_are_hottest(cells))
+			return true;
+		usleep(100000);
+	} while (time(NULL) < end);
+	for (int i = 0; i < EXTENTS; i++)
+		tap_diag("extent %d: heat %u", i, cells[i].heat);
+	show_stats(fd);
+	return false;
+}
+
+static void chooses(int control, const struct pool *pool)
+{
+	struct hmem_heat_cell cells[EXTENTS];
+	struct hmem_policy p;
+	struct hmem_heat h;
+	uint64_t counted = 0;
+	pthread_t thread;
+	int fd;
+
+	kind = pool->kind;
+	must(region_create(control, "auto", pool->name, LENGTH), "create");
+	fd = must_open("auto", O_RDWR);
+	must(policy(fd, HMEM_POLICY_NEAR_MAX, 0, HOT * EXTENT), "near_max");
+	base = must_map(fd, LENGTH);
+	memset(base, 1, LENGTH);
+	TAP_EQ(heat(fd, &h, cells), 0, "%s: heat can be asked", kind);
+	TAP_OK(!cells[0].heat && !cells[0].near && h.nr_cells == EXTENTS && !h.home[0],
+	       "%s: without a policy nothing is known", kind);
+
+	hot_at = 3;
+	stop = 0;
+	if (pthread_create(&thread, NULL, reader, NULL))
+		tap_bail("no thread");
+	/* An emulated machine is slow in all that the knobs take for granted. */
+	must(knob(fd, "budget_ppm", 200000), "budget_ppm");
+	must(policy(fd, HMEM_POLICY_MODE, HMEM_POLICY_AUTO, 0), "policy");
+	TAP_OK(settles(fd), "%s: what is hot comes near", kind);
+	TAP_OK(found_hot(fd), "%s: heat says why", kind);
+	must(heat(fd, &h, cells), "heat");
+	for (int i = 0; i < HMEM_HEAT_BINS; i++)
+		counted += h.near[i] + h.home[i];
+	TAP_EQ(counted, EXTENTS * (EXTENT / 4096), "%s: every page is in the histograms", kind);
+	TAP_EQ(near_stats(fd).near, HOT * EXTENT, "%s: within the bound", kind);
+	hot_at = 11;
+	TAP_OK(settles(fd), "%s: when something else is hot it takes the place", kind);
+
+	must(policy(fd, HMEM_POLICY_MODE, HMEM_POLICY_MANUAL, 0), "manual");
+	TAP_EQ(move_extents(fd, 0, EXTENTS, HMEM_HOME), HOT, "%s: manual: what is near is moved home",
+	       kind);
+	hot_at = 5;
+	show_stats(fd);
+	TAP_OK(found_hot(fd), "%s: manual: heat is seen", kind);
+	TAP_EQ(near_stats(fd).near, 0, "%s: manual: and nothing moved", kind);
+
+	must(policy(fd, HMEM_POLICY_MODE, HMEM_POLICY_OFF, 0), "off");
+	must(heat(fd, &h, cells), "heat");
+	TAP_OK(!cells[hot_at].heat, "%s: off: heat is forgotten", kind);
+	p = (struct hmem_policy){ .size = sizeof(p), .knob = "budget_ppm" };
+	TAP_OK(!hmem_ioctl(fd, HMEM_REGION_POLICY, &p) && p.value == 200000 &&
+	       p.mode == HMEM_POLICY_OFF && p.near_max == HOT * EXTENT,
+	       "%s: the knobs stay", kind);
+	must(policy(fd, HMEM_POLICY_MODE, HMEM_POLICY_AUTO, 0), "auto");
+	TAP_OK(settles(fd), "%s: auto again", kind);
+	/* The reader keeps to what stays, from the round after this one on. */
+	there = EXTENTS / 2;
+	for (unsigned int now = rounds; rounds - now < 2;)
+		usleep(1000);
+	TAP_EQ(region_resize(control, "auto", LENGTH / 2), 0, "%s: it shrinks", kind);
+	TAP_EQ(region_resize(control, "auto", LENGTH), 0, "%s: and grows", kind);
+	there = EXTENTS;
+	TAP_OK(settles(fd), "%s: and chooses again", kind);
+	stop = 1;
+	pthread_join(thread, NULL);
+	TAP_OK(pages_hold(base, LENGTH / 2, 1) && pages_hold(base + LENGTH / 2, LENGTH / 2, 0),
+	       "%s: the data is what it was", kind);
+	munmap(base, LENGTH);
+	close(fd);
+	TAP_EQ(region_destroy(control, "auto"), 0, "%s: destroyed at work", kind);
+}
+
+static void knobs(int control)
+{
+	struct hmem_policy p, first;
+	unsigned int n = 0, wrong = 0;
+	int fd, reader;
+
+	must(pool_attach_ram(control, "pool", 4 * EXTENT), "attach");
+	must(region_create(control, "k", "pool", EXTENT), "create");
+	fd = must_open("k", O_RDWR);
+	reader = must_open("k", O_RDONLY);
+	for (;; n++) {
+		p = (struct hmem_policy){ .size = sizeof(p), .flags = HMEM_POLICY_KNOB_INDEX,
+					  .knob_index = n };
+		if (hmem_ioctl(fd, HMEM_REGION_POLICY, &p))
+			break;
+		if (!n)
+			first = p;
+		wrong += p.value < p.least || p.value > p.most || !p.knob[0];
+		wrong += knob(fd, p.knob, p.most) || knob(fd, p.knob, p.least);
+		wrong += knob(fd, p.knob, p.most + 1) != -EINVAL;
+		wrong += p.least && knob(fd, p.knob, p.least - 1) != -EINVAL;
+		wrong += knob(fd, p.knob, p.value) != 0;
+	}
+	TAP_OK(n > 20 && !wrong, "%u knobs take what they say they do", n);
+	TAP_EQ(hmem_ioctl(fd, HMEM_REGION_POLICY, &p), -ENOENT, "there are no more");
+	TAP_EQ(knob(fd, "no_such_knob", 1), -ENOENT, "nor one of another name");
+	TAP_EQ(knob(fd, "", 1), -EINVAL, "nor without a name");
+	TAP_EQ(knob(reader, first.knob, first.value), -EACCES, "none is set for a reader");
+	TAP_EQ(policy(fd, HMEM_POLICY_MODE, 3, 0), -EINVAL, "there is no fourth mode");
+	p = (struct hmem_policy){ .size = sizeof(p), .mode = HMEM_POLICY_AUTO, .value = 0,
+				  .flags = HMEM_POLICY_MODE | HMEM_POLICY_KNOB };
+	snprintf(p.knob, sizeof(p.knob), "%s", first.knob);
+	p.value = first.most + 1;
+	TAP_EQ(hmem_ioctl(fd, HMEM_REGION_POLICY, &p), -EINVAL, "what is partly wrong is refused");
+	p = (struct hmem_policy){ .size = sizeof(p) };
+	TAP_OK(!hmem_ioctl(reader, HMEM_REGION_POLICY, &p) && p.mode == HMEM_POLICY_OFF && !p.value,
+	       "and nothing of it done");
+	close(fd);
+	close(reader);
+	sweep(control);
+}
+
+int main(void)
+{
+	int control = must_begin_cxl();
+
+	knobs(control);
+	on_every_pool(control, 64 * MIB, chooses);
+	return tap_done();
+}
