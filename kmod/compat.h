@@ -6,7 +6,9 @@
 #define HM_COMPAT_H
 
 #include <linux/crc32.h>
+#include <linux/memcontrol.h>
 #include <linux/mm.h>
+#include <linux/sched.h>
 #include <linux/version.h>
 
 /* CRC32C as everybody defines it: initial value and result inverted. */
@@ -38,5 +40,20 @@ static inline vm_fault_t hm_insert_pmd(struct vm_fault *vmf, struct folio *folio
 	return VM_FAULT_FALLBACK;
 }
 #endif
+
+/*
+ * Charge what this task allocates to another cgroup; returns the one from before. That is
+ * set_active_memcg() for a task: of what that needs for interrupts nothing is exported.
+ */
+static inline struct mem_cgroup *hm_charge_to(struct mem_cgroup *memcg)
+{
+	struct mem_cgroup *before = NULL;
+
+#ifdef CONFIG_MEMCG
+	before = current->active_memcg;
+	current->active_memcg = memcg;
+#endif
+	return before;
+}
 
 #endif /* HM_COMPAT_H */

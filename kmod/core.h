@@ -240,6 +240,7 @@ struct hm_near {
  * @faults: faults served
  * @nr_touched: extents that have a home
  * @near: its near copies
+ * @memcg: whom near copies are charged to: its creator's, or who attached its pool
  * @plain: it was mapped by somebody whose stores are not told of; never taken back
  * @tier_lock: serialises changes of what follows, and of @near.max
  * @policy_mode: what is done by itself
@@ -265,6 +266,7 @@ struct hm_region {
 	atomic64_t faults;
 	atomic64_t nr_touched;
 	struct hm_near near;
+	struct mem_cgroup *memcg;
 	bool plain;
 	struct mutex tier_lock;
 	enum hmem_policy_mode policy_mode;

@@ -50,10 +50,14 @@ static void unreserve(struct hm_region *region, long pages)
  */
 static struct folio *alloc_near(struct hm_region *region)
 {
-	gfp_t gfp = (GFP_HIGHUSER | __GFP_COMP | __GFP_NOMEMALLOC | __GFP_NORETRY | __GFP_NOWARN) &
-		    ~__GFP_RECLAIM;
+	gfp_t gfp = (GFP_HIGHUSER | __GFP_COMP | __GFP_NOMEMALLOC | __GFP_NORETRY | __GFP_NOWARN |
+		     __GFP_ACCOUNT) & ~__GFP_RECLAIM;
+	struct mem_cgroup *before = hm_charge_to(region->memcg);
+	struct folio *folio;
 
-	return __folio_alloc(gfp, HM_EXTENT_ORDER, numa_mem_id(), &node_states[N_CPU]);
+	folio = __folio_alloc(gfp, HM_EXTENT_ORDER, numa_mem_id(), &node_states[N_CPU]);
+	hm_charge_to(before);
+	return folio;
 }
 
 static void free_near(struct hm_region *region, struct folio *near)

@@ -141,6 +141,7 @@ static void hm_region_release(struct device *dev)
 	if (dev->devt)
 		ida_free(&hm_minors, MINOR(dev->devt));
 	iput(region->inode);
+	mem_cgroup_put(region->memcg);
 	kvfree(rcu_access_pointer(region->layout));
 	put_device(&region->pool->dev);
 	kfree(region);
@@ -183,6 +184,7 @@ struct hm_region *hm_region_alloc(struct hm_pool *pool, const char *name)
 	INIT_DELAYED_WORK(&region->linger, hm_region_linger);
 	mutex_init(&region->tier_lock);
 	hm_policy_defaults(&region->knobs);
+	region->memcg = get_mem_cgroup_from_mm(current->mm);
 	generate_random_uuid(region->uuid);
 
 	device_initialize(&region->dev);
