@@ -165,6 +165,9 @@ enum hm_extent_state {
 #define HM_EXTENT_MOVING	(1U << 0)	/* a copy is being made; whoever stores clears it */
 #define HM_EXTENT_DIRTY		(1U << 1)	/* its near copy has what its home has not */
 #define HM_EXTENT_RANKED	(1U << 2)	/* the policy counts it */
+#define HM_EXTENT_KEEP_NEAR	(1U << 3)	/* whoever asked for it wants it near */
+#define HM_EXTENT_KEEP_HOME	(1U << 4)	/* ... at home */
+#define HM_EXTENT_KEEP		(HM_EXTENT_KEEP_NEAR | HM_EXTENT_KEEP_HOME)
 
 /**
  * struct hm_extent - an extent of a region
@@ -356,6 +359,7 @@ int hm_heat_get(struct hm_region *region, struct hmem_heat *arg);
 
 /* tier.c */
 int hm_tier_migrate(struct hm_region *region, struct hmem_migrate *arg);
+int hm_tier_pin(struct hm_region *region, struct hmem_pin *arg);
 int hm_tier_policy(struct hm_region *region, struct hmem_policy *arg);
 int hm_tier_stats(struct hm_region *region, struct hmem_stats *arg);
 void hm_tier_pause(struct hm_region *region);

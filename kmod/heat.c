@@ -113,7 +113,8 @@ static void visit(struct hm_tracker *t, u32 index)
 		return;
 	folio_lock(home);
 	meet(t, extent);
-	what = hm_policy_visit(&t->policy, &extent->heat, index, ktime_get_ns());
+	what = extent->flags & HM_EXTENT_KEEP ? 0 :
+	       hm_policy_visit(&t->policy, &extent->heat, index, ktime_get_ns());
 	if (what & HM_POLICY_PROBE)
 		probe(t, extent, index);
 	folio_unlock(home);

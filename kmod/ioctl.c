@@ -23,6 +23,7 @@ union hm_argument {
 	struct hmem_region_destroy destroy;
 	struct hmem_region_query query;
 	struct hmem_migrate migrate;
+	struct hmem_pin pin;
 	struct hmem_policy policy;
 	struct hmem_stats stats;
 	struct hmem_heat heat;
@@ -40,6 +41,7 @@ enum hm_who {
  * @known: size of its struct here
  * @v1: smallest size that is accepted
  * @who: may use it
+ * @always: answered with an error as well
  * @fn: handler; @file is a region's or the control device's
  */
 struct hm_command {
@@ -47,6 +49,7 @@ struct hm_command {
 	u32 known;
 	u32 v1;
 	enum hm_who who;
+	bool always;
 	int (*fn)(struct file *file, union hm_argument *arg);
 };
 
@@ -131,6 +134,18 @@ static int region_migrate(struct file *file, union hm_argument *arg)
 	return hm_tier_migrate(file->private_data, m);
 }
 
+static int region_pin(struct file *file, union hm_argument *arg)
+{
+	struct hmem_pin *p = &arg->pin;
+
+	p->next = p->offset;
+	if (p->flags & ~HMEM_PIN_RELEASE || p->reserved ||
+	    p->place > (p->flags & HMEM_PIN_RELEASE ? HMEM_HOME : HMEM_NEAR) ||
+	    !IS_ALIGNED(p->offset | p->bytes, HM_EXTENT_BYTES))
+		return -EINVAL;
+	return hm_tier_pin(file->private_data, p);
+}
+
 static int region_policy(struct file *file, union hm_argument *arg)
 {
 	const u32 sets = HMEM_POLICY_NEAR_MAX | HMEM_POLICY_MODE | HMEM_POLICY_KNOB;
@@ -164,7 +179,7 @@ static int region_stats(struct file *file, union hm_argument *arg)
 }
 
 #define COMMAND(number, type, constant, who, handler) \
-	{ number, sizeof(struct type), constant##_SIZE_V1, who, handler }
+	{ number, sizeof(struct type), constant##_SIZE_V1, who, false, handler }
 
 static const struct hm_command control_commands[] = {
 	COMMAND(HMEM_VERSION, hmem_version, HMEM_VERSION, ANYBODY, version),
@@ -181,6 +196,8 @@ static const struct hm_command control_commands[] = {
 static const struct hm_command region_commands[] = {
 	COMMAND(HMEM_REGION_QUERY, hmem_region_query, HMEM_REGION_QUERY, ANYBODY, region_query),
 	COMMAND(HMEM_REGION_MIGRATE, hmem_migrate, HMEM_REGION_MIGRATE, WRITER, region_migrate),
+	{ HMEM_REGION_PIN, sizeof(struct hmem_pin), HMEM_REGION_PIN_SIZE_V1, WRITER, true,
+	  region_pin },
 	COMMAND(HMEM_REGION_POLICY, hmem_policy, HMEM_REGION_POLICY, ANYBODY, region_policy),
 	COMMAND(HMEM_REGION_STATS, hmem_stats, HMEM_REGION_STATS, ANYBODY, region_stats),
 	COMMAND(HMEM_REGION_HEAT, hmem_heat, HMEM_REGION_HEAT, ANYBODY, region_heat),
@@ -216,9 +233,9 @@ static long run_command(const struct hm_command *commands, size_t count, unsigne
 	/* The caller could have changed it since. */
 	arg.size = size;
 	error = c->fn(file, &arg);
-	if (error)
+	if (error && !c->always)
 		return error;
-	return copy_to_user(uptr, &arg, min(size, c->known)) ? -EFAULT : 0;
+	return copy_to_user(uptr, &arg, min(size, c->known)) ? -EFAULT : error;
 }
 
 static long hm_control_ioctl(struct file *file, unsigned int cmd, unsigned long arg)

@@ -182,6 +182,8 @@ static enum hmem_moved begin_promotion(struct hm_region *region, struct hm_exten
 		return HMEM_MOVED_ALREADY;
 	if (extent->flags & HM_EXTENT_MOVING)
 		return HMEM_MOVED_BUSY;
+	if (extent->flags & HM_EXTENT_KEEP_HOME)
+		return HMEM_MOVED_KEPT;
 	quiesce(region, extent->home, index, force);
 	if (region->pool->persistent)
 		hm_write_back(hm_extent_address(extent), HM_EXTENT_BYTES);
@@ -253,6 +255,8 @@ enum hmem_moved hm_near_promote(struct hm_region *region, u32 index, bool force)
 		return HMEM_MOVED_UNTOUCHED;
 	if (READ_ONCE(extent->near))
 		return HMEM_MOVED_ALREADY;
+	if (READ_ONCE(extent->flags) & HM_EXTENT_KEEP_HOME)
+		return HMEM_MOVED_KEPT;
 	if (!reserve(region, HM_EXTENT_PAGES))
 		return HMEM_MOVED_OVER_BOUND;
 	near = alloc_near(region);
@@ -343,9 +347,10 @@ enum hmem_moved hm_near_demote(struct hm_region *region, u32 index, bool force)
 		folio_unlock(home);
 		return HMEM_MOVED_ALREADY;
 	}
-	if (extent->flags & HM_EXTENT_MOVING) {
+	if (extent->flags & (HM_EXTENT_MOVING | HM_EXTENT_KEEP_NEAR)) {
+		result = extent->flags & HM_EXTENT_MOVING ? HMEM_MOVED_BUSY : HMEM_MOVED_KEPT;
 		folio_unlock(home);
-		return HMEM_MOVED_BUSY;
+		return result;
 	}
 	folio_get(near);
 	folio_lock(near);

@@ -6,6 +6,7 @@
  * may take, tell what was done.
  */
 #include <linux/capability.h>
+#include <linux/pagemap.h>
 #include <linux/sched/signal.h>
 
 #include "core.h"
@@ -60,6 +61,95 @@ int hm_tier_migrate(struct hm_region *region, struct hmem_migrate *arg)
 		cond_resched();
 	}
 	return 0;
+}
+
+static int keep_errno(enum hmem_moved result)
+{
+	switch (result) {
+	case HMEM_MOVED:
+	case HMEM_MOVED_ALREADY:
+		return 0;
+	case HMEM_MOVED_UNTOUCHED:	/* it was touched: it is cut off, or the region is gone */
+		return -ERANGE;
+	case HMEM_MOVED_NO_MEMORY:
+		return -ENOMEM;
+	case HMEM_MOVED_OVER_BOUND:
+		return -EDQUOT;
+	case HMEM_MOVED_POISONED:
+		return -EIO;
+	default:
+		return -EBUSY;
+	}
+}
+
+/* What an extent is kept for from now on; returns what it was. Its home is locked. */
+static u8 set_keep(struct hm_extent *extent, u8 keep)
+{
+	u8 was = extent->flags & HM_EXTENT_KEEP;
+
+	extent->flags = (extent->flags & ~HM_EXTENT_KEEP) | keep;
+	return was;
+}
+
+/* Under hm_srcu. First kept and then moved, so that nobody moves it back in between. */
+static int keep_extent(struct hm_region *region, u32 index, u32 place)
+{
+	struct hm_extent *extent = hm_extent_lock(region, index);
+	int error;
+	u8 was;
+
+	if (IS_ERR(extent))
+		return PTR_ERR(extent) == -ENXIO ? -ERANGE : PTR_ERR(extent);
+	was = set_keep(extent, place == HMEM_NEAR ? HM_EXTENT_KEEP_NEAR : HM_EXTENT_KEEP_HOME);
+	folio_unlock(extent->home);
+	error = keep_errno(move_extent(region, index, place));
+	if (error) {
+		folio_lock(extent->home);
+		set_keep(extent, was);
+		folio_unlock(extent->home);
+	}
+	return error;
+}
+
+static void release_extent(struct hm_region *region, u32 index)
+{
+	struct hm_extent *extent = hm_table_find(&region->table, index);
+	struct folio *home = extent ? READ_ONCE(extent->home) : NULL;
+
+	if (!home)
+		return;
+	folio_lock(home);
+	set_keep(extent, 0);
+	folio_unlock(home);
+}
+
+/** hm_tier_pin - HMEM_REGION_PIN */
+int hm_tier_pin(struct hm_region *region, struct hmem_pin *arg)
+{
+	u64 size = i_size_read(region->inode), end;
+	int error = 0, srcu;
+
+	if (arg->offset > size || arg->bytes > size - arg->offset)
+		return -ERANGE;
+	end = arg->bytes ? arg->offset + arg->bytes : size;
+	while (arg->next < end && !error) {
+		u32 index = arg->next >> HM_EXTENT_SHIFT;
+
+		if (signal_pending(current))
+			return -EINTR;
+		srcu = srcu_read_lock(&hm_srcu);
+		if (READ_ONCE(region->dead))
+			error = -ENODEV;
+		else if (arg->flags & HMEM_PIN_RELEASE)
+			release_extent(region, index);
+		else
+			error = keep_extent(region, index, arg->place);
+		srcu_read_unlock(&hm_srcu, srcu);
+		if (!error)
+			arg->next += HM_EXTENT_BYTES;
+		cond_resched();
+	}
+	return error;
 }
 
 /* Bring home what is over the bound. */

@@ -40,6 +40,27 @@ static inline int migrate(int fd, uint64_t offset, uint64_t bytes, enum hmem_pla
 	return hmem_ioctl(fd, HMEM_REGION_MIGRATE, answer);
 }
 
+/* Keeps extents where they are told to be; @next, when it is not NULL: up to which. */
+static inline int keep_extents(int fd, uint64_t first, uint64_t count, enum hmem_place place,
+			       uint64_t *next)
+{
+	struct hmem_pin p = { .size = sizeof(p), .offset = first * EXTENT, .bytes = count * EXTENT,
+			      .place = place };
+	int rc = hmem_ioctl(fd, HMEM_REGION_PIN, &p);
+
+	if (next)
+		*next = p.next / EXTENT;
+	return rc;
+}
+
+static inline int release_extents(int fd, uint64_t first, uint64_t count)
+{
+	struct hmem_pin p = { .size = sizeof(p), .flags = HMEM_PIN_RELEASE,
+			      .offset = first * EXTENT, .bytes = count * EXTENT };
+
+	return hmem_ioctl(fd, HMEM_REGION_PIN, &p);
+}
+
 /* How many extents of a range were moved. */
 static inline uint64_t move_extents(int fd, uint64_t first, uint64_t count, enum hmem_place place)
 {

@@ -591,7 +591,11 @@ static bool do_tier(struct user *u)
 
 	if (h->fd < 0)
 		return false;
-	switch (dice(8)) {
+	switch (dice(10)) {
+	case 8:
+		return keep_extents(h->fd, dice(extents), dice(3), one_in(2), NULL) == 0;
+	case 9:
+		return release_extents(h->fd, 0, 0) == 0;
 	case 0:
 		return near_max_set(h->fd, dice(extents + 1) * EXTENT) == 0;
 	case 3:
@@ -602,7 +606,7 @@ static bool do_tier(struct user *u)
 		for (size_t i = 0; i < sizeof(bytes); i++)
 			bytes[i] = one_in(2) ? 0 : dice(256);
 		*(uint32_t *)bytes = dice(3) ? dice(256) : dice(1ULL << 32);
-		return hmem_ioctl(h->fd, _IO(HMEM_IOC_TYPE, 0x20 + dice(5)), bytes) == 0;
+		return hmem_ioctl(h->fd, _IO(HMEM_IOC_TYPE, 0x20 + dice(6)), bytes) == 0;
 	default:
 		return migrate(h->fd, dice(extents) * EXTENT, dice(4) * EXTENT,
 			       one_in(3) ? HMEM_HOME : HMEM_NEAR, &m) == 0;

@@ -28,6 +28,7 @@ union argument {
 	struct hmem_region_destroy destroy;
 	struct hmem_region_query info;
 	struct hmem_migrate migrate;
+	struct hmem_pin pin;
 	struct hmem_policy policy;
 	struct hmem_stats stats;
 	struct hmem_heat heat;
@@ -90,6 +91,11 @@ static inline void fill_stats(union argument *a)
 	a->stats = (struct hmem_stats){ .size = sizeof(a->stats) };
 }
 
+static inline void fill_pin(union argument *a)
+{
+	a->pin = (struct hmem_pin){ .size = sizeof(a->pin), .bytes = EXTENT, .place = HMEM_NEAR };
+}
+
 static inline void fill_heat(union argument *a)
 {
 	a->heat = (struct hmem_heat){ .size = sizeof(a->heat) };
@@ -141,6 +147,9 @@ static const struct command {
 	{ "REGION_MIGRATE", HMEM_REGION_MIGRATE, sizeof(struct hmem_migrate),
 	  HMEM_REGION_MIGRATE_SIZE_V1, fill_migrate, A_TOUCHED_REGION,
 	  offsetof(struct hmem_migrate, flags), 0, true, { NO_MEMBER, NO_MEMBER } },
+	{ "REGION_PIN", HMEM_REGION_PIN, sizeof(struct hmem_pin), HMEM_REGION_PIN_SIZE_V1,
+	  fill_pin, A_TOUCHED_REGION, offsetof(struct hmem_pin, flags), HMEM_PIN_RELEASE, true,
+	  { NO_MEMBER, NO_MEMBER } },
 	{ "REGION_POLICY", HMEM_REGION_POLICY, sizeof(struct hmem_policy),
 	  HMEM_REGION_POLICY_SIZE_V1, fill_policy, AN_OPEN_REGION,
 	  offsetof(struct hmem_policy, flags),
@@ -199,6 +208,7 @@ static inline bool took_effect(const struct command *c)
 	case HMEM_REGION_DESTROY:
 		return sysfs_number("hmem", REGION, "size") < 0;
 	case HMEM_REGION_MIGRATE:
+	case HMEM_REGION_PIN:
 		return near_stats(region_fd).near;
 	case HMEM_REGION_POLICY:
 		return near_stats(region_fd).near_max;

@@ -46,6 +46,7 @@
  *   -EINTR         a signal came while waiting
  *   -EACCES        the file is not open for writing
  *   -ERANGE        the range does not lie in the region
+ *   -EDQUOT        the region's near_max is used up
  */
 #ifndef _UAPI_LINUX_HMEM_H
 #define _UAPI_LINUX_HMEM_H
@@ -277,6 +278,7 @@ enum hmem_place {
  * @HMEM_MOVED_NO_MEMORY: the CPU nodes, or the memory cgroup, have no DRAM for it
  * @HMEM_MOVED_OVER_BOUND: the region's near_max is used up
  * @HMEM_MOVED_POISONED: its memory reports an error
+ * @HMEM_MOVED_KEPT: HMEM_REGION_PIN keeps it where it is
  *
  * Later versions of the module may have more of them, up to HMEM_MOVED_RESULTS.
  */
@@ -290,6 +292,7 @@ enum hmem_moved {
 	HMEM_MOVED_NO_MEMORY = 6,
 	HMEM_MOVED_OVER_BOUND = 7,
 	HMEM_MOVED_POISONED = 8,
+	HMEM_MOVED_KEPT = 9,
 };
 #define HMEM_MOVED_RESULTS	16
 
@@ -326,6 +329,38 @@ struct hmem_migrate {
 };
 #define HMEM_REGION_MIGRATE_SIZE_V1	176
 
+/* In hmem_pin.flags: let the range go, wherever it is kept. */
+#define HMEM_PIN_RELEASE	(1U << 0)
+
+/**
+ * struct hmem_pin - HMEM_REGION_PIN, on a region open for writing: keep a range where it is
+ * @size: sizeof(struct hmem_pin)
+ * @flags: HMEM_PIN_*
+ * @offset: where the range begins in the region, a multiple of the extent size
+ * @bytes: how long it is, a multiple of the extent size; 0: up to the end of the region.
+ *	-ERANGE when it goes beyond that.
+ * @place: enum hmem_place, where to move it to and keep it; with HMEM_PIN_RELEASE 0
+ * @reserved: must be 0
+ * @next: out, also with an error: up to which offset the range is kept now, or let go
+ *
+ * Neither the policy nor HMEM_REGION_MIGRATE nor want of memory moves what is kept, until it is
+ * let go, kept elsewhere, or cut off. An extent that nobody has touched is touched. When one
+ * cannot be moved the command ends there: -EBUSY somebody holds a page of it, -EDQUOT near_max
+ * is used up, -ENOMEM there is no DRAM for it, -EIO its memory reports an error, -EINTR.
+ *
+ * On a persistent region a store drops the near copy all the same.
+ */
+struct hmem_pin {
+	__u32 size;
+	__u32 flags;
+	__u64 offset;
+	__u64 bytes;
+	__u32 place;
+	__u32 reserved;
+	__u64 next;
+};
+#define HMEM_REGION_PIN_SIZE_V1	40
+
 /**
  * enum hmem_policy_mode - what the module does with a region by itself
  * @HMEM_POLICY_OFF: nothing: no thread, no scan, no cost
@@ -351,7 +386,7 @@ enum hmem_policy_mode {
  * @flags: HMEM_POLICY_*: members to set; the file must be open for writing then
  * @near_max: most bytes of DRAM that its near copies may take, rounded down to extents; 0 when
  *	the region appears. Raising it needs CAP_SYS_ADMIN. Lowering it brings home
- *	what is over it, but for what is pinned: that goes at the next occasion.
+ *	what is over it, but for what HMEM_REGION_PIN keeps or somebody holds pages of.
  * @mode: enum hmem_policy_mode; HMEM_POLICY_OFF when the region appears. What is near stays so.
  * @knob_index: with HMEM_POLICY_KNOB_INDEX: which knob to answer for, from 0. -ENOENT past
  *	the last one.
@@ -479,5 +514,6 @@ struct hmem_stats {
 #define HMEM_REGION_POLICY	_IO(HMEM_IOC_TYPE, 0x22)
 #define HMEM_REGION_STATS	_IO(HMEM_IOC_TYPE, 0x23)
 #define HMEM_REGION_HEAT	_IO(HMEM_IOC_TYPE, 0x24)
+#define HMEM_REGION_PIN		_IO(HMEM_IOC_TYPE, 0x25)
 
 #endif /* _UAPI_LINUX_HMEM_H */

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What HMEM_REGION_PIN keeps stays where it is, whoever else wants it moved, and for as long as
+ * was asked for.
+ *
+ * hmem-test: topology=mixed kernels=lts,newest
+ */
+#include "pools.h"
+#include "near.h"
+
+#include <sys/uio.h>
+
+#define EXTENTS		6
+#define LENGTH		(EXTENTS * EXTENT)
+#define PAGES		(EXTENT / 4096)
+
+static const char *kind;
+
+static void kept(int control, const struct pool *pool)
+{
+	struct hmem_pin wrong = { .size = sizeof(wrong), .flags = HMEM_PIN_RELEASE,
+				  .place = HMEM_NEAR };
+	struct hmem_migrate m;
+	struct iovec iov;
+	uint64_t next;
+	int fd, reader, fds[2];
+	char *p;
+
+	kind = pool->kind;
+	must(region_create(control, "kept", pool->name, LENGTH), "create");
+	fd = must_open("kept", O_RDWR);
+	must(near_max_set(fd, 3 * EXTENT), "near_max");
+	p = must_map(fd, LENGTH);
+	p[4 * EXTENT] = 4;
+
+	TAP_EQ(keep_extents(fd, 1, 2, HMEM_NEAR, &next), 0, "%s: two are kept near", kind);
+	TAP_OK(next == 3 && near_stats(fd).near == 2 * EXTENT &&
+	       sysfs_number("hmem", "kept", "extents_used") == 3,
+	       "%s: which touches them", kind);
+	must(migrate(fd, 0, 0, HMEM_HOME, &m), "migrate");
+	TAP_OK(m.pages[HMEM_MOVED_KEPT] == 2 * PAGES && near_stats(fd).near == 2 * EXTENT,
+	       "%s: nobody moves them home", kind);
+	must(near_max_set(fd, EXTENT), "near_max");
+	TAP_EQ(near_stats(fd).near, 2 * EXTENT, "%s: nor does a lower bound", kind);
+	TAP_EQ(keep_extents(fd, 3, 1, HMEM_NEAR, &next), -EDQUOT, "%s: no more than that", kind);
+	TAP_EQ(next, 3, "%s: and it says how far it came", kind);
+	must(near_max_set(fd, 3 * EXTENT), "near_max");
+	TAP_EQ(keep_extents(fd, 3, 3, HMEM_NEAR, &next), -EDQUOT, "%s: one of three", kind);
+	TAP_EQ(next, 4, "%s: is kept then", kind);
+
+	TAP_EQ(keep_extents(fd, 4, 1, HMEM_HOME, NULL), 0, "%s: one is kept at home", kind);
+	TAP_EQ(release_extents(fd, 1, 3), 0, "%s: the others are let go", kind);
+	TAP_EQ(move_extents(fd, 0, EXTENTS, HMEM_HOME), 3, "%s: and move", kind);
+	must(migrate(fd, 4 * EXTENT, EXTENT, HMEM_NEAR, &m), "migrate");
+	TAP_OK(m.pages[HMEM_MOVED_KEPT] == PAGES && !near_stats(fd).near, "%s: it does not", kind);
+	TAP_EQ(keep_extents(fd, 4, 1, HMEM_NEAR, NULL), 0, "%s: but is kept near instead", kind);
+	TAP_OK(near_stats(fd).near == EXTENT && p[4 * EXTENT] == 4, "%s: with its data", kind);
+	TAP_EQ(region_resize(control, "kept", 2 * EXTENT), 0, "%s: it is cut off all the same", kind);
+	TAP_EQ(near_stats(fd).near, 0, "%s: and given back", kind);
+	TAP_EQ(region_resize(control, "kept", LENGTH), 0, "%s: what comes again", kind);
+	p[4 * EXTENT] = 5;
+	TAP_EQ(move_extents(fd, 4, 1, HMEM_NEAR), 1, "%s: is kept nowhere", kind);
+	TAP_EQ(move_extents(fd, 4, 1, HMEM_HOME), 1, "%s: neither near nor at home", kind);
+
+	iov = (struct iovec){ p + 4 * EXTENT, 4096 };
+	if (pipe(fds) || vmsplice(fds[1], &iov, 1, 0) != 4096)
+		tap_bail("vmsplice: %s", strerror(errno));
+	TAP_EQ(keep_extents(fd, 4, 1, HMEM_NEAR, NULL), -EBUSY, "%s: pages in a pipe do not move",
+	       kind);
+	close(fds[0]);
+	close(fds[1]);
+	TAP_EQ(move_extents(fd, 4, 1, HMEM_NEAR), 1, "%s: and were not kept", kind);
+	TAP_EQ(keep_extents(fd, EXTENTS, 1, HMEM_NEAR, NULL), -ERANGE, "%s: beyond the end", kind);
+	TAP_EQ(hmem_ioctl(fd, HMEM_REGION_PIN, &wrong), -EINVAL, "%s: released to nowhere", kind);
+	reader = must_open("kept", O_RDONLY);
+	TAP_EQ(keep_extents(reader, 0, 1, HMEM_NEAR, NULL), -EACCES, "%s: open for reading", kind);
+	close(reader);
+	munmap(p, LENGTH);
+	close(fd);
+	must(region_destroy(control, "kept"), "destroy");
+}
+
+int main(void)
+{
+	int control = must_begin_cxl();
+
+	on_every_pool(control, 32 * MIB, kept);
+	return tap_done();
+}
