@@ -162,11 +162,12 @@ enum hm_extent_state {
 };
 
 /* In hm_extent.flags */
-#define HM_EXTENT_MOVING	(1U << 0)	/* a copy is being made; whoever stores clears it */
+#define HM_EXTENT_MOVING	(1U << 0)	/* somebody is making a copy, and nobody else may */
 #define HM_EXTENT_DIRTY		(1U << 1)	/* its near copy has what its home has not */
 #define HM_EXTENT_RANKED	(1U << 2)	/* the policy counts it */
 #define HM_EXTENT_KEEP_NEAR	(1U << 3)	/* whoever asked for it wants it near */
 #define HM_EXTENT_KEEP_HOME	(1U << 4)	/* ... at home */
+#define HM_EXTENT_STORED	(1U << 5)	/* somebody stored since the copy was begun */
 #define HM_EXTENT_KEEP		(HM_EXTENT_KEEP_NEAR | HM_EXTENT_KEEP_HOME)
 
 /**
@@ -248,7 +249,8 @@ struct hm_near {
  * @tier_lock: serialises changes of what follows, and of @near.max
  * @policy_mode: what is done by itself
  * @knobs: of the policy
- * @tracker: while @policy_mode is not HMEM_POLICY_OFF; under hm_srcu
+ * @paused: whatever @policy_mode, nothing is done: the region is changing its size, or going
+ * @tracker: while @policy_mode is not HMEM_POLICY_OFF and it is not paused; under hm_srcu
  */
 struct hm_region {
 	struct device dev;
@@ -273,8 +275,19 @@ struct hm_region {
 	bool plain;
 	struct mutex tier_lock;
 	enum hmem_policy_mode policy_mode;
+	bool paused;
 	struct hm_policy_knobs knobs;
 	struct hm_tracker __rcu *tracker;
+};
+
+/**
+ * struct hm_file - an open file of a region
+ * @region: which
+ * @vm_ops: of all its mappings, once there was one
+ */
+struct hm_file {
+	struct hm_region *region;
+	const struct vm_operations_struct *vm_ops;
 };
 
 #define to_hm_pool(d)	container_of(d, struct hm_pool, dev)

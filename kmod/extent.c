@@ -279,7 +279,9 @@ static bool extent_pinned(struct hm_extent *extent)
 	if (!home || home_pinned(extent) || !READ_ONCE(extent->near))
 		return home && home_pinned(extent);
 	folio_lock(home);
-	pinned = extent->near && folio_ref_count(extent->near) != HM_BASE_REFS;
+	/* Who makes a copy has a reference too, and has looked. */
+	pinned = extent->near && !(extent->flags & HM_EXTENT_MOVING) &&
+		 folio_ref_count(extent->near) != HM_BASE_REFS;
 	folio_unlock(home);
 	return pinned;
 }

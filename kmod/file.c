@@ -11,17 +11,30 @@
 #include <linux/module.h>
 #include <linux/pagemap.h>
 #include <linux/sched/signal.h>
+#include <linux/slab.h>
 #include <linux/uio.h>
 
 #include "core.h"
 #include "trace.h"
 
+static struct hm_region *file_region(const struct file *file)
+{
+	const struct hm_file *f = file->private_data;
+
+	return f->region;
+}
+
 static int hm_open(struct inode *inode, struct file *file)
 {
 	struct hm_region *region = container_of(inode->i_cdev, struct hm_region, cdev);
 	struct hm_pool *pool = region->pool;
+	struct hm_file *f;
 	bool dead;
 
+	f = kzalloc(sizeof(*f), GFP_KERNEL);
+	if (!f)
+		return -ENOMEM;
+	f->region = region;
 	spin_lock(&pool->open_lock);
 	dead = region->dead;
 	if (!dead) {
@@ -29,11 +42,13 @@ static int hm_open(struct inode *inode, struct file *file)
 		region->opens++;
 	}
 	spin_unlock(&pool->open_lock);
-	if (dead)
+	if (dead) {
+		kfree(f);
 		return -ENODEV;
+	}
 
 	get_device(&region->dev);
-	file->private_data = region;
+	file->private_data = f;
 	file->f_mapping = region->inode->i_mapping;
 	file->f_mode |= FMODE_CAN_ODIRECT;
 	return 0;
@@ -82,8 +97,9 @@ void hm_region_linger(struct work_struct *work)
 
 static int hm_release(struct inode *inode, struct file *file)
 {
-	struct hm_region *region = file->private_data;
+	struct hm_region *region = file_region(file);
 
+	kfree(file->private_data);
 	if (close_unless_pinned(region)) {
 		put_device(&region->dev);
 	} else {
@@ -99,9 +115,12 @@ static vm_fault_t fault_error(struct folio *folio)
 	case -ENOMEM:
 		return VM_FAULT_OOM;
 	case -EAGAIN:
-		/* Comes again, until whoever holds the page lets go. */
+		/*
+		 * Comes again, until whoever holds the page lets go. A fault of the kernel's own
+		 * would do so for ever though the process has been killed.
+		 */
 		schedule_timeout_killable(1);
-		return VM_FAULT_NOPAGE;
+		return fatal_signal_pending(current) ? VM_FAULT_SIGBUS : VM_FAULT_NOPAGE;
 	}
 	return VM_FAULT_SIGBUS;
 }
@@ -124,7 +143,8 @@ static struct folio *fault_folio(struct hm_region *region, struct vm_fault *vmf)
 	int srcu;
 
 	srcu = srcu_read_lock(&hm_srcu);
-	if (is_plain(vmf->vma))
+	/* To a store it comes to anyway, and here nobody has a reference to what is to go. */
+	if (is_plain(vmf->vma) || vmf->flags & FAULT_FLAG_WRITE)
 		folio = hm_extent_get_to_store(region, vmf->pgoff, NULL);
 	else
 		folio = hm_extent_get(region, vmf->pgoff);
@@ -134,7 +154,7 @@ static struct folio *fault_folio(struct hm_region *region, struct vm_fault *vmf)
 
 static vm_fault_t hm_fault(struct vm_fault *vmf)
 {
-	struct hm_region *region = vmf->vma->vm_file->private_data;
+	struct hm_region *region = file_region(vmf->vma->vm_file);
 	struct folio *folio = fault_folio(region, vmf);
 	vm_fault_t ret;
 
@@ -155,7 +175,7 @@ static vm_fault_t hm_fault(struct vm_fault *vmf)
  */
 static vm_fault_t hm_page_mkwrite(struct vm_fault *vmf)
 {
-	struct hm_region *region = vmf->vma->vm_file->private_data;
+	struct hm_region *region = file_region(vmf->vma->vm_file);
 	struct folio *folio;
 	vm_fault_t ret;
 	int srcu;
@@ -163,7 +183,10 @@ static vm_fault_t hm_page_mkwrite(struct vm_fault *vmf)
 	srcu = srcu_read_lock(&hm_srcu);
 	folio = hm_extent_get_to_store(region, vmf->pgoff, page_folio(vmf->page));
 	srcu_read_unlock(&hm_srcu, srcu);
-	if (IS_ERR(folio)) {
+	if (PTR_ERR(folio) == -EAGAIN) {
+		/* Nothing is mapped any more: it waits in the next fault, without a reference. */
+		ret = VM_FAULT_NOPAGE;
+	} else if (IS_ERR(folio)) {
 		ret = fault_error(folio);
 	} else {
 		ret = VM_FAULT_LOCKED;
@@ -190,7 +213,7 @@ static vm_fault_t hm_page_mkwrite(struct vm_fault *vmf)
  */
 static vm_fault_t hm_huge_fault(struct vm_fault *vmf, unsigned int order)
 {
-	struct hm_region *region = vmf->vma->vm_file->private_data;
+	struct hm_region *region = file_region(vmf->vma->vm_file);
 	bool write = vmf->flags & FAULT_FLAG_WRITE;
 	vm_fault_t ret = VM_FAULT_FALLBACK;
 	struct folio *folio;
@@ -229,9 +252,23 @@ static const struct vm_operations_struct hm_vm_ops = {
 	.page_mkwrite = hm_page_mkwrite,
 };
 
+/*
+ * All mappings of one open file are of one kind: the core joins neighbours without a look at
+ * their operations, and which is which must not change by that.
+ */
+static const struct vm_operations_struct *choose_vm_ops(struct file *file)
+{
+	struct hm_file *f = file->private_data;
+	const struct vm_operations_struct *mine, *first;
+
+	mine = READ_ONCE(f->region->near.max) ? &hm_vm_ops : &hm_plain_vm_ops;
+	first = cmpxchg(&f->vm_ops, NULL, mine);
+	return first ?: mine;
+}
+
 static int hm_mmap(struct file *file, struct vm_area_struct *vma)
 {
-	struct hm_region *region = file->private_data;
+	struct hm_region *region = file_region(file);
 
 	if (READ_ONCE(region->dead))
 		return -ENODEV;
@@ -241,13 +278,10 @@ static int hm_mmap(struct file *file, struct vm_area_struct *vma)
 			return -EACCES;
 		vm_flags_clear(vma, VM_MAYWRITE);
 	}
-	vma->vm_ops = &hm_vm_ops;
-	if (!READ_ONCE(region->near.max)) {
-		vma->vm_ops = &hm_plain_vm_ops;
-		/* Before any fault, and so before what a copy that such a fault meets looks at. */
-		if (is_plain(vma))
-			WRITE_ONCE(region->plain, true);
-	}
+	vma->vm_ops = choose_vm_ops(file);
+	/* Before any fault, and so before what a copy that such a fault meets looks at. */
+	if (is_plain(vma))
+		WRITE_ONCE(region->plain, true);
 	return 0;
 }
 
@@ -292,7 +326,7 @@ static ssize_t io_extent(struct hm_region *region, loff_t position, struct iov_i
 
 static ssize_t hm_io(struct kiocb *iocb, struct iov_iter *iter, bool write)
 {
-	struct hm_region *region = iocb->ki_filp->private_data;
+	struct hm_region *region = file_region(iocb->ki_filp);
 	loff_t size = i_size_read(region->inode);
 	ssize_t done = 0, n = 0;
 
@@ -329,7 +363,7 @@ static ssize_t hm_read_iter(struct kiocb *iocb, struct iov_iter *to)
 
 static ssize_t hm_write_iter(struct kiocb *iocb, struct iov_iter *from)
 {
-	struct hm_region *region = iocb->ki_filp->private_data;
+	struct hm_region *region = file_region(iocb->ki_filp);
 
 	if (iocb->ki_flags & IOCB_APPEND)
 		iocb->ki_pos = i_size_read(region->inode);
@@ -338,7 +372,7 @@ static ssize_t hm_write_iter(struct kiocb *iocb, struct iov_iter *from)
 
 static loff_t hm_llseek(struct file *file, loff_t offset, int whence)
 {
-	struct hm_region *region = file->private_data;
+	struct hm_region *region = file_region(file);
 
 	return fixed_size_llseek(file, offset, whence, i_size_read(region->inode));
 }
@@ -346,7 +380,7 @@ static loff_t hm_llseek(struct file *file, loff_t offset, int whence)
 /* fsync(2) and msync(2): what was stored through mappings reaches the media. */
 static int hm_fsync(struct file *file, loff_t start, loff_t end, int datasync)
 {
-	struct hm_region *region = file->private_data;
+	struct hm_region *region = file_region(file);
 	u32 last, index;
 
 	if (READ_ONCE(region->dead))

@@ -14,6 +14,7 @@
 #include <linux/math64.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
@@ -26,7 +27,7 @@
  * @lock: one at a time drives the engine
  * @policy: the engine
  * @moves: what it wants moved is moved
- * @stop: the worker is not to start itself again; under @lock
+ * @stop: the worker is to end, and not to start itself again
  * @work: the worker
  */
 struct hm_tracker {
@@ -53,8 +54,7 @@ static void meet(struct hm_tracker *t, struct hm_extent *extent)
 		extent->flags |= HM_EXTENT_RANKED;
 	} else if (!(heat->flags & HM_HEAT_MOVING) &&
 		   is_near(extent) != !!(heat->flags & HM_HEAT_NEAR)) {
-		hm_policy_drop(&t->policy, heat, NULL, NULL);
-		hm_policy_add(&t->policy, heat, is_near(extent));
+		hm_policy_placed(&t->policy, heat, ktime_get_ns());
 	}
 }
 
@@ -112,6 +112,10 @@ static void visit(struct hm_tracker *t, u32 index)
 	if (!home)
 		return;
 	folio_lock(home);
+	if (extent->home != home) {	/* cut off meanwhile */
+		folio_unlock(home);
+		return;
+	}
 	meet(t, extent);
 	what = extent->flags & HM_EXTENT_KEEP ? 0 :
 	       hm_policy_visit(&t->policy, &extent->heat, index, ktime_get_ns());
@@ -131,17 +135,15 @@ static void track(struct work_struct *work)
 
 	mutex_lock(&t->lock);
 	next = hm_policy_tick(&t->policy, now);
-	while (!t->stop && hm_policy_next(&t->policy, &index)) {
+	while (!READ_ONCE(t->stop) && hm_policy_next(&t->policy, &index)) {
 		srcu = srcu_read_lock(&hm_srcu);
-		if (READ_ONCE(t->region->dead))
-			t->stop = true;
-		else
+		if (!READ_ONCE(t->region->dead))
 			visit(t, index);
 		srcu_read_unlock(&hm_srcu, srcu);
 		cond_resched();
 	}
 	now = ktime_get_ns();
-	if (!t->stop)
+	if (!READ_ONCE(t->stop))
 		queue_delayed_work(hm_wq, &t->work, nsecs_to_jiffies(next > now ? next - now : 0) + 1);
 	mutex_unlock(&t->lock);
 }
@@ -176,6 +178,27 @@ static struct hm_tracker *tracker_of(struct hm_region *region)
 	return rcu_dereference_protected(region->tracker, lockdep_is_held(&region->tier_lock));
 }
 
+/* So that what is near counts from the beginning. */
+static void meet_all(struct hm_tracker *t)
+{
+	struct hm_extent *extent;
+	u32 index;
+	int srcu = srcu_read_lock(&hm_srcu);
+
+	hm_table_for_each(&t->region->table, index, extent, 0) {
+		struct folio *home = READ_ONCE(extent->home);
+
+		if (!home)
+			continue;
+		folio_lock(home);
+		if (extent->home == home)
+			meet(t, extent);
+		folio_unlock(home);
+		cond_resched();
+	}
+	srcu_read_unlock(&hm_srcu, srcu);
+}
+
 static int start(struct hm_region *region, enum hmem_policy_mode mode)
 {
 	struct hm_tracker *t = kvzalloc(sizeof(*t), GFP_KERNEL);
@@ -188,6 +211,7 @@ static int start(struct hm_region *region, enum hmem_policy_mode mode)
 	hm_policy_init(&t->policy, &region->knobs, i_size_read(region->inode) >> HM_EXTENT_SHIFT,
 		       region->near.max, ktime_get_ns());
 	set_knobs(t, mode);
+	meet_all(t);
 	rcu_assign_pointer(region->tracker, t);
 	queue_delayed_work(hm_wq, &t->work, 1);
 	return 0;
@@ -225,8 +249,9 @@ void hm_heat_stop(struct hm_region *region)
 
 	if (!t)
 		return;
+	/* It ends after the extent that it is at, and may just be queueing itself once more. */
+	WRITE_ONCE(t->stop, true);
 	mutex_lock(&t->lock);
-	t->stop = true;
 	mutex_unlock(&t->lock);
 	cancel_delayed_work_sync(&t->work);
 	RCU_INIT_POINTER(region->tracker, NULL);
@@ -246,7 +271,7 @@ int hm_heat_set(struct hm_region *region, enum hmem_policy_mode mode)
 {
 	struct hm_tracker *t = tracker_of(region);
 
-	if (mode == HMEM_POLICY_OFF) {
+	if (mode == HMEM_POLICY_OFF || region->paused) {
 		hm_heat_stop(region);
 		return 0;
 	}
@@ -260,7 +285,7 @@ int hm_heat_set(struct hm_region *region, enum hmem_policy_mode mode)
 }
 
 /* How hot the hottest page of an extent is, and how many are near. */
-static void look(const struct hm_extent *extent, struct hmem_heat_cell *cell, u32 *near)
+static void look(const struct hm_extent *extent, struct hmem_heat_cell *cell, u64 *near)
 {
 	const struct hm_heat *heat = &extent->heat;
 	u16 hot = max(heat->brief, heat->lasting);
@@ -272,17 +297,22 @@ static void look(const struct hm_extent *extent, struct hmem_heat_cell *cell, u3
 
 static struct hmem_heat_cell fill_cell(struct hm_region *region, u64 from, u64 to)
 {
-	u32 first = from >> HM_EXTENT_SHIFT, last = (to - 1) >> HM_EXTENT_SHIFT, near = 0;
+	u32 first = from >> HM_EXTENT_SHIFT, last = (to - 1) >> HM_EXTENT_SHIFT;
+	u64 extents = (u64)last - first + 1, near = 0;
 	struct hmem_heat_cell cell = {};
-	struct hm_extent *extent;
-	u32 index;
-	int srcu = srcu_read_lock(&hm_srcu);
 
-	for (index = first; (extent = hm_table_next(&region->table, &index)) && index <= last;
-	     index++)
-		look(extent, &cell, &near);
-	srcu_read_unlock(&hm_srcu, srcu);
-	cell.near = div_u64((u64)near * 255, (last - first + 1) * HM_EXTENT_PAGES);
+	for (u64 index = first; index <= last; index++) {
+		int srcu = srcu_read_lock(&hm_srcu);
+		struct hm_extent *extent = hm_table_find(&region->table, index);
+
+		if (extent && READ_ONCE(extent->home))
+			look(extent, &cell, &near);
+		srcu_read_unlock(&hm_srcu, srcu);
+		if (fatal_signal_pending(current))
+			break;
+		cond_resched();
+	}
+	cell.near = div64_u64(near * 255, extents * HM_EXTENT_PAGES);
 	return cell;
 }
 

@@ -53,6 +53,13 @@ struct hm_command {
 	int (*fn)(struct file *file, union hm_argument *arg);
 };
 
+static struct hm_region *region_of(const struct file *file)
+{
+	const struct hm_file *f = file->private_data;
+
+	return f->region;
+}
+
 static bool name_terminated(const char name[HMEM_NAME_LEN])
 {
 	return strnlen(name, HMEM_NAME_LEN) < HMEM_NAME_LEN;
@@ -121,7 +128,7 @@ static int region_query(struct file *file, union hm_argument *arg)
 {
 	if (arg->query.flags)
 		return -EINVAL;
-	return hm_region_query(file->private_data, &arg->query);
+	return hm_region_query(region_of(file), &arg->query);
 }
 
 static int region_migrate(struct file *file, union hm_argument *arg)
@@ -131,7 +138,7 @@ static int region_migrate(struct file *file, union hm_argument *arg)
 	if (m->flags || m->reserved || m->place > HMEM_NEAR ||
 	    !IS_ALIGNED(m->offset | m->bytes, HM_EXTENT_BYTES))
 		return -EINVAL;
-	return hm_tier_migrate(file->private_data, m);
+	return hm_tier_migrate(region_of(file), m);
 }
 
 static int region_pin(struct file *file, union hm_argument *arg)
@@ -143,7 +150,7 @@ static int region_pin(struct file *file, union hm_argument *arg)
 	    p->place > (p->flags & HMEM_PIN_RELEASE ? HMEM_HOME : HMEM_NEAR) ||
 	    !IS_ALIGNED(p->offset | p->bytes, HM_EXTENT_BYTES))
 		return -EINVAL;
-	return hm_tier_pin(file->private_data, p);
+	return hm_tier_pin(region_of(file), p);
 }
 
 static int region_policy(struct file *file, union hm_argument *arg)
@@ -159,7 +166,7 @@ static int region_policy(struct file *file, union hm_argument *arg)
 		return -EINVAL;
 	if (p->flags & sets && !(file->f_mode & FMODE_WRITE))
 		return -EACCES;
-	return hm_tier_policy(file->private_data, p);
+	return hm_tier_policy(region_of(file), p);
 }
 
 static int region_heat(struct file *file, union hm_argument *arg)
@@ -168,14 +175,14 @@ static int region_heat(struct file *file, union hm_argument *arg)
 
 	if (h->flags || !IS_ALIGNED(h->offset | h->bytes | h->cell, HM_EXTENT_BYTES))
 		return -EINVAL;
-	return hm_heat_get(file->private_data, &arg->heat);
+	return hm_heat_get(region_of(file), &arg->heat);
 }
 
 static int region_stats(struct file *file, union hm_argument *arg)
 {
 	if (arg->stats.flags)
 		return -EINVAL;
-	return hm_tier_stats(file->private_data, &arg->stats);
+	return hm_tier_stats(region_of(file), &arg->stats);
 }
 
 #define COMMAND(number, type, constant, who, handler) \

@@ -60,10 +60,10 @@ workqueue:
 static void __exit hm_exit(void)
 {
 	misc_deregister(&hm_control);
-	destroy_workqueue(hm_wq);
-	/* The CXL bus is heard until the last claim is given back. */
+	/* The CXL bus is heard until the last claim is given back, and trackers run as long. */
 	hm_pools_release();
 	hm_cxl_exit();
+	destroy_workqueue(hm_wq);
 	hm_regions_exit();
 	hm_pools_exit();
 	hm_inodes_exit();

@@ -8,8 +8,8 @@
  *
  * A copy is made in three steps. Begin, under the home's folio lock: every mapping is made
  * read-only, so that whoever stores comes through page_mkwrite, which takes the same lock;
- * HM_EXTENT_MOVING is set. Copy, without a lock: readers go on. Finish, under the lock: if
- * the flag is still there nobody has stored; the mappings are zapped, and if nobody but the
+ * HM_EXTENT_MOVING keeps other movers off. Copy, without a lock: readers go on. Finish, under
+ * the lock: unless HM_EXTENT_STORED says that somebody stored, the mappings are zapped, and if nobody but the
  * module holds a reference then, the other folio takes over. Pins that were there at the
  * beginning are seen at the beginning, and new ones to store through need a fault. With
  * @force it is all done under the lock and without a mapping, and who faults waits.
@@ -32,11 +32,13 @@
 static bool reserve(struct hm_region *region, long pages)
 {
 	struct hm_near *near = &region->near;
+	long now = atomic_long_read(&near->pages);
 
-	if (atomic_long_add_return(pages, &near->pages) <= READ_ONCE(near->max))
-		return true;
-	atomic_long_sub(pages, &near->pages);
-	return false;
+	do {
+		if (now + pages > READ_ONCE(near->max))
+			return false;
+	} while (!atomic_long_try_cmpxchg(&near->pages, &now, now + pages));
+	return true;
 }
 
 static void unreserve(struct hm_region *region, long pages)
@@ -68,13 +70,18 @@ static void free_near(struct hm_region *region, struct folio *near)
 
 /*
  * Whether somebody holds the folio besides its mappings and the module, which has @own
- * references. All are counted first: who unmaps takes the count of mappings down before them.
+ * references. They are counted before the mappings: who unmaps takes the count of mappings down
+ * before them. Who maps does so under the folio's lock, but for fork(2) in a mapping that is
+ * registered with userfaultfd.
  */
 static bool pinned(struct folio *folio, int own)
 {
-	int refs = folio_ref_count(folio);
+	int before = folio_mapcount(folio), refs;
 
-	return refs != own + folio_mapcount(folio);
+	smp_rmb();
+	refs = folio_ref_count(folio);
+	smp_rmb();
+	return refs != own + before || before != folio_mapcount(folio);
 }
 
 /* False when the memory of either reports an error. */
@@ -145,7 +152,7 @@ void hm_near_drop(struct hm_region *region, struct hm_extent *extent)
 int hm_near_store(struct hm_region *region, struct hm_extent *extent, u32 index,
 		  const struct folio *held)
 {
-	extent->flags &= ~HM_EXTENT_MOVING;
+	extent->flags |= HM_EXTENT_STORED;
 	if (!extent->near)
 		return 0;
 	if (!region->pool->persistent) {
@@ -190,16 +197,31 @@ static enum hmem_moved begin_promotion(struct hm_region *region, struct hm_exten
 	return pinned(extent->home, 1) ? HMEM_MOVED_PINNED : HMEM_MOVED;
 }
 
+/* Nobody else moves the extent until end_copy(). Its home is locked. */
+static void begin_copy(struct hm_extent *extent)
+{
+	extent->flags = (extent->flags & ~HM_EXTENT_STORED) | HM_EXTENT_MOVING;
+}
+
+/* Whether the copy is worth something: nobody stored, and the extent was not cut off. */
+static bool end_copy(struct hm_extent *extent)
+{
+	bool good = extent->flags & HM_EXTENT_MOVING && !(extent->flags & HM_EXTENT_STORED);
+
+	extent->flags &= ~HM_EXTENT_MOVING;
+	return good;
+}
+
 /* Home is locked and a copy was made: may it take over? */
 static enum hmem_moved finish_promotion(struct hm_region *region, struct hm_extent *extent,
 					struct folio *near, u32 index)
 {
-	if (!(extent->flags & HM_EXTENT_MOVING))
-		return HMEM_MOVED_WRITTEN;
-	extent->flags &= ~HM_EXTENT_MOVING;
 	hm_extent_unmap(region, index);
 	if (pinned(extent->home, 1))
 		return HMEM_MOVED_PINNED;
+	/* A bound that was lowered meanwhile has not seen this one. */
+	if (atomic_long_read(&region->near.pages) > READ_ONCE(region->near.max))
+		return HMEM_MOVED_OVER_BOUND;
 	near->index = extent->home->index;
 	near->mapping = region->inode->i_mapping;
 	extent->near = near;
@@ -221,18 +243,18 @@ static enum hmem_moved promote(struct hm_region *region, u32 index, struct folio
 	result = begin_promotion(region, extent, index, force);
 	if (result != HMEM_MOVED)
 		goto unlock;
-	extent->flags |= HM_EXTENT_MOVING;
+	begin_copy(extent);
 	if (!force)
 		folio_unlock(home);
 	copied = copy_extent(region, near, home);
 	if (!force)
 		folio_lock(home);
-	if (copied) {
-		result = finish_promotion(region, extent, near, index);
-	} else {
-		extent->flags &= ~HM_EXTENT_MOVING;
+	if (!end_copy(extent))
+		result = HMEM_MOVED_WRITTEN;
+	else if (!copied)
 		result = HMEM_MOVED_POISONED;
-	}
+	else
+		result = finish_promotion(region, extent, near, index);
 unlock:
 	folio_unlock(home);
 	return result;
@@ -283,7 +305,7 @@ static enum hmem_moved copy_home(struct hm_region *region, struct hm_extent *ext
 	struct folio *home = extent->home;
 	bool copied;
 
-	extent->flags |= HM_EXTENT_MOVING;
+	begin_copy(extent);
 	if (!force) {
 		folio_unlock(near);
 		folio_unlock(home);
@@ -293,9 +315,8 @@ static enum hmem_moved copy_home(struct hm_region *region, struct hm_extent *ext
 		folio_lock(home);
 		folio_lock(near);
 	}
-	if (!(extent->flags & HM_EXTENT_MOVING))
+	if (!end_copy(extent))
 		return HMEM_MOVED_WRITTEN;
-	extent->flags &= ~HM_EXTENT_MOVING;
 	if (!copied)
 		return HMEM_MOVED_POISONED;
 	set_dirty(region, extent, false);

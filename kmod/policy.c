@@ -135,6 +135,12 @@ static u32 hm_rank(const struct hm_policy *p, const struct hm_heat *h)
 	return clamp_u32(heat >> HM_BIN_SHIFT, 1, HM_POLICY_BINS - 1);
 }
 
+static void hm_stamp(struct hm_heat *h, u64 now)
+{
+	h->moved = (u32)(now >> HM_MOVED_SHIFT);
+	h->flags |= HM_HEAT_MOVED;
+}
+
 static u32 *hm_whole_count(struct hm_policy *p, const struct hm_heat *h)
 {
 	return h->flags & HM_HEAT_NEAR ? p->near : p->home_whole;
@@ -268,6 +274,22 @@ void hm_policy_add(struct hm_policy *p, struct hm_heat *h, bool near)
 	hm_whole_count(p, h)[0] += HM_POLICY_PAGES;
 	if (near)
 		p->used += HM_POLICY_PAGES;
+	p->nr_added++;
+}
+
+void hm_policy_placed(struct hm_policy *p, struct hm_heat *h, u64 now)
+{
+	hm_whole_count(p, h)[h->bin] -= HM_POLICY_PAGES;
+	h->flags ^= HM_HEAT_NEAR;
+	if (h->seen)
+		h->bin = (u8)hm_rank(p, h);
+	hm_whole_count(p, h)[h->bin] += HM_POLICY_PAGES;
+	if (h->flags & HM_HEAT_NEAR)
+		p->used += HM_POLICY_PAGES;
+	else
+		p->used -= HM_POLICY_PAGES;
+	hm_stamp(h, now);
+	h->flags |= HM_HEAT_HELD;
 }
 
 void hm_policy_drop(struct hm_policy *p, struct hm_heat *h, const u64 *pages, const u64 *near)
@@ -288,6 +310,7 @@ void hm_policy_drop(struct hm_policy *p, struct hm_heat *h, const u64 *pages, co
 			p->nr_known--;
 	}
 	h->flags = 0;
+	p->nr_added--;
 }
 
 /* --- observing whole extents --------------------------------------------------------- */
@@ -457,9 +480,9 @@ static void hm_match(struct hm_policy *p)
 	bool whole = false;
 
 	/* What is not known yet may be as hot as what is: room is kept for it. */
-	if (p->nr_known + p->nr_split < p->nr_extents && p->nr_extents) {
-		u64 kept = p->near_pages / p->nr_extents *
-			   (p->nr_extents - p->nr_known - p->nr_split);
+	if (p->nr_known + p->nr_split < p->nr_added) {
+		u64 kept = p->near_pages / p->nr_added *
+			   (p->nr_added - p->nr_known - p->nr_split);
 
 		room = room > kept ? room - kept : 0;
 	}
@@ -914,12 +937,6 @@ u32 hm_policy_scanned(struct hm_policy *p, struct hm_heat *h, u64 *pages, const 
 }
 
 /* --- what came of it ----------------------------------------------------------------- */
-
-static void hm_stamp(struct hm_heat *h, u64 now)
-{
-	h->moved = (u32)(now >> HM_MOVED_SHIFT);
-	h->flags |= HM_HEAT_MOVED;
-}
 
 /* Whether the copy could be made; what is learnt from it is how to make the next. */
 static bool hm_outcome(struct hm_policy *p, struct hm_heat *h, enum hm_policy_result result,

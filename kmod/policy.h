@@ -221,6 +221,7 @@ struct hm_policy {
 	struct hm_policy_counts count;
 
 	u32 nr_extents;
+	u32 nr_added;		/* of them take part */
 	u32 nr_split;
 	u32 nr_known;		/* extents observed at least once */
 	u64 near_pages;		/* the bound */
@@ -334,6 +335,13 @@ void hm_policy_resize(struct hm_policy *p, u64 near_pages);
 
 /** hm_policy_add() - an extent takes part, whole, at home or near */
 void hm_policy_add(struct hm_policy *p, struct hm_heat *h, bool near);
+
+/**
+ * hm_policy_placed() - a whole extent is where it was not, and the engine did not ask for it
+ *
+ * What is known of its heat stays. It is not moved again soon.
+ */
+void hm_policy_placed(struct hm_policy *p, struct hm_heat *h, u64 now);
 
 /**
  * hm_policy_drop() - an extent leaves

@@ -13,6 +13,8 @@
 
 /* Copies that are made in vain before whoever stores to the extent is kept waiting. */
 #define HM_TRIES	3
+/* Ticks for which a page may be held before it is called pinned: most are for an instant. */
+#define HM_LOOKS	3
 
 static enum hmem_moved move_extent(struct hm_region *region, u32 index, u32 place)
 {
@@ -37,6 +39,7 @@ static enum hmem_moved move_extent(struct hm_region *region, u32 index, u32 plac
 int hm_tier_migrate(struct hm_region *region, struct hmem_migrate *arg)
 {
 	u64 size = i_size_read(region->inode), end;
+	unsigned int looks = 0;
 	enum hmem_moved result;
 	int srcu;
 
@@ -45,7 +48,8 @@ int hm_tier_migrate(struct hm_region *region, struct hmem_migrate *arg)
 	end = arg->bytes ? arg->offset + arg->bytes : size;
 	memset(arg->pages, 0, sizeof(arg->pages));
 	arg->pinned = U64_MAX;
-	for (arg->next = arg->offset; arg->next < end; arg->next += HM_EXTENT_BYTES) {
+	arg->next = arg->offset;
+	while (arg->next < end) {
 		if (signal_pending(current))
 			return arg->next == arg->offset ? -EINTR : 0;
 		srcu = srcu_read_lock(&hm_srcu);
@@ -55,9 +59,15 @@ int hm_tier_migrate(struct hm_region *region, struct hmem_migrate *arg)
 		}
 		result = move_extent(region, arg->next >> HM_EXTENT_SHIFT, arg->place);
 		srcu_read_unlock(&hm_srcu, srcu);
+		if (result == HMEM_MOVED_PINNED && looks++ < HM_LOOKS) {
+			schedule_timeout_interruptible(1);
+			continue;
+		}
+		looks = 0;
 		arg->pages[result] += HM_EXTENT_PAGES;
 		if (result == HMEM_MOVED_PINNED && arg->pinned == U64_MAX)
 			arg->pinned = arg->next;
+		arg->next += HM_EXTENT_BYTES;
 		cond_resched();
 	}
 	return 0;
@@ -153,13 +163,14 @@ int hm_tier_pin(struct hm_region *region, struct hmem_pin *arg)
 }
 
 /* Bring home what is over the bound. */
-static void shrink_to(struct hm_region *region, long max)
+static void shrink_to_bound(struct hm_region *region)
 {
 	struct hm_extent *extent;
 	u32 index;
 	int srcu;
 
-	for (index = 0; atomic_long_read(&region->near.pages) > max; index++) {
+	for (index = 0; atomic_long_read(&region->near.pages) > READ_ONCE(region->near.max);
+	     index++) {
 		srcu = srcu_read_lock(&hm_srcu);
 		extent = hm_table_next(&region->table, &index);
 		if (extent && !READ_ONCE(region->dead) && READ_ONCE(extent->near))
@@ -198,7 +209,8 @@ static int set_policy(struct hm_region *region, const struct hmem_policy *arg, u
 
 	if (!(arg->flags & HMEM_POLICY_NEAR_MAX))
 		max = near->max;
-	if (max > near->max && !capable(CAP_SYS_ADMIN))
+	/* What takes more of the machine than its owner was given. */
+	if ((max > near->max || arg->flags & HMEM_POLICY_KNOB) && !capable(CAP_SYS_ADMIN))
 		return -EPERM;
 	if (arg->flags & HMEM_POLICY_KNOB &&
 	    (arg->value > U32_MAX || !hm_policy_set(&knobs, number, arg->value)))
@@ -231,8 +243,6 @@ int hm_tier_policy(struct hm_region *region, struct hmem_policy *arg)
 	if (error)
 		return error;
 	error = READ_ONCE(region->dead) ? -ENODEV : set_policy(region, arg, number);
-	if (!error)
-		shrink_to(region, region->near.max);
 	arg->near_max = (u64)region->near.max << PAGE_SHIFT;
 	arg->mode = region->policy_mode;
 	knob = hm_policy_knob(number);
@@ -243,6 +253,8 @@ int hm_tier_policy(struct hm_region *region, struct hmem_policy *arg)
 		arg->most = knob->most;
 	}
 	mutex_unlock(&region->tier_lock);
+	if (!error && arg->flags & HMEM_POLICY_NEAR_MAX)
+		shrink_to_bound(region);
 	return error;
 }
 
@@ -255,6 +267,7 @@ int hm_tier_policy(struct hm_region *region, struct hmem_policy *arg)
 void hm_tier_pause(struct hm_region *region)
 {
 	mutex_lock(&region->tier_lock);
+	region->paused = true;
 	hm_heat_stop(region);
 	mutex_unlock(&region->tier_lock);
 }
@@ -265,6 +278,7 @@ int hm_tier_resume(struct hm_region *region)
 	int error;
 
 	mutex_lock(&region->tier_lock);
+	region->paused = false;
 	error = hm_heat_set(region, region->policy_mode);
 	if (error)
 		region->policy_mode = HMEM_POLICY_OFF;

@@ -242,11 +242,37 @@ static void knobs(int control)
 	sweep(control);
 }
 
+/* The module goes while trackers of regions that nobody has open are at work. */
+static void unloaded(int control)
+{
+	int fd;
+
+	for (int i = 0; i < 3; i++) {
+		char pool[8], region[8];
+
+		snprintf(pool, sizeof(pool), "p%d", i);
+		snprintf(region, sizeof(region), "u%d", i);
+		must(pool_attach_ram(control, pool, 4 * EXTENT), "attach");
+		must(region_create(control, region, pool, 4 * EXTENT), "create");
+		fd = must_open(region, O_RDWR);
+		must(policy(fd, HMEM_POLICY_NEAR_MAX, 0, EXTENT), "near_max");
+		base = must_map(fd, 4 * EXTENT);
+		memset(base, 1, 4 * EXTENT);
+		must(policy(fd, HMEM_POLICY_MODE, HMEM_POLICY_AUTO, 0), "auto");
+		munmap(base, 4 * EXTENT);
+		close(fd);
+	}
+	close(control);
+	TAP_EQ(module_unload(), 0, "the module goes with its trackers at work");
+	TAP_EQ(module_load(), 0, "and comes again");
+}
+
 int main(void)
 {
 	int control = must_begin_cxl();
 
 	knobs(control);
 	on_every_pool(control, 64 * MIB, chooses);
+	unloaded(control);
 	return tap_done();
 }

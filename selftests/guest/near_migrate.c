@@ -245,20 +245,21 @@ static int raise_bound(void *fd)
 	return rc == -EPERM ? near_max_set(*(int *)fd, LENGTH) ? 2 : 0 : 1;
 }
 
-/* Mapped while it could have no near copies: nobody is told of its stores. */
+/* A file first mapped while there could be no near copies: nobody is told of its stores. */
 static void plain(int control, const struct pool *pool)
 {
 	struct hmem_stats s;
 	char *p, *q;
-	int fd;
+	int fd, other;
 
 	must(region_create(control, "plain", pool->name, LENGTH), "create");
 	fd = must_open("plain", O_RDWR);
+	other = must_open("plain", O_RDWR);
 	p = must_map(fd, LENGTH);
 	for (uint64_t i = 0; i < EXTENTS - 1; i++)
 		stamp(p, i, 1);
 	must(near_max_set(fd, LENGTH), "near_max");
-	q = must_map(fd, LENGTH);
+	q = must_map(other, LENGTH);
 	TAP_EQ(move_extents(fd, 0, 2, HMEM_NEAR), 2, "%s: plain: near", kind);
 	TAP_OK(stamped(q, 0, 1), "%s: plain: read where stores are told of", kind);
 	s = near_stats(fd);
@@ -275,7 +276,75 @@ static void plain(int control, const struct pool *pool)
 	munmap(p, LENGTH);
 	munmap(q, LENGTH);
 	close(fd);
+	close(other);
 	must(region_destroy(control, "plain"), "destroy");
+}
+
+/*
+ * Two mappings of one file, made before and after there was a bound, become one: what was
+ * read near through the second is stored to through the whole.
+ */
+static void joined(int control, const struct pool *pool)
+{
+	char *place, *p;
+	int fd;
+
+	must(region_create(control, "joined", pool->name, LENGTH), "create");
+	fd = must_open("joined", O_RDWR);
+	place = must_map(fd, LENGTH);
+	munmap(place, LENGTH);
+	p = mmap(place, EXTENT, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0);
+	must(p == MAP_FAILED ? -errno : 0, "mmap");
+	stamp(p, 0, 1);
+	must(near_max_set(fd, LENGTH), "near_max");
+	must(mmap(p + EXTENT, EXTENT, PROT_READ, MAP_SHARED | MAP_FIXED, fd, EXTENT) == MAP_FAILED ?
+	     -errno : 0, "mmap");
+	(void)*(volatile char *)(p + EXTENT);
+	TAP_EQ(move_extents(fd, 0, 2, HMEM_NEAR), 2, "%s: joined: near", kind);
+	(void)*(volatile char *)(p + EXTENT);
+	must(mprotect(p + EXTENT, EXTENT, PROT_READ | PROT_WRITE) ? -errno : 0, "mprotect");
+	stamp(p + EXTENT, 0, 2);
+	stamp(p, 0, 2);
+	move_extents(fd, 0, 2, HMEM_HOME);
+	TAP_OK(stamped(p + EXTENT, 0, 2) && stamped(p, 0, 2), "%s: joined: no store is lost", kind);
+	munmap(place, LENGTH);
+	close(fd);
+	must(region_destroy(control, "joined"), "destroy");
+}
+
+/* The kernel stores for a process that is killed while it waits for a pin to go. */
+static void killed_waiting(int control, const struct pool *pool)
+{
+	struct iovec iov;
+	int fd, zero, fds[2], status, tries = 0;
+	pid_t pid;
+	char *p;
+
+	must(region_create(control, "killed", pool->name, LENGTH), "create");
+	fd = must_open("killed", O_RDWR);
+	must(near_max_set(fd, LENGTH), "near_max");
+	p = must_map(fd, LENGTH);
+	stamp(p, 0, 1);
+	move_extents(fd, 0, 1, HMEM_NEAR);
+	iov = (struct iovec){ p + 4096, 4096 };
+	zero = open("/dev/zero", O_RDONLY | O_CLOEXEC);
+	if (zero < 0 || pipe(fds) || vmsplice(fds[1], &iov, 1, 0) != 4096)
+		tap_bail("vmsplice: %s", strerror(errno));
+	fflush(stdout);
+	pid = fork();
+	if (!pid)
+		_exit(read(zero, p + 4096, 64) != 64);
+	usleep(50000);
+	kill(pid, SIGKILL);
+	while (waitpid(pid, &status, WNOHANG) == 0 && tries++ < 1000)
+		usleep(10000);
+	TAP_OK(tries < 1000, "%s: who waits for a pin in the kernel can be killed", kind);
+	close(fds[0]);
+	close(fds[1]);
+	close(zero);
+	munmap(p, LENGTH);
+	close(fd);
+	must(region_destroy(control, "killed"), "destroy");
 }
 
 static void moved(int control, const struct pool *pool)
@@ -301,6 +370,9 @@ static void moved(int control, const struct pool *pool)
 	close(fd);
 	TAP_EQ(region_destroy(control, "near"), 0, "%s: destroyed with near copies", kind);
 	plain(control, pool);
+	joined(control, pool);
+	if (pool->persistent)
+		killed_waiting(control, pool);
 }
 
 int main(void)

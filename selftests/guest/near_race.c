@@ -64,6 +64,17 @@ static void *count(void *argument)
 	return NULL;
 }
 
+/* Moves the same extents as the main thread does, in another order. */
+static void *move_too(void *fd)
+{
+	for (unsigned int round = 0; !stop; round++) {
+		move_extents(*(int *)fd, round / 2 % EXTENTS, 1, round % 2 ? HMEM_HOME : HMEM_NEAR);
+		if (round % 16 == 15)
+			usleep(1000);
+	}
+	return NULL;
+}
+
 static bool all_there(const struct counter *c)
 {
 	for (unsigned int i = 0; i < WORDS; i++)
@@ -76,7 +87,7 @@ static void counted(int control, const struct pool *pool, bool plain)
 {
 	static struct counter counters[THREADS];
 	uint64_t moved = 0;
-	pthread_t threads[THREADS];
+	pthread_t threads[THREADS], mover;
 	struct hmem_stats s;
 	bool there = true;
 	time_t began;
@@ -100,12 +111,15 @@ static void counted(int control, const struct pool *pool, bool plain)
 		if (pthread_create(&threads[i], NULL, count, &counters[i]))
 			tap_bail("no thread");
 	}
+	if (pthread_create(&mover, NULL, move_too, &fd))
+		tap_bail("no thread");
 	began = time(NULL);
 	for (int round = 0; time(NULL) < began + (moved < MOVES ? PATIENCE : SECONDS); round++) {
 		moved += move_extents(fd, round % EXTENTS, 1, HMEM_NEAR);
 		moved += move_extents(fd, (round + 1) % EXTENTS, 1, HMEM_HOME);
 	}
 	stop = 1;
+	pthread_join(mover, NULL);
 	for (int i = 0; i < THREADS; i++) {
 		pthread_join(threads[i], NULL);
 		wrong += counters[i].wrong;

@@ -252,7 +252,7 @@ static int open_control(void *unused)
 
 static void permissions(void)
 {
-	stage_enter(AN_OPEN_REGION);
+	stage_enter(A_TOUCHED_REGION);
 	TAP_EQ(run_as(USER_UID, ask_as_user, NULL), 0,
 	       "EPERM for an ordinary user on root's descriptor, but a region and VERSION answer");
 	TAP_EQ(run_as(0, ask_without_capability, NULL), 0, "EPERM for root without CAP_SYS_ADMIN");

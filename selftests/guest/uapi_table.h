@@ -83,7 +83,7 @@ static inline void fill_migrate(union argument *a)
 static inline void fill_policy(union argument *a)
 {
 	a->policy = (struct hmem_policy){ .size = sizeof(a->policy),
-					  .flags = HMEM_POLICY_NEAR_MAX, .near_max = EXTENT };
+					  .flags = HMEM_POLICY_NEAR_MAX, .near_max = 2 * EXTENT };
 }
 
 static inline void fill_stats(union argument *a)

@@ -385,14 +385,15 @@ enum hmem_policy_mode {
  * @size: sizeof(struct hmem_policy)
  * @flags: HMEM_POLICY_*: members to set; the file must be open for writing then
  * @near_max: most bytes of DRAM that its near copies may take, rounded down to extents; 0 when
- *	the region appears. Raising it needs CAP_SYS_ADMIN. Lowering it brings home
+ *	the region appears. Raising it needs CAP_SYS_ADMIN. It must not be 0 when a file of
+ *	the region is first mapped, or near copies are of less use there (uapi.md). Lowering it brings home
  *	what is over it, but for what HMEM_REGION_PIN keeps or somebody holds pages of.
  * @mode: enum hmem_policy_mode; HMEM_POLICY_OFF when the region appears. What is near stays so.
  * @knob_index: with HMEM_POLICY_KNOB_INDEX: which knob to answer for, from 0. -ENOENT past
  *	the last one.
  * @knob: name of a knob of the policy, or empty. Documentation/tiering.md has them. -ENOENT
  *	when there is none of that name.
- * @value: of that knob; with HMEM_POLICY_KNOB the one to set. -EINVAL when it is not between
+ * @value: of that knob; with HMEM_POLICY_KNOB the one to set, which needs CAP_SYS_ADMIN. -EINVAL when it is not between
  *	@least and @most. 0 without a knob, as are these.
  * @least: out: lowest value that the knob takes
  * @most: out: highest
@@ -433,7 +434,7 @@ struct hmem_heat_cell {
  * struct hmem_heat - HMEM_REGION_HEAT: how hot a region is, and where
  * @size: sizeof(struct hmem_heat)
  * @flags: must be 0
- * @offset: where the map begins, a multiple of @cell
+ * @offset: where the map begins, a multiple of the extent size
  * @bytes: how much of the region it covers; 0: up to the end. -ERANGE when it goes beyond that.
  * @cell: bytes of the region that one struct hmem_heat_cell stands for, a multiple of the
  *	extent size; 0: no map
@@ -468,7 +469,7 @@ struct hmem_heat {
  * @dirty: out: bytes of near copies that were stored to and are not at home yet
  * @promotions: out: near copies made, in pages of 4 KiB
  * @demotions: out: near copies given up, in pages of 4 KiB
- * @aborted: out: copies that were begun in vain because of a store or a pin, in pages
+ * @aborted: out: copies that were made in vain because of a store, in pages
  * @copied: out: bytes copied in either direction, also in vain
  * @copy_ns: out: time that copying took, in nanoseconds
  * @probes: out: mappings of extents taken away to see when somebody comes back
