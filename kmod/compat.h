@@ -56,4 +56,14 @@ static inline struct mem_cgroup *hm_charge_to(struct mem_cgroup *memcg)
 	return before;
 }
 
+/* The function that list_lru_walk calls for each item; it was told of the lock once. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 13, 0)
+#define HM_LRU_WALK(name) \
+	enum lru_status name(struct list_head *item, struct list_lru_one *list, void *arg)
+#else
+#define HM_LRU_WALK(name) \
+	enum lru_status name(struct list_head *item, struct list_lru_one *list, \
+			     spinlock_t *lock, void *arg)
+#endif
+
 #endif /* HM_COMPAT_H */

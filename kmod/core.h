@@ -49,6 +49,7 @@
 struct hm_pool;
 struct hm_region;
 struct hm_tracker;
+struct hm_copy;
 
 /**
  * struct hm_pool_ops - where a pool's memory comes from; one file each
@@ -212,6 +213,7 @@ struct hm_table {
  * @aborted: pages copied in vain
  * @copied: bytes copied
  * @copy_ns: nanoseconds that it took
+ * @pressed: jiffies when memory was short last, or 0
  */
 struct hm_near {
 	long max;
@@ -222,6 +224,7 @@ struct hm_near {
 	atomic64_t aborted;
 	atomic64_t copied;
 	atomic64_t copy_ns;
+	unsigned long pressed;
 };
 
 /**
@@ -361,7 +364,17 @@ int hm_near_store(struct hm_region *region, struct hm_extent *extent, u32 index,
 		  const struct folio *held);
 enum hmem_moved hm_near_promote(struct hm_region *region, u32 index, bool force);
 enum hmem_moved hm_near_demote(struct hm_region *region, u32 index, bool force);
+bool hm_near_yield(struct hm_region *region, struct hm_extent *extent, u32 index);
 void hm_near_drop(struct hm_region *region, struct hm_extent *extent);
+
+/* pressure.c */
+struct hm_copy *hm_copy_alloc(void);
+void hm_copy_free(struct hm_copy *copy);
+void hm_copy_add(struct hm_copy *copy, struct hm_region *region, struct hm_extent *extent,
+		 u32 index);
+void hm_copy_del(struct hm_copy *copy);
+int hm_pressure_init(void);
+void hm_pressure_exit(void);
 
 /* heat.c */
 int hm_heat_set(struct hm_region *region, enum hmem_policy_mode mode);

@@ -21,6 +21,9 @@
 #include "core.h"
 #include "policy.h"
 
+/* For so long the policy takes no more DRAM after it was short. */
+#define HM_PRESSURE_SECONDS	10
+
 /**
  * struct hm_tracker - the heat of a region
  * @region: which
@@ -87,13 +90,21 @@ static void probe(struct hm_tracker *t, struct hm_extent *extent, u32 index)
 		folio_unlock(near);
 }
 
+/* Memory was short not long ago: what was given up for that is not asked for again at once. */
+static bool pressed(const struct hm_region *region)
+{
+	unsigned long when = READ_ONCE(region->near.pressed);
+
+	return when && time_before(jiffies, when + HM_PRESSURE_SECONDS * HZ);
+}
+
 static void move(struct hm_tracker *t, struct hm_extent *extent, u32 index, u32 what)
 {
 	bool force = what & HM_POLICY_WAIT;
 	enum hmem_moved result = HMEM_MOVED_BUSY;
 	struct folio *home = extent->home;
 
-	if (t->moves)
+	if (t->moves && !(what & HM_POLICY_PROMOTE && pressed(t->region)))
 		result = what & HM_POLICY_PROMOTE ? hm_near_promote(t->region, index, force) :
 						    hm_near_demote(t->region, index, force);
 	folio_lock(home);

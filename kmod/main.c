@@ -35,9 +35,12 @@ static int __init hm_init(void)
 	error = hm_inodes_init();
 	if (error)
 		goto workqueue;
-	error = hm_pools_init();
+	error = hm_pressure_init();
 	if (error)
 		goto inodes;
+	error = hm_pools_init();
+	if (error)
+		goto pressure;
 	error = hm_regions_init();
 	if (error)
 		goto pools;
@@ -50,6 +53,8 @@ regions:
 	hm_regions_exit();
 pools:
 	hm_pools_exit();
+pressure:
+	hm_pressure_exit();
 inodes:
 	hm_inodes_exit();
 workqueue:
@@ -66,6 +71,7 @@ static void __exit hm_exit(void)
 	destroy_workqueue(hm_wq);
 	hm_regions_exit();
 	hm_pools_exit();
+	hm_pressure_exit();
 	hm_inodes_exit();
 }
 

@@ -55,15 +55,22 @@ static struct folio *alloc_near(struct hm_region *region)
 	gfp_t gfp = (GFP_HIGHUSER | __GFP_COMP | __GFP_NOMEMALLOC | __GFP_NORETRY | __GFP_NOWARN |
 		     __GFP_ACCOUNT) & ~__GFP_RECLAIM;
 	struct mem_cgroup *before = hm_charge_to(region->memcg);
-	struct folio *folio;
+	struct hm_copy *copy = hm_copy_alloc();
+	struct folio *near = NULL;
 
-	folio = __folio_alloc(gfp, HM_EXTENT_ORDER, numa_mem_id(), &node_states[N_CPU]);
+	if (copy)
+		near = __folio_alloc(gfp, HM_EXTENT_ORDER, numa_mem_id(), &node_states[N_CPU]);
+	if (near)
+		near->private = copy;
+	else if (copy)
+		hm_copy_free(copy);
 	hm_charge_to(before);
-	return folio;
+	return near;
 }
 
 static void free_near(struct hm_region *region, struct folio *near)
 {
+	near->private = NULL;
 	folio_put(near);
 	unreserve(region, HM_EXTENT_PAGES);
 }
@@ -118,6 +125,7 @@ static void retire(struct hm_region *region, struct hm_extent *extent)
 
 	set_dirty(region, extent, false);
 	extent->near = NULL;
+	hm_copy_del(near->private);
 	near->mapping = NULL;
 	near->index = 0;
 	folio_clear_dirty(near);
@@ -225,6 +233,7 @@ static enum hmem_moved finish_promotion(struct hm_region *region, struct hm_exte
 	near->index = extent->home->index;
 	near->mapping = region->inode->i_mapping;
 	extent->near = near;
+	hm_copy_add(near->private, region, extent, index);
 	atomic64_add(HM_EXTENT_PAGES, &region->near.promoted);
 	return HMEM_MOVED;
 }
@@ -289,8 +298,10 @@ enum hmem_moved hm_near_promote(struct hm_region *region, u32 index, bool force)
 	result = promote(region, index, near, force);
 	if (result == HMEM_MOVED_WRITTEN)
 		atomic64_add(HM_EXTENT_PAGES, &region->near.aborted);
-	if (result != HMEM_MOVED)
+	if (result != HMEM_MOVED) {
+		hm_copy_free(near->private);
 		free_near(region, near);
+	}
 	trace_hmem_move(region, index, HMEM_NEAR, result);
 	return result;
 }
@@ -384,4 +395,27 @@ enum hmem_moved hm_near_demote(struct hm_region *region, u32 index, bool force)
 		atomic64_add(HM_EXTENT_PAGES, &region->near.aborted);
 	trace_hmem_move(region, index, HMEM_HOME, result);
 	return result;
+}
+
+/**
+ * hm_near_yield - give up the near copy of an extent because memory is short
+ *
+ * The home is locked. Waits for no lock.
+ *
+ * Return: whether it was given up.
+ */
+bool hm_near_yield(struct hm_region *region, struct hm_extent *extent, u32 index)
+{
+	struct folio *near = extent->near;
+	enum hmem_moved result;
+
+	if (!folio_trylock(near))
+		return false;
+	folio_get(near);
+	result = demote(region, extent, near, index, true);
+	if (result != HMEM_MOVED)
+		folio_unlock(near);
+	folio_put(near);
+	trace_hmem_move(region, index, HMEM_HOME, result);
+	return result == HMEM_MOVED;
 }

@@ -14,6 +14,7 @@
  *	kmodctl fill REGION SEED [OFFSET LENGTH]	stores a pattern, through a mapping
  *	kmodctl verify REGION SEED [OFFSET LENGTH]	the pattern is there; SEED 0: zeroes
  *	kmodctl move REGION near|home			all of it that was touched; says how many pages
+ *	kmodctl near REGION				says how many MiB of it are near
  *	kmodctl hold REGION open|map|pin	until SIGTERM; says whether what it pinned
  *						is still what it was
  *	kmodctl use REGION store|read|info	without end; says what stopped it
@@ -288,6 +289,16 @@ static int move(const char *region, const char *place)
 	return 0;
 }
 
+static int near(const char *region)
+{
+	int fd = region_open(region, O_RDONLY);
+
+	if (fd < 0)
+		return answer(fd);
+	printf("%llu\n", (unsigned long long)near_stats(fd).near / MIB);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	const char *verb = argv[1] ? argv[1] : "";
@@ -306,6 +317,8 @@ int main(int argc, char **argv)
 		return hold(w[0], w[1]);
 	if (!strcmp(verb, "use") && argc == 4)
 		return use(w[0], w[1]);
+	if (!strcmp(verb, "near"))
+		return near(w[0]);
 	if (!strcmp(verb, "move") && argc == 4)
 		return move(w[0], w[1]);
 	if (!strcmp(verb, "media") && argc >= 5)

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * DOC: memory pressure
+ *
+ * Near copies are given up when memory is short, on a node or in a cgroup: clean ones first,
+ * which takes no more than to map the home again; the others when there are none. Every near
+ * copy has a small object on a list of its node and cgroup, the oldest first.
+ *
+ * Reclaim comes from anywhere that memory is allocated, with whatever locks are held there:
+ * so folio locks are tried here and never waited for. While an object is off the list its
+ * extent's home is locked by the one who took it off, and nobody else can free it.
+ */
+#include <linux/list_lru.h>
+#include <linux/pagemap.h>
+#include <linux/shrinker.h>
+#include <linux/slab.h>
+#include <linux/swap.h>
+
+#include "core.h"
+
+/**
+ * struct hm_copy - a near copy as the shrinker sees it
+ * @lru: on the list of its node and cgroup
+ * @region: whose it is
+ * @extent: which; under the lock of @home
+ * @home: of the extent
+ * @index: of the extent in the region
+ */
+struct hm_copy {
+	struct list_head lru;
+	struct hm_region *region;
+	struct hm_extent *extent;
+	struct folio *home;
+	u32 index;
+};
+
+static struct kmem_cache *hm_copies;
+static struct list_lru hm_copy_lru;
+static struct shrinker *hm_shrinker;
+
+/** hm_copy_alloc - the object for a near copy that is to be made; charged as the copy is */
+struct hm_copy *hm_copy_alloc(void)
+{
+	return kmem_cache_alloc_lru(hm_copies, &hm_copy_lru, GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+}
+
+/** hm_copy_free - the same, on no list */
+void hm_copy_free(struct hm_copy *copy)
+{
+	kmem_cache_free(hm_copies, copy);
+}
+
+/** hm_copy_add - a near copy was made; the home is locked */
+void hm_copy_add(struct hm_copy *copy, struct hm_region *region, struct hm_extent *extent,
+		 u32 index)
+{
+	*copy = (struct hm_copy){ .region = region, .extent = extent, .home = extent->home,
+				  .index = index };
+	INIT_LIST_HEAD(&copy->lru);
+	list_lru_add_obj(&hm_copy_lru, &copy->lru);
+}
+
+/** hm_copy_del - it is given up; the home is locked */
+void hm_copy_del(struct hm_copy *copy)
+{
+	list_lru_del_obj(&hm_copy_lru, &copy->lru);
+	hm_copy_free(copy);
+}
+
+/* What a walk along the list is for: so many copies, also those that were stored to. */
+struct hm_walk {
+	struct list_head found;
+	unsigned long want;
+	bool dirty;
+};
+
+static HM_LRU_WALK(isolate)
+{
+	struct hm_copy *copy = container_of(item, struct hm_copy, lru);
+	struct hm_walk *walk = arg;
+	u8 flags;
+
+	if (!walk->want || !folio_trylock(copy->home))
+		return LRU_SKIP;
+	flags = copy->extent->flags;
+	if (flags & (HM_EXTENT_MOVING | HM_EXTENT_KEEP_NEAR) ||
+	    (flags & HM_EXTENT_DIRTY && !walk->dirty)) {
+		folio_unlock(copy->home);
+		return LRU_SKIP;
+	}
+	walk->want--;
+	list_lru_isolate_move(list, item, &walk->found);
+	return LRU_REMOVED;
+}
+
+/* Gives up what was found; the objects of those that could not be go back to the list. */
+static unsigned long give_up(struct hm_walk *walk)
+{
+	unsigned long pages = 0;
+
+	while (!list_empty(&walk->found)) {
+		struct hm_copy *copy = list_first_entry(&walk->found, struct hm_copy, lru);
+		struct hm_region *region = copy->region;
+		struct folio *home = copy->home;
+
+		list_del_init(&copy->lru);
+		WRITE_ONCE(region->near.pressed, jiffies | 1);
+		if (hm_near_yield(region, copy->extent, copy->index)) {
+			pages += HM_EXTENT_PAGES;
+			/* Or reclaim takes them for slab, which is not what it is short of. */
+			mm_account_reclaimed_pages(HM_EXTENT_PAGES);
+		} else {
+			list_lru_add_obj(&hm_copy_lru, &copy->lru);
+		}
+		folio_unlock(home);
+		cond_resched();
+	}
+	return pages;
+}
+
+/* In pages, as everybody else counts; at least one copy. */
+static unsigned long scan_copies(struct shrinker *shrinker, struct shrink_control *sc)
+{
+	unsigned long copies = DIV_ROUND_UP(sc->nr_to_scan, HM_EXTENT_PAGES), pages = 0;
+
+	for (int dirty = 0; dirty < 2 && !pages; dirty++) {
+		struct hm_walk walk = { .want = copies, .dirty = dirty };
+
+		INIT_LIST_HEAD(&walk.found);
+		sc->nr_to_scan = list_lru_shrink_count(&hm_copy_lru, sc);
+		list_lru_shrink_walk(&hm_copy_lru, sc, isolate, &walk);
+		pages = give_up(&walk);
+	}
+	return pages ?: SHRINK_STOP;
+}
+
+static unsigned long count_copies(struct shrinker *shrinker, struct shrink_control *sc)
+{
+	return list_lru_shrink_count(&hm_copy_lru, sc) * HM_EXTENT_PAGES ?: SHRINK_EMPTY;
+}
+
+int hm_pressure_init(void)
+{
+	int error = -ENOMEM;
+
+	hm_copies = kmem_cache_create("hmem_near", sizeof(struct hm_copy), 0, SLAB_ACCOUNT, NULL);
+	if (!hm_copies)
+		return error;
+	hm_shrinker = shrinker_alloc(SHRINKER_NUMA_AWARE | SHRINKER_MEMCG_AWARE, "hmem-near");
+	if (!hm_shrinker)
+		goto cache;
+	error = list_lru_init_memcg(&hm_copy_lru, hm_shrinker);
+	if (error)
+		goto shrinker;
+	hm_shrinker->count_objects = count_copies;
+	hm_shrinker->scan_objects = scan_copies;
+	hm_shrinker->seeks = DEFAULT_SEEKS;
+	hm_shrinker->batch = HM_EXTENT_PAGES;
+	shrinker_register(hm_shrinker);
+	return 0;
+shrinker:
+	shrinker_free(hm_shrinker);
+cache:
+	kmem_cache_destroy(hm_copies);
+	return error;
+}
+
+/** hm_pressure_exit - no region is left, and so no copy */
+void hm_pressure_exit(void)
+{
+	shrinker_free(hm_shrinker);
+	list_lru_destroy(&hm_copy_lru);
+	kmem_cache_destroy(hm_copies);
+}
