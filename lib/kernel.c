@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -26,6 +27,10 @@ enum command {
 	RESIZE,
 	DESTROY,
 	INFO,
+	MIGRATE,
+	POLICY,
+	KNOB,
+	HEAT,
 };
 
 /*
@@ -37,15 +42,21 @@ static const struct {
 	enum command command;
 	const char *meaning;
 } meanings[] = {
+	{ EPERM, POLICY, "raising near_max needs CAP_SYS_ADMIN; run it as root" },
 	{ EPERM, ANY, "it needs CAP_SYS_ADMIN; run it as root" },
+	{ EFAULT, HEAT, "the map cannot be written to the memory that was given" },
 	{ EFAULT, ANY, "the module could not read the request; library and module disagree" },
 	{ EINVAL, ATTACH, "the module refused a name, a size or a NUMA node in the request" },
+	{ EINVAL, MIGRATE, "offset and length must be multiples of the region's granularity" },
+	{ EINVAL, POLICY, "the module has no such mode" },
+	{ EINVAL, HEAT, "offset, length and cell must be multiples of the region's granularity" },
 	{ EINVAL, ANY, "the module refused a name or a size in the request" },
 	{ E2BIG, ANY, "the module is older than this library; load a newer hmem.ko" },
 	{ ENOTTY, ANY, "the module does not know this command; load a newer hmem.ko" },
 	{ ENOENT, ATTACH, "there is no such CXL region; `cxl list -R` shows them" },
 	{ ENOENT, DETACH, "there is no such pool; `hmemctl list -P` shows them" },
 	{ ENOENT, CREATE, "there is no such pool; `hmemctl list -P` shows them" },
+	{ ENOENT, KNOB, "there is no such knob; `hmemctl set-policy` of the region shows them" },
 	{ ENOENT, ANY, "there is no such region; `hmemctl list` shows them" },
 	{ EEXIST, ATTACH,
 	  "a pool of that name is attached already, or another pool has a region of the same "
@@ -79,6 +90,8 @@ static const struct {
 	  "take it over if that host is gone" },
 	{ EIO, ANY, "the memory reports an error; the kernel log has the address" },
 	{ ENOMEM, ANY, "the kernel has no memory left for its bookkeeping" },
+	{ EACCES, ANY, "the region is not open for writing" },
+	{ ERANGE, ANY, "that goes beyond the end of the region" },
 	{ EINTR, ANY, "a signal came while it waited; it can be tried again" },
 };
 
@@ -274,5 +287,186 @@ int hmem_kernel_region_info(struct hmem_ctx *ctx, int fd, const char *name,
 	};
 	snprintf(region->pool, sizeof(region->pool), "%.*s", HMEM_NAME_LEN - 1, arg.pool);
 	memcpy(region->uuid, arg.uuid, sizeof(region->uuid));
+	return 0;
+}
+
+/* The numbers of both headers are the same, so that they can be handed on. */
+_Static_assert((int)HMEM_TIER_HOME == (int)HMEM_HOME && (int)HMEM_TIER_NEAR == (int)HMEM_NEAR &&
+	       (int)HMEM_TIER_POISONED == (int)HMEM_MOVED_POISONED &&
+	       (int)HMEM_TIER_AUTO == (int)HMEM_POLICY_AUTO &&
+	       HMEM_TIER_RESULTS == HMEM_MOVED_RESULTS && HMEM_TIER_OCTAVES == HMEM_HEAT_BINS,
+	       "hmem/tier.h and linux/hmem.h agree");
+_Static_assert(sizeof(struct hmem_tier_cell) == sizeof(struct hmem_heat_cell) &&
+	       offsetof(struct hmem_tier_cell, near) == offsetof(struct hmem_heat_cell, near),
+	       "the module fills in the caller's cells");
+
+int hmem_kernel_tier_migrate(struct hmem_ctx *ctx, int fd, const char *name, uint64_t offset,
+			     uint64_t bytes, enum hmem_tier_place place,
+			     struct hmem_tier_moved *moved)
+{
+	struct hmem_migrate arg = {
+		.size = sizeof(arg),
+		.offset = offset,
+		.bytes = bytes,
+		.place = place,
+	};
+	char tried[192], length[40] = "all";
+
+	if (bytes)
+		snprintf(length, sizeof(length), "%llu bytes", (unsigned long long)bytes);
+	snprintf(tried, sizeof(tried), "move %s from offset %llu of region %s %s", length,
+		 (unsigned long long)offset, name, place == HMEM_TIER_NEAR ? "near" : "home");
+	if (ioctl(fd, HMEM_REGION_MIGRATE, &arg))
+		return refused(ctx, MIGRATE, tried, errno);
+	moved->next = arg.next;
+	moved->pinned = arg.pinned;
+	memcpy(moved->pages, arg.pages, sizeof(moved->pages));
+	return 0;
+}
+
+int hmem_kernel_tier_get(struct hmem_ctx *ctx, int fd, const char *name,
+			 struct hmem_tier_policy *policy)
+{
+	struct hmem_policy arg = { .size = sizeof(arg) };
+	char tried[128];
+
+	snprintf(tried, sizeof(tried), "ask for the policy of region %s", name);
+	if (ioctl(fd, HMEM_REGION_POLICY, &arg))
+		return refused(ctx, POLICY, tried, errno);
+	policy->near_max = arg.near_max;
+	policy->mode = (enum hmem_tier_mode)arg.mode;
+	return 0;
+}
+
+int hmem_kernel_tier_set(struct hmem_ctx *ctx, int fd, const char *name,
+			 const struct hmem_tier_policy *policy, bool near_max, bool mode)
+{
+	struct hmem_policy arg = {
+		.size = sizeof(arg),
+		.flags = (near_max ? HMEM_POLICY_NEAR_MAX : 0) | (mode ? HMEM_POLICY_MODE : 0),
+		.near_max = near_max ? policy->near_max : 0,
+		.mode = mode ? policy->mode : 0,
+	};
+	char tried[192], what[80] = "mode";
+
+	if (near_max)
+		snprintf(what, sizeof(what), "near_max%s to %llu bytes", mode ? " and mode" : "",
+			 (unsigned long long)policy->near_max);
+	snprintf(tried, sizeof(tried), "set the policy of region %s: %s", name, what);
+	return ioctl(fd, HMEM_REGION_POLICY, &arg) ? refused(ctx, POLICY, tried, errno) : 0;
+}
+
+/* A name that does not fit is no knob's. */
+static int knob_call(struct hmem_ctx *ctx, int fd, const char *tried, const char *knob,
+		     struct hmem_policy *arg)
+{
+	if (strlen(knob) >= sizeof(arg->knob))
+		return refused(ctx, KNOB, tried, ENOENT);
+	memcpy(arg->knob, knob, strlen(knob));
+	return ioctl(fd, HMEM_REGION_POLICY, arg) ? refused(ctx, KNOB, tried, errno) : 0;
+}
+
+int hmem_kernel_tier_get_knob(struct hmem_ctx *ctx, int fd, const char *name, const char *knob,
+			      uint64_t *value)
+{
+	struct hmem_policy arg = { .size = sizeof(arg) };
+	char tried[192];
+	int err;
+
+	snprintf(tried, sizeof(tried), "ask for knob %.64s of region %s", knob, name);
+	err = knob_call(ctx, fd, tried, knob, &arg);
+	if (!err)
+		*value = arg.value;
+	return err;
+}
+
+int hmem_kernel_tier_set_knob(struct hmem_ctx *ctx, int fd, const char *name, const char *knob,
+			      uint64_t value)
+{
+	struct hmem_policy arg = { .size = sizeof(arg), .flags = HMEM_POLICY_KNOB, .value = value };
+	struct hmem_policy range = { .size = sizeof(range) };
+	char tried[192];
+	int err;
+
+	snprintf(tried, sizeof(tried), "set knob %.64s of region %s to %llu", knob, name,
+		 (unsigned long long)value);
+	err = knob_call(ctx, fd, tried, knob, &arg);
+	if (err != -EINVAL || knob_call(ctx, fd, tried, knob, &range))
+		return err;
+	return hmem_fail(ctx, err, "cannot %s: it takes %llu to %llu", tried,
+			 (unsigned long long)range.least, (unsigned long long)range.most);
+}
+
+int hmem_kernel_tier_knob_at(struct hmem_ctx *ctx, int fd, const char *name, unsigned int index,
+			     struct hmem_tier_knob *knob)
+{
+	struct hmem_policy arg = {
+		.size = sizeof(arg),
+		.flags = HMEM_POLICY_KNOB_INDEX,
+		.knob_index = index,
+	};
+	char tried[128];
+
+	snprintf(tried, sizeof(tried), "ask for knob number %u of region %s", index, name);
+	if (ioctl(fd, HMEM_REGION_POLICY, &arg))
+		return refused(ctx, KNOB, tried, errno);
+	knob->value = arg.value;
+	knob->least = arg.least;
+	knob->most = arg.most;
+	snprintf(knob->name, sizeof(knob->name), "%.*s", (int)sizeof(arg.knob) - 1, arg.knob);
+	return 0;
+}
+
+int hmem_kernel_tier_stats(struct hmem_ctx *ctx, int fd, const char *name,
+			   struct hmem_tier_stats *stats)
+{
+	struct hmem_stats arg = { .size = sizeof(arg) };
+	char tried[128];
+
+	snprintf(tried, sizeof(tried), "ask what was moved of region %s", name);
+	if (ioctl(fd, HMEM_REGION_STATS, &arg))
+		return refused(ctx, ANY, tried, errno);
+	*stats = (struct hmem_tier_stats){
+		.size = stats->size,
+		.near = arg.near,
+		.near_max = arg.near_max,
+		.dirty = arg.dirty,
+		.promotions = arg.promotions,
+		.demotions = arg.demotions,
+		.aborted = arg.aborted,
+		.copied = arg.copied,
+		.copy_ns = arg.copy_ns,
+		.probes = arg.probes,
+		.touches = arg.touches,
+		.pingpongs = arg.pingpongs,
+		.track_ns = arg.track_ns,
+		.window_ns = arg.window_ns,
+	};
+	return 0;
+}
+
+int hmem_kernel_tier_heat(struct hmem_ctx *ctx, int fd, const char *name, uint64_t offset,
+			  uint64_t bytes, uint64_t cell, struct hmem_tier_cell *cells,
+			  size_t *nr_cells, struct hmem_tier_histogram *histogram)
+{
+	struct hmem_heat arg = {
+		.size = sizeof(arg),
+		.offset = offset,
+		.bytes = bytes,
+		.cell = cell,
+		.cells = (uintptr_t)cells,
+		.nr_cells = cell ? *nr_cells : 0,
+	};
+	char tried[128];
+
+	snprintf(tried, sizeof(tried), "ask for the heat of region %s", name);
+	if (ioctl(fd, HMEM_REGION_HEAT, &arg))
+		return refused(ctx, HEAT, tried, errno);
+	if (cell)
+		*nr_cells = (size_t)arg.nr_cells;
+	if (histogram) {
+		memcpy(histogram->near, arg.near, sizeof(histogram->near));
+		memcpy(histogram->home, arg.home, sizeof(histogram->home));
+	}
 	return 0;
 }

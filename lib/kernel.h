@@ -12,6 +12,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include <hmem/tier.h>
+
 struct hmem_ctx;
 
 /* @name: may be "" for a CXL pool; @source: "" for a pool of system RAM */
@@ -58,6 +60,29 @@ int hmem_kernel_region_destroy(struct hmem_ctx *ctx, const char *name);
 /* @fd: an open /dev/hmem/NAME; @name is for the message */
 int hmem_kernel_region_info(struct hmem_ctx *ctx, int fd, const char *name,
 			    struct hmem_kernel_region *region);
+
+/*
+ * Tiering, of an open /dev/hmem/NAME. The structs are complete ones of this library's, and stay as
+ * they were when there is an error.
+ */
+int hmem_kernel_tier_migrate(struct hmem_ctx *ctx, int fd, const char *name, uint64_t offset,
+			     uint64_t bytes, enum hmem_tier_place place,
+			     struct hmem_tier_moved *moved);
+int hmem_kernel_tier_get(struct hmem_ctx *ctx, int fd, const char *name,
+			 struct hmem_tier_policy *policy);
+int hmem_kernel_tier_set(struct hmem_ctx *ctx, int fd, const char *name,
+			 const struct hmem_tier_policy *policy, bool near_max, bool mode);
+int hmem_kernel_tier_get_knob(struct hmem_ctx *ctx, int fd, const char *name, const char *knob,
+			      uint64_t *value);
+int hmem_kernel_tier_set_knob(struct hmem_ctx *ctx, int fd, const char *name, const char *knob,
+			      uint64_t value);
+int hmem_kernel_tier_knob_at(struct hmem_ctx *ctx, int fd, const char *name, unsigned int index,
+			     struct hmem_tier_knob *knob);
+int hmem_kernel_tier_stats(struct hmem_ctx *ctx, int fd, const char *name,
+			   struct hmem_tier_stats *stats);
+int hmem_kernel_tier_heat(struct hmem_ctx *ctx, int fd, const char *name, uint64_t offset,
+			  uint64_t bytes, uint64_t cell, struct hmem_tier_cell *cells,
+			  size_t *nr_cells, struct hmem_tier_histogram *histogram);
 
 /* Is /dev/hmem/control there? */
 bool hmem_kernel_loaded(struct hmem_ctx *ctx);

@@ -16,6 +16,7 @@
 #include "file_space.h"
 #include "mapping.h"
 #include "name.h"
+#include "provider.h"
 #include "region.h"
 #include "sized.h"
 #include "uncancelled.h"
@@ -324,6 +325,17 @@ void hmem_region_discard(struct hmem_region *region, uint64_t offset, uint64_t l
 
 	if (fd >= 0)
 		hmem_file_discard(fd, offset, length);
+}
+
+int hmem_region_device(struct hmem_region *region, int *fd, const char **name)
+{
+	if (strcmp(region->ops->scheme, hmem_provider_hmem.scheme))
+		return hmem_fail(region->ctx, -EOPNOTSUPP,
+				 "%s has no near copies: only regions of hmem.ko have, and this is "
+				 "one of provider \"%s\"", region->name, region->ops->scheme);
+	*fd = region->ops->fd(region->ctx, region->state);
+	*name = region->name + strlen("hmem:");
+	return 0;
 }
 
 int hmem_region_map_at(struct hmem_region *region, uint64_t offset, size_t length, void *address)

@@ -42,6 +42,12 @@ int hmem_region_allocate(struct hmem_region *region, uint64_t offset, uint64_t l
 /* The contrary: what is in it is lost. */
 void hmem_region_discard(struct hmem_region *region, uint64_t offset, uint64_t length);
 
+/*
+ * A descriptor of /dev/hmem/NAME, which stays the region's, and that name. -EOPNOTSUPP, with a last
+ * error, of regions that are no such device.
+ */
+int hmem_region_device(struct hmem_region *region, int *fd, const char **name);
+
 /* As hmem_region_map(), at @address. The caller knows that the range lies inside. */
 int hmem_region_map_at(struct hmem_region *region, uint64_t offset, size_t length, void *address);
 

@@ -10,6 +10,7 @@
 #include <hmem/region.h>
 #include <hmem/shelf.h>
 #include <hmem/size.h>
+#include <hmem/tier.h>
 #include <hmem/tx.h>
 
 #endif
