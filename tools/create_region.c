@@ -20,6 +20,7 @@
 #include "options.h"
 #include "report.h"
 #include "size_option.h"
+#include "tier.h"
 
 #define MAX_CXL_REGIONS 64
 
@@ -34,6 +35,9 @@ struct creation {
 	const char *type;	/* "ram", "pmem", NULL: either */
 	unsigned int ways;
 	struct hmem_region_options options;
+	const char *near_max;	/* NULL: 0, as the module has it */
+	struct hmem_tier_policy policy;
+	unsigned int policy_flags;
 	bool dry_run;
 	struct json_object *steps;
 };
@@ -246,6 +250,49 @@ static int carve(const struct creation *c, const struct pick *pick, char name[HM
 	return -EEXIST;
 }
 
+/* A region that does not get its policy is taken back. Return: exit code. */
+static int give_policy(struct creation *c, const char *name)
+{
+	struct hmem_region *region = NULL;
+	char full[300];
+	int rc;
+
+	if (!c->policy_flags)
+		return EXIT_DONE;
+	report_step(c->s, "set the policy of region %s", name);
+	snprintf(full, sizeof(full), "hmem:%s", name);
+	rc = hmem_region_open(c->s->hmem, full, 0, &region);
+	if (!rc)
+		rc = hmem_tier_set(region, &c->policy, c->policy_flags);
+	hmem_region_close(region);
+	if (!rc)
+		return EXIT_DONE;
+	rc = report_library(c->s, rc);
+	hmem_region_destroy(c->s->hmem, full);
+	return rc;
+}
+
+/* Of a region of @bytes. Return: exit code. */
+static int find_near_max(struct creation *c, uint64_t bytes)
+{
+	if (!c->near_max || !tier_size_in_region(c->near_max, bytes, &c->policy.near_max))
+		return EXIT_DONE;
+	report_error(c->s, "create a region with a near_max of %s: that is less than an extent",
+		     c->near_max);
+	return EXIT_FAILED;
+}
+
+static void step_policy(struct creation *c)
+{
+	struct json_object *o = json_object_new_object();
+
+	json_text(o, "step", "set-policy");
+	json_text(o, "region", c->name);
+	json_text(o, "policy", tier_mode_name(c->policy.mode));
+	json_size(c->s, o, "near_max", c->policy.near_max);
+	json_object_array_add(c->steps, o);
+}
+
 static int answer_dry_run(struct creation *c, const struct pick *pick)
 {
 	struct json_object *o = json_object_new_object();
@@ -257,6 +304,8 @@ static int answer_dry_run(struct creation *c, const struct pick *pick)
 	json_text(o, "pool", pool);
 	json_size(c->s, o, "size", pick->bytes);
 	json_object_array_add(c->steps, o);
+	if (c->policy_flags)
+		step_policy(c);
 	report_count(c->s, "would take %zu steps", json_object_array_length(c->steps));
 	return json_print(c->s, json_object_get(c->steps));
 }
@@ -329,14 +378,20 @@ static int create(struct creation *c)
 			return rc == -EOPNOTSUPP ? EXIT_UNSUPPORTED : EXIT_FAILED;
 		claimed = true;
 	}
-	if (c->dry_run)
+	rc = find_near_max(c, pick.bytes);
+	if (!rc && c->dry_run)
 		return answer_dry_run(c, &pick);
+	if (rc) {
+		if (claimed && !c->dry_run)
+			claim_undo(c->s, &claim);
+		return rc;
+	}
 
 	report_step(c->s, "carve region %s out of pool %s", c->name ? c->name : "(default name)",
 		    pick.pool.name);
 	rc = carve(c, &pick, name);
+	rc = rc ? report_library(c->s, rc) : give_policy(c, name);
 	if (rc) {
-		rc = report_library(c->s, rc);
 		if (claimed)
 			claim_undo(c->s, &claim);
 		return rc;
@@ -411,8 +466,9 @@ static int find_ways(const struct session *s, const struct usage *usage, const c
 
 int verb_create_region(struct session *s, int argc, char **argv)
 {
-	struct creation c = { .s = s, .options = HMEM_REGION_OPTIONS_INIT };
-	const char *owner = NULL, *group = NULL, *mode = NULL, *ways = NULL;
+	struct creation c = { .s = s, .options = HMEM_REGION_OPTIONS_INIT,
+			      .policy.size = sizeof(c.policy) };
+	const char *owner = NULL, *group = NULL, *mode = NULL, *ways = NULL, *policy = NULL;
 	const struct option_line lines[] = {
 		{ OPTION_TEXT, 's', "size", "SIZE",
 		  "64G, 1.5T, 50% of the pool, all that is free", &c.size },
@@ -423,6 +479,9 @@ int verb_create_region(struct session *s, int argc, char **argv)
 		{ OPTION_TEXT, 'm', "mode", "MODE", "permissions, octal; else 0600", &mode },
 		{ OPTION_TEXT, 'w', "ways", "N", "interleave a new CXL region over N devices",
 		  &ways },
+		{ OPTION_TEXT, 'N', "near-max", "SIZE",
+		  "most DRAM for near copies: 4G, 25% of the region; else 0", &c.near_max },
+		{ OPTION_TEXT, 'P', "policy", "MODE", "off, manual or auto; else off", &policy },
 		OPTION_DRY_RUN(&c.dry_run),
 		OPTION_HUMAN(s),
 		OPTION_VERBOSE(s),
@@ -430,7 +489,8 @@ int verb_create_region(struct session *s, int argc, char **argv)
 	};
 	const struct usage usage = {
 		"[NAME] --size SIZE [--pool POOL] [--type ram|pmem] [--owner USER] [--group GROUP]\n"
-		"                             [--mode MODE] [--ways N] [--dry-run] [-u] [-v]", lines };
+		"                             [--mode MODE] [--ways N] [--near-max SIZE]\n"
+		"                             [--policy off|manual|auto] [--dry-run] [-u] [-v]", lines };
 	int first, rc = options_parse(s, &usage, argc, argv, &first);
 
 	if (rc >= 0)
@@ -458,6 +518,12 @@ int verb_create_region(struct session *s, int argc, char **argv)
 		rc = find_ways(s, &usage, ways, &c.ways);
 	if (rc)
 		return rc;
+	if (c.near_max && !tier_size_is_valid(c.near_max))
+		return options_bad(s, &usage, "%s is no size", c.near_max);
+	if (policy && !tier_mode_of(policy, &c.policy.mode))
+		return options_bad(s, &usage, "%s is no policy: off, manual or auto", policy);
+	c.policy_flags = (c.near_max ? HMEM_TIER_SET_NEAR_MAX : 0) |
+			 (policy ? HMEM_TIER_SET_MODE : 0);
 
 	if (claim_begin(s))
 		return EXIT_FAILED;

@@ -12,6 +12,7 @@
 #include "json.h"
 #include "options.h"
 #include "report.h"
+#include "tier.h"
 
 struct listing {
 	const struct session *s;
@@ -122,7 +123,10 @@ static int add_info(struct session *s, const char *name, bool only_pool, struct 
 
 	first = only_pool ? -ENOENT : hmem_region_get_info_by_name(s->hmem, name, &region);
 	if (!first) {
-		json_object_array_add(array, json_region(s, &region));
+		struct json_object *o = json_region(s, &region);
+
+		tier_show(s, o, &region);
+		json_object_array_add(array, o);
 		return EXIT_DONE;
 	}
 	rc = hmem_pool_get_info(s->hmem, name, &pool);

@@ -42,12 +42,24 @@ int options_bad(const struct session *s, const struct usage *usage, const char *
 	return EXIT_USAGE;
 }
 
-static void store(const struct option_line *line)
+/* Return: false when it was given too often. */
+static bool store(const struct option_line *line)
 {
-	if (line->kind == OPTION_FLAG)
+	struct option_values *values = line->value;
+
+	switch (line->kind) {
+	case OPTION_FLAG:
 		*(bool *)line->value = true;
-	else
+		return true;
+	case OPTION_MANY:
+		if (values->nr == OPTION_VALUES_MAX)
+			return false;
+		values->value[values->nr++] = optarg;
+		return true;
+	default:
 		*(const char **)line->value = optarg;
+		return true;
+	}
 }
 
 int options_parse(const struct session *s, const struct usage *usage, int argc, char **argv,
@@ -60,7 +72,7 @@ int options_parse(const struct session *s, const struct usage *usage, int argc, 
 
 	for (n = 0; n < MAX_OPTIONS && usage->lines[n].kind != OPTION_END; n++) {
 		const struct option_line *line = &usage->lines[n];
-		int has_value = line->kind == OPTION_TEXT;
+		int has_value = line->kind != OPTION_FLAG;
 
 		longs[n].name = line->name;
 		longs[n].has_arg = has_value ? required_argument : no_argument;
@@ -91,13 +103,14 @@ int options_parse(const struct session *s, const struct usage *usage, int argc, 
 				return options_bad(s, usage, "no such option: -%c", optopt);
 			return options_bad(s, usage, "no such option: %s", argv[optind - 1]);
 		}
-		if (got >= FIRST_INDEX) {
-			store(&usage->lines[got - FIRST_INDEX]);
-			continue;
-		}
-		for (line = usage->lines; line->letter != got; line++)
-			;
-		store(line);
+		line = usage->lines;
+		if (got >= FIRST_INDEX)
+			line += got - FIRST_INDEX;
+		else
+			while (line->letter != got)
+				line++;
+		if (!store(line))
+			return options_bad(s, usage, "--%s is given too often", line->name);
 	}
 	*first = optind;
 	return -1;

@@ -12,6 +12,14 @@ enum option_kind {
 	OPTION_END,
 	OPTION_FLAG,	/* value points at a bool */
 	OPTION_TEXT,	/* value points at a const char * */
+	OPTION_MANY,	/* may be given more than once: at a struct option_values */
+};
+
+#define OPTION_VALUES_MAX 64
+
+struct option_values {
+	const char *value[OPTION_VALUES_MAX];
+	unsigned int nr;
 };
 
 struct option_line {

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Near copies of regions: what several verbs need of them. */
+#ifndef HMEMCTL_TIER_H
+#define HMEMCTL_TIER_H
+
+#include <json-c/json.h>
+
+#include "hmemctl.h"
+
+/** tier_mode_name - as --mode takes it; "unknown" for one of a newer module */
+const char *tier_mode_name(enum hmem_tier_mode mode);
+
+/** tier_mode_of - the mode of that name. Return: whether there is one. */
+bool tier_mode_of(const char *name, enum hmem_tier_mode *mode);
+
+/** tier_size_is_valid - a size, or "0", which is no size elsewhere */
+bool tier_size_is_valid(const char *text);
+
+/**
+ * tier_size_in_region - bytes that @text means in a region of @size, in whole extents
+ *
+ * Return: 0, -EINVAL, -ERANGE.
+ */
+int tier_size_in_region(const char *text, uint64_t size, uint64_t *bytes);
+
+/** tier_name - how a region is called on stdout: without the scheme, when it is hmem.ko's */
+const char *tier_name(const struct hmem_region_info *info);
+
+/** tier_show - add what tiering does with a region, null where that cannot be asked */
+void tier_show(struct session *s, struct json_object *o, const struct hmem_region_info *info);
+
+#endif
