@@ -112,6 +112,7 @@ done
 ctl migrate r --near
 tap_is "$status $(pages moved untouched)" "0 0 6144" "of a new region there is nothing to move"
 must kmodctl fill r 7
+must hmemctl set-policy r --near-max 0
 ctl migrate r --near
 tap_is "$status $(pages moved over_bound)" "1 0 6144" "without room nothing moves, and that is a failure"
 tap_matches "$err" "error: move region r near: nothing was moved, of 6144 pages: 6144 over the region's near_max" \

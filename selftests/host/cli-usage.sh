@@ -43,6 +43,29 @@ usage "resize-region a" "--size is missing"
 usage "resize-region a --size nothing" "nothing is no size"
 usage "resize-region a b --size 1G" "one region at a time"
 usage "destroy-region" "which region"
+usage "create-region --size 1G --near-max much" "much is no size"
+usage "create-region --size 1G --policy fair" "fair is no policy: off, manual or auto"
+usage "set-policy" "which region"
+usage "set-policy a b" "one region at a time"
+usage "set-policy a --mode on" "on is no mode: off, manual or auto"
+for size in -1 G 1X 64GB 00 ""; do
+	usage "set-policy a --near-max=$size" "$size is no size"
+done
+for knob in split =1 split= split=x split=1x split=-1 split=+1 "split=99999999999999999999" \
+	a2345678901234567890123456789012=1; do
+	usage "set-policy a --knob $knob" "${knob/+/.} is no knob: NAME=VALUE"
+done
+usage "set-policy a --knob" "--knob needs a value"
+usage "set-policy a $(printf -- '--knob=split=1 %.0s' {1..65})" "--knob is given too often"
+usage "migrate" "which region"
+usage "migrate a" "where to"
+usage "migrate a --near --home" "one too many"
+usage "migrate a b --near" "one region at a time"
+usage "migrate a --near --offset here" "here is no offset"
+usage "migrate a --near --bytes 0" "0 is no size"
+usage "heat" "which region"
+usage "heat a b" "one region at a time"
+usage "heat a --cell 0" "0 is no size"
 usage "attach-pool" "which source"
 usage "attach-pool --all region0" "--all takes no source"
 usage "attach-pool --all --format" "--all goes without"
@@ -60,8 +83,8 @@ usage "help frobnicate" "no such verb"
 
 # --- help and version
 
-for verb in list info create-region resize-region destroy-region attach-pool detach-pool \
-	doctor version help; do
+for verb in list info create-region resize-region destroy-region set-policy migrate heat \
+	attach-pool detach-pool doctor version help; do
 	ctl "$verb" --help
 	tap_is "$status:$err" "0:" "$verb --help succeeds, on stdout"
 	tap_matches "$out" "^usage: hmemctl $verb" "and tells how $verb is called"
@@ -85,7 +108,8 @@ for args in "create-region --size 64M" "attach-pool region0" "attach-pool --all"
 	tap_matches "$err" "error: open /dev/hmem/control: No such file" "saying what was tried"
 	tap_matches "$err" "to do: load the module.*insmod hmem.ko" "and what to do"
 done
-for args in "resize-region x --size 1G" "destroy-region x" "detach-pool x" "info x"; do
+for args in "resize-region x --size 1G" "destroy-region x" "detach-pool x" "info x" \
+	"set-policy x" "migrate x --near" "heat x"; do
 	# shellcheck disable=SC2086 # words
 	ctl $args
 	tap_is "$status" 1 "$args fails without the module"
@@ -98,6 +122,12 @@ ctl info "$TMPDIR/region"
 tap_matches "$status:$out" '^0:.*"size": 4194304' "info knows files"
 ctl resize-region "$TMPDIR/region" --size 8M
 tap_is "$status:$(stat -c %s "$TMPDIR/region")" "0:8388608" "resize-region too"
+for args in set-policy "set-policy --mode off" "migrate --home" heat; do
+	# shellcheck disable=SC2086 # words
+	ctl $args "$TMPDIR/region"
+	tap_is "$status:$out" "2:" "but they have no near copies: $args"
+	tap_matches "$err" "only regions of hmem.ko have" "and it says so"
+done
 ctl resize-region "$TMPDIR/region" --size 50%
 tap_is "$status" 1 "but there is no pool to take a part of"
 ctl destroy-region "$TMPDIR/region"
@@ -146,5 +176,8 @@ tap_is "$(complete_for creat)" "create-region create-shelf" "completion of verbs
 tap_is "$(complete_for help res)" resize-region "completion of verbs after help"
 tap_is "$(complete_for create-region --ow)" --owner "completion of options"
 tap_is "$(complete_for create-region --type p)" pmem "completion of types"
+tap_is "$(complete_for set-policy a --mode m)" manual "completion of modes"
+tap_is "$(complete_for create-region --policy a)" auto "completion of policies"
+tap_is "$(complete_for migrate a --n)" --near "completion of places"
 tap_is "$(complete_for attach-pool ra)" ram "completion of sources"
 tap_done
