@@ -178,6 +178,8 @@ tap_is "$(complete_for create-region --ow)" --owner "completion of options"
 tap_is "$(complete_for create-region --type p)" pmem "completion of types"
 tap_is "$(complete_for set-policy a --mode m)" manual "completion of modes"
 tap_is "$(complete_for create-region --policy a)" auto "completion of policies"
+tap_is "$(complete_for create-region --mode a)" "" "which are others for create-region"
+tap_is "$(complete_for create-region --owner roo)" root "completion of owners"
 tap_is "$(complete_for migrate a --n)" --near "completion of places"
 tap_is "$(complete_for attach-pool ra)" ram "completion of sources"
 tap_done
