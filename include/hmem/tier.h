@@ -263,7 +263,8 @@ struct hmem_tier_cell {
 #define HMEM_TIER_OCTAVES 64
 
 /**
- * struct hmem_tier_histogram - how many pages of a region are how hot
+ * struct hmem_tier_histogram - how many pages of a region are how hot, of those that were used
+ * and that the policy has come by
  * @size: sizeof(struct hmem_tier_histogram), set by the caller
  * @near: pages that are near: element n has those with 256 * n <= heat < 256 * (n + 1), the
  *	first one also those of which nothing is known
