@@ -102,8 +102,9 @@ static int do_set(struct hmem_region *region, const struct hmem_tier_policy *pol
 		return hmem_fail(t.ctx, -EINVAL, "setting the policy of region %s: to what?",
 				 t.name);
 	if (flags & ~SET_FLAGS)
-		return hmem_fail(t.ctx, -EINVAL, "setting the policy of region %s: unknown flags %#x",
-				 t.name, flags & ~SET_FLAGS);
+		return hmem_fail(t.ctx, -EINVAL,
+				 "setting the policy of region %s: unknown flags %#x", t.name,
+				 flags & ~SET_FLAGS);
 	if (!flags)
 		return hmem_fail(t.ctx, -EINVAL,
 				 "setting the policy of region %s: no flag says what to set",

@@ -60,7 +60,7 @@ static char *format_heat(unsigned int heat, char text[16])
 	if (heat)
 		snprintf(text, 16, "%.1f /h", rate * 3600);
 	else
-		strcpy(text, "unknown");
+		snprintf(text, 16, "unknown");
 	return text;
 }
 
@@ -211,7 +211,8 @@ static int show(struct session *s, struct hmem_region *region, const char *cell,
 	else
 		rc = map ? draw(&p) : print_json(&p);
 	if (!rc && p.policy.mode == HMEM_TIER_OFF) {
-		report_warning(s, "the policy of region %s is off: its heat is not measured", p.name);
+		report_warning(s, "the policy of region %s is off: its heat is not measured",
+			       p.name);
 		report_fix(s, "hmemctl set-policy %s --mode manual", p.name);
 	}
 	free(p.cells);

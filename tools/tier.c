@@ -215,8 +215,8 @@ static int change_and_print(struct session *s, struct hmem_region *region, struc
 	if (change->near_max) {
 		rc = tier_size_in_region(change->near_max, info.bytes, &change->policy.near_max);
 		if (rc) {
-			report_error(s, "set near_max of region %s to %s: that is less than an extent",
-				     tier_name(&info), change->near_max);
+			report_error(s, "set near_max of region %s to %s: that is less than an "
+				     "extent", tier_name(&info), change->near_max);
 			return EXIT_FAILED;
 		}
 	}
@@ -236,7 +236,8 @@ int verb_set_policy(struct session *s, int argc, char **argv)
 		{ OPTION_TEXT, 'm', "mode", "MODE", "off, manual (measure heat) or auto", &mode },
 		{ OPTION_TEXT, 'N', "near-max", "SIZE",
 		  "most DRAM for near copies: 4G, 25% of the region, 0", &change.near_max },
-		{ OPTION_MANY, 'k', "knob", "NAME=VALUE", "a number that the policy goes by", &knobs },
+		{ OPTION_MANY, 'k', "knob", "NAME=VALUE",
+		  "a number that the policy goes by", &knobs },
 		OPTION_HUMAN(s),
 		{ .kind = OPTION_END },
 	};
@@ -291,8 +292,7 @@ static const struct {
 	[HMEM_TIER_NO_MEMORY] = { "no_memory", "without DRAM to be had",
 				  "free memory on the nodes with CPUs, or raise the limit of the "
 				  "memory cgroup" },
-	[HMEM_TIER_OVER_BOUND] = { "over_bound", "over the region's near_max",
-				   "raise it: hmemctl set-policy NAME --near-max SIZE" },
+	[HMEM_TIER_OVER_BOUND] = { "over_bound", "over the region's near_max", NULL },
 	[HMEM_TIER_POISONED] = { "poisoned", "on memory that reports an error",
 				 "the kernel log has the address" },
 };
@@ -371,10 +371,9 @@ static struct json_object *json_move(const struct session *s, const char *name,
 /* What was not moved, and what helps with most of it. */
 static void report_left(const struct session *s, const char *name, const struct move *move)
 {
-	const char *fix = "update hmemctl, which does not know why";
 	uint64_t most = unknown_results(move);
+	size_t length = 0, worst = N_RESULTS;
 	char why[512] = "";
-	size_t length = 0;
 
 	for (size_t i = 0; i < N_RESULTS; i++) {
 		uint64_t pages = move->sum.pages[i];
@@ -386,7 +385,7 @@ static void report_left(const struct session *s, const char *name, const struct 
 					   results[i].why);
 		if (pages > most) {
 			most = pages;
-			fix = results[i].fix;
+			worst = i;
 		}
 	}
 	if (move->sum.pages[HMEM_TIER_MOVED])
@@ -395,7 +394,11 @@ static void report_left(const struct session *s, const char *name, const struct 
 	else
 		report_error(s, "move region %s %s: nothing was moved, of %llu pages: %s", name,
 			     place_name(move->place), (unsigned long long)move->left, why);
-	report_fix(s, "%s", fix);
+	if (worst == HMEM_TIER_OVER_BOUND)
+		report_fix(s, "hmemctl set-policy %s --near-max SIZE raises it", name);
+	else
+		report_fix(s, "%s", worst < N_RESULTS ? results[worst].fix :
+						       "update hmemctl, which does not know why");
 }
 
 /* The range in whole extents around what was asked for. Return: exit code. */
@@ -469,7 +472,8 @@ int verb_migrate(struct session *s, int argc, char **argv)
 		OPTION_HUMAN(s),
 		{ .kind = OPTION_END },
 	};
-	const struct usage usage = { "NAME --near|--home [--offset SIZE] [--bytes SIZE] [-u]", lines };
+	const struct usage usage = {
+		"NAME --near|--home [--offset SIZE] [--bytes SIZE] [-u]", lines };
 	int first, rc = options_parse(s, &usage, argc, argv, &first);
 	struct hmem_region *region;
 

@@ -87,7 +87,8 @@ tap_is "$status:$out" "1:" "a knob that there is not"
 tap_matches "$err" "cannot ask for knob nonsense of region r: there is no such knob" "is said not to be"
 ctl set-policy r --mode auto --knob split=0 --knob budget_ppm=500001
 tap_is "$status:$out" "1:" "a value that a knob does not take"
-tap_matches "$err" "set knob budget_ppm of region r to 500001: it takes 0 to 500000" "with those that it does"
+tap_matches "$err" "set knob budget_ppm of region r to 500001: it takes 0 to 500000" \
+	"with those that it does"
 tap_matches "$err" "to do: hmemctl set-policy r" "and what to do"
 ctl set-policy r
 tap_is "$(field '.[0] | .policy, (.knobs[] | select(.knob == "split").value)' | xargs)" "manual 1" \
@@ -114,10 +115,11 @@ tap_is "$status $(pages moved untouched)" "0 0 6144" "of a new region there is n
 must kmodctl fill r 7
 must hmemctl set-policy r --near-max 0
 ctl migrate r --near
-tap_is "$status $(pages moved over_bound)" "1 0 6144" "without room nothing moves, and that is a failure"
+tap_is "$status $(pages moved over_bound)" "1 0 6144" \
+	"without room nothing moves, and that is a failure"
 tap_matches "$err" "error: move region r near: nothing was moved, of 6144 pages: 6144 over the region's near_max" \
 	"which says why"
-tap_matches "$err" "to do: raise it: hmemctl set-policy NAME --near-max" "and what to do"
+tap_matches "$err" "to do: hmemctl set-policy r --near-max SIZE raises it" "and what to do"
 must hmemctl set-policy r --near-max 8M
 
 ctl migrate r --near --offset 4M --bytes 4M
