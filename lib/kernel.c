@@ -42,6 +42,7 @@ static const struct {
 	enum command command;
 	const char *meaning;
 } meanings[] = {
+	{ EPERM, KNOB, "setting a knob needs CAP_SYS_ADMIN; run it as root" },
 	{ EPERM, POLICY, "raising near_max needs CAP_SYS_ADMIN; run it as root" },
 	{ EPERM, ANY, "it needs CAP_SYS_ADMIN; run it as root" },
 	{ EFAULT, HEAT, "the map cannot be written to the memory that was given" },
@@ -292,7 +293,7 @@ int hmem_kernel_region_info(struct hmem_ctx *ctx, int fd, const char *name,
 
 /* The numbers of both headers are the same, so that they can be handed on. */
 _Static_assert((int)HMEM_TIER_HOME == (int)HMEM_HOME && (int)HMEM_TIER_NEAR == (int)HMEM_NEAR &&
-	       (int)HMEM_TIER_POISONED == (int)HMEM_MOVED_POISONED &&
+	       (int)HMEM_TIER_KEPT == (int)HMEM_MOVED_KEPT &&
 	       (int)HMEM_TIER_AUTO == (int)HMEM_POLICY_AUTO &&
 	       HMEM_TIER_RESULTS == HMEM_MOVED_RESULTS && HMEM_TIER_OCTAVES == HMEM_HEAT_BINS,
 	       "hmem/tier.h and linux/hmem.h agree");

@@ -295,6 +295,8 @@ static const struct {
 	[HMEM_TIER_OVER_BOUND] = { "over_bound", "over the region's near_max", NULL },
 	[HMEM_TIER_POISONED] = { "poisoned", "on memory that reports an error",
 				 "the kernel log has the address" },
+	[HMEM_TIER_KEPT] = { "kept", "kept where they are",
+			     "let them go with HMEM_REGION_PIN, and try again" },
 };
 
 #define N_RESULTS (sizeof(results) / sizeof(results[0]))

@@ -57,6 +57,7 @@ enum hmem_tier_place {
  * @HMEM_TIER_NO_MEMORY: there is no DRAM for it
  * @HMEM_TIER_OVER_BOUND: the region's near_max is used up
  * @HMEM_TIER_POISONED: its memory reports an error
+ * @HMEM_TIER_KEPT: HMEM_REGION_PIN keeps it where it is
  *
  * A newer module may have more of them.
  */
@@ -70,6 +71,7 @@ enum hmem_tier_result {
 	HMEM_TIER_NO_MEMORY = 6,
 	HMEM_TIER_OVER_BOUND = 7,
 	HMEM_TIER_POISONED = 8,
+	HMEM_TIER_KEPT = 9,
 };
 
 /** How many results there may ever be. */
@@ -189,10 +191,11 @@ HMEM_API int hmem_tier_get_knob(struct hmem_region *region, const char *name, ui
  * hmem_tier_set_knob - set a knob of a region's policy
  * @region: region, open for writing
  *
- * Knobs can be set in every mode, and keep their values while it changes.
+ * Knobs can be set in every mode, and keep their values while it changes. It needs
+ * CAP_SYS_ADMIN.
  *
  * Return: 0; -ENOENT (no knob has that name), -EINVAL (also: the value is not between the
- * knob's least and most), -EACCES (opened read-only).
+ * knob's least and most), -EACCES (opened read-only), -EPERM (without CAP_SYS_ADMIN).
  */
 HMEM_API int hmem_tier_set_knob(struct hmem_region *region, const char *name, uint64_t value);
 

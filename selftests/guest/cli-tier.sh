@@ -167,6 +167,8 @@ must hmemctl create-region mine --pool pool --size 4M --owner 1000 --mode 0644
 tap_check "an owner sets the mode" "${as_user[@]}" hmemctl set-policy mine --mode manual
 tap_check_status 1 "but takes no DRAM" "${as_user[@]}" hmemctl set-policy mine --near-max 2M
 tap_matches "$tap_output" "raising near_max needs CAP_SYS_ADMIN; run it as root" "and is told why"
+tap_check_status 1 "and sets no knob" "${as_user[@]}" hmemctl set-policy mine --knob split=1
+tap_matches "$tap_output" "setting a knob needs CAP_SYS_ADMIN; run it as root" "and is told that"
 must chown root /dev/hmem/mine
 tap_check "a reader looks at the policy" "${as_user[@]}" hmemctl set-policy mine
 tap_check "and at the heat" "${as_user[@]}" hmemctl heat mine
