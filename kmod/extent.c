@@ -307,8 +307,9 @@ bool hm_extents_pinned(struct hm_region *region, u32 from)
 /**
  * hm_extents_wait - wait until nobody holds pages of a region's homes any more
  *
- * Near copies are not the pool's: whoever holds one keeps it. There is no event for that: device pages tell nobody when their count falls back to
- * one. Says once in ten seconds which range is held.
+ * Near copies are not the pool's: whoever holds one keeps it. There is no event for that:
+ * device pages tell nobody when their count falls back to one. Says once in ten seconds which
+ * range is held.
  */
 void hm_extents_wait(struct hm_region *region)
 {

@@ -155,7 +155,8 @@ static void track(struct work_struct *work)
 	}
 	now = ktime_get_ns();
 	if (!READ_ONCE(t->stop))
-		queue_delayed_work(hm_wq, &t->work, nsecs_to_jiffies(next > now ? next - now : 0) + 1);
+		queue_delayed_work(hm_wq, &t->work,
+				   nsecs_to_jiffies(next > now ? next - now : 0) + 1);
 	mutex_unlock(&t->lock);
 }
 

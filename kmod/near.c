@@ -9,10 +9,12 @@
  * A copy is made in three steps. Begin, under the home's folio lock: every mapping is made
  * read-only, so that whoever stores comes through page_mkwrite, which takes the same lock;
  * HM_EXTENT_MOVING keeps other movers off. Copy, without a lock: readers go on. Finish, under
- * the lock: unless HM_EXTENT_STORED says that somebody stored, the mappings are zapped, and if nobody but the
- * module holds a reference then, the other folio takes over. Pins that were there at the
- * beginning are seen at the beginning, and new ones to store through need a fault. With
- * @force it is all done under the lock and without a mapping, and who faults waits.
+ * the lock: unless HM_EXTENT_STORED says that somebody stored, the mappings are zapped, and if
+ * nobody but the module holds a reference then, the other folio takes over. Pins that were
+ * there at the beginning are seen at the beginning, and new ones to store through need a fault.
+ * In a region that somebody has mapped while it could have no near copies (file.c: plain)
+ * mappings are zapped instead, and each fault of his counts as a store. With @force it is all
+ * done under the lock and without a mapping, and who faults waits.
  *
  * In front of a persistent home a copy is for reading only: the home's lines are written back
  * before it is made, since a write-back of the application's would reach the copy from then
@@ -85,9 +87,9 @@ static bool pinned(struct folio *folio, int own)
 {
 	int before = folio_mapcount(folio), refs;
 
-	smp_rmb();
+	smp_rmb();	/* in this order, as said above */
 	refs = folio_ref_count(folio);
-	smp_rmb();
+	smp_rmb();	/* and this again afterwards */
 	return refs != own + before || before != folio_mapcount(folio);
 }
 

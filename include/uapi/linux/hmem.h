@@ -385,16 +385,16 @@ enum hmem_policy_mode {
  * @size: sizeof(struct hmem_policy)
  * @flags: HMEM_POLICY_*: members to set; the file must be open for writing then
  * @near_max: most bytes of DRAM that its near copies may take, rounded down to extents; 0 when
- *	the region appears. Raising it needs CAP_SYS_ADMIN. It must not be 0 when a file of
- *	the region is first mapped, or near copies are of less use there (uapi.md). Lowering it brings home
- *	what is over it, but for what HMEM_REGION_PIN keeps or somebody holds pages of.
+ *	the region appears. Raising it needs CAP_SYS_ADMIN. Lowering it brings home what is
+ *	over it, but for what HMEM_REGION_PIN keeps or somebody holds pages of. It must not be
+ *	0 when a file of the region is first mapped, or near copies are of less use there.
  * @mode: enum hmem_policy_mode; HMEM_POLICY_OFF when the region appears. What is near stays so.
  * @knob_index: with HMEM_POLICY_KNOB_INDEX: which knob to answer for, from 0. -ENOENT past
  *	the last one.
  * @knob: name of a knob of the policy, or empty. Documentation/tiering.md has them. -ENOENT
  *	when there is none of that name.
- * @value: of that knob; with HMEM_POLICY_KNOB the one to set, which needs CAP_SYS_ADMIN. -EINVAL when it is not between
- *	@least and @most. 0 without a knob, as are these.
+ * @value: of that knob; with HMEM_POLICY_KNOB the one to set, which needs CAP_SYS_ADMIN.
+ *	-EINVAL when it is not between @least and @most. 0 without a knob, as are these.
  * @least: out: lowest value that the knob takes
  * @most: out: highest
  *
