@@ -10,6 +10,7 @@
  * hmem-test: topology=mixed kernels=newest long=lts timeout=400
  */
 #include "inject.h"
+#include "near.h"
 
 #include <glob.h>
 #include <sys/sysmacros.h>
@@ -31,7 +32,9 @@ static const struct import {
 } imports[] = {
 	{ "__folio_alloc_noprof", 0 },
 	{ "__kmalloc_cache_noprof", 0 },
+	{ "__kmem_cache_create_args", 0 },
 	{ "__kvmalloc_node_noprof", 0 },
+	{ "__list_lru_init", -ENOMEM },
 	{ "__request_region", 0 },
 	{ "__symbol_get", 0 },
 	{ "_copy_from_user", 1 },
@@ -52,12 +55,14 @@ static const struct import {
 	{ "ida_alloc_range", -ENOMEM },
 	{ "init_pseudo", 0 },
 	{ "kern_mount", -ENOMEM },
+	{ "kmem_cache_alloc_lru_noprof", 0 },
 	{ "kstrtoull", -EINVAL },
 	{ "memremap", 0 },
 	{ "memremap_pages", -ENOMEM },
 	{ "misc_register", -EBUSY },
 	{ "mutex_lock_interruptible", -EINTR },
 	{ "mutex_lock_killable", -EINTR },
+	{ "shrinker_alloc", 0 },
 	{ "vmalloc_noprof", 0 },
 	{ "vzalloc_noprof", 0 },
 };
@@ -67,6 +72,8 @@ static const char *const others[] = {
 	"__list_add_valid_or_report", "device_match_name", "kmalloc_caches",
 	"__request_module",	/* what counts is whether the symbol is there then */
 	"perf_trace_buf_alloc",	/* its caller is a part of tracing */
+	"list_lru_add_obj",	/* only says whether it was on the list already */
+	"shrinker_register",	/* returns nothing */
 };
 
 #define COUNT(array)	(sizeof(array) / sizeof((array)[0]))
@@ -218,9 +225,39 @@ static int do_destroy(void) { return region_destroy(control, "b"); }
 static int do_query(void)
 {
 	struct hmem_region_query info;
-	int fd = must_open("a", O_RDWR), rc;
+	int fd = region_open("a", O_RDWR), rc;
 
+	if (fd < 0)
+		return fd;
 	rc = region_info(fd, &info);
+	close(fd);
+	return rc;
+}
+
+/* What cannot get DRAM is no error, but here it shall have been one. */
+static int do_near(void)
+{
+	int fd = region_open("a", O_RDWR), rc;
+	struct hmem_migrate m;
+
+	if (fd < 0)
+		return fd;
+	rc = near_max_set(fd, EXTENT);
+	if (!rc)
+		rc = migrate(fd, 0, 0, HMEM_NEAR, &m);
+	if (!rc && m.pages[HMEM_MOVED_NO_MEMORY])
+		rc = -ENOMEM;
+	close(fd);
+	return rc;
+}
+
+static int do_auto(void)
+{
+	int fd = region_open("a", O_RDWR), rc;
+
+	if (fd < 0)
+		return fd;
+	rc = policy_mode_set(fd, HMEM_POLICY_AUTO);
 	close(fd);
 	return rc;
 }
@@ -250,6 +287,16 @@ static void undo_grow(void) { must(region_resize(control, "a", 3 * EXTENT), "shr
 static void undo_shrink(void) { must(region_resize(control, "a", 3 * EXTENT), "grow"); }
 static void undo_destroy(void) { must(region_create(control, "b", POOL, 2 * EXTENT), "create"); }
 static void undo_nothing(void) { }
+
+/* Also what was done of it before it failed. */
+static void end_tier(void)
+{
+	int fd = must_open("a", O_RDWR);
+
+	must(policy_mode_set(fd, HMEM_POLICY_OFF), "off");
+	must(near_max_set(fd, 0), "near_max");
+	close(fd);
+}
 
 static void undo_first(void)
 {
@@ -339,6 +386,8 @@ static const struct command {
 	{ "shrink", do_shrink, undo_shrink, NULL, NULL, false, false, 200 },
 	{ "destroy", do_destroy, undo_destroy, NULL, NULL, false, false, 0 },
 	{ "query", do_query, undo_nothing, NULL, NULL, false, false, 0 },
+	{ "near", do_near, undo_nothing, NULL, end_tier, false, false, 200 },
+	{ "policy", do_auto, undo_nothing, NULL, end_tier, false, false, 200 },
 	{ "first read(2)", do_touch_read, undo_nothing, begin_touch, end_touch, false, false, 0 },
 	{ "first write(2)", do_touch_write, undo_nothing, begin_touch, end_touch, false, false, 0 },
 	{ "first fault", do_touch_fault, undo_nothing, begin_touch, end_touch, true, false, 0 },
