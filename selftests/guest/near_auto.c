@@ -14,7 +14,7 @@
 #define EXTENTS		24
 #define HOT		4
 #define LENGTH		(EXTENTS * EXTENT)
-#define PATIENCE	20
+#define PATIENCE	60
 
 static const char *kind;
 static char *base;
