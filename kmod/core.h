@@ -171,10 +171,14 @@ enum hm_extent_state {
 #define HM_EXTENT_STORED	(1U << 5)	/* somebody stored since the copy was begun */
 #define HM_EXTENT_KEEP		(HM_EXTENT_KEEP_NEAR | HM_EXTENT_KEEP_HOME)
 
+/* In hm_extent.front: it is a table of pages and no folio. */
+#define HM_FRONT_PAGES		1UL
+
 /**
  * struct hm_extent - an extent of a region
  * @home: where its data lives for good, NULL until it is touched
- * @near: its near copy, which then is what is mapped, read and written; or NULL
+ * @front: what lies in front of its home: nothing, a near copy (hm_near()), or the table of its
+ *	pages (hm_pages()), each of which may have a copy of its own
  * @index: its number on the pool
  * @gen: generation of the run that it belongs to
  * @state: enum hm_extent_state, what is known of it
@@ -186,13 +190,29 @@ enum hm_extent_state {
  */
 struct hm_extent {
 	struct folio *home;
-	struct folio *near;
+	unsigned long front;
 	u32 index;
 	u32 gen;
 	u8 state;
 	u8 flags;
 	struct hm_heat heat;
 };
+
+/* The near copy of a whole extent, which then is what is mapped, read and written; or NULL. */
+static inline struct folio *hm_near(const struct hm_extent *extent)
+{
+	unsigned long front = READ_ONCE(extent->front);
+
+	return front & HM_FRONT_PAGES ? NULL : (struct folio *)front;
+}
+
+/* The words of a split extent's HM_EXTENT_PAGES pages (split.c); NULL when it is whole. */
+static inline u64 *hm_pages(const struct hm_extent *extent)
+{
+	unsigned long front = READ_ONCE(extent->front);
+
+	return front & HM_FRONT_PAGES ? (u64 *)(front & ~HM_FRONT_PAGES) : NULL;
+}
 
 #define HM_LEAF_EXTENTS		64U
 #define HM_MIDDLE_LEAVES	512U

@@ -157,7 +157,7 @@ static u32 extent_of(pgoff_t pgoff)
 static struct folio *current_folio(struct hm_region *region, struct hm_extent *extent,
 				   pgoff_t pgoff)
 {
-	struct folio *home = extent->home, *near = extent->near;
+	struct folio *home = extent->home, *near = hm_near(extent);
 
 	if (unlikely(extent->heat.flags & HM_HEAT_ARMED))
 		hm_heat_touched(region, extent, extent_of(pgoff), pgoff % HM_EXTENT_PAGES);
@@ -252,10 +252,10 @@ void hm_extents_zap(struct hm_region *region, u32 from)
 	unmap_mapping_range(mapping, (loff_t)from << HM_EXTENT_SHIFT, 0, 1);
 	hm_table_for_each(&region->table, index, extent, from) {
 		folio_lock(extent->home);
-		if (extent->near) {
-			folio_lock(extent->near);
-			zap_folio(mapping, extent->near, index);
-			folio_unlock(extent->near);
+		if (hm_near(extent)) {
+			folio_lock(hm_near(extent));
+			zap_folio(mapping, hm_near(extent), index);
+			folio_unlock(hm_near(extent));
 		}
 		zap_folio(mapping, extent->home, index);
 		folio_unlock(extent->home);
@@ -276,12 +276,12 @@ static bool extent_pinned(struct hm_extent *extent)
 	struct folio *home = READ_ONCE(extent->home);
 	bool pinned;
 
-	if (!home || home_pinned(extent) || !READ_ONCE(extent->near))
+	if (!home || home_pinned(extent) || !hm_near(extent))
 		return home && home_pinned(extent);
 	folio_lock(home);
 	/* Who makes a copy has a reference too, and has looked. */
-	pinned = extent->near && !(extent->flags & HM_EXTENT_MOVING) &&
-		 folio_ref_count(extent->near) != HM_BASE_REFS;
+	pinned = hm_near(extent) && !(extent->flags & HM_EXTENT_MOVING) &&
+		 folio_ref_count(hm_near(extent)) != HM_BASE_REFS;
 	folio_unlock(home);
 	return pinned;
 }

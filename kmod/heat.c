@@ -44,7 +44,7 @@ struct hm_tracker {
 
 static bool is_near(const struct hm_extent *extent)
 {
-	return extent->near;
+	return hm_near(extent);
 }
 
 /* Home is locked. What was moved without the engine is told to it. */
@@ -80,7 +80,7 @@ static enum hm_policy_result outcome(enum hmem_moved result)
  */
 static void probe(struct hm_tracker *t, struct hm_extent *extent, u32 index)
 {
-	struct folio *near = extent->near;
+	struct folio *near = hm_near(extent);
 
 	if (near)
 		folio_lock(near);

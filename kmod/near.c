@@ -123,10 +123,10 @@ static void set_dirty(struct hm_region *region, struct hm_extent *extent, bool d
 /* The home takes over; the near copy is locked, clean and not mapped. */
 static void retire(struct hm_region *region, struct hm_extent *extent)
 {
-	struct folio *near = extent->near;
+	struct folio *near = hm_near(extent);
 
 	set_dirty(region, extent, false);
-	extent->near = NULL;
+	extent->front = 0;
 	hm_copy_del(near->private);
 	near->mapping = NULL;
 	near->index = 0;
@@ -144,9 +144,9 @@ static void retire(struct hm_region *region, struct hm_extent *extent)
  */
 void hm_near_drop(struct hm_region *region, struct hm_extent *extent)
 {
-	if (!extent->near)
+	if (!hm_near(extent))
 		return;
-	folio_lock(extent->near);
+	folio_lock(hm_near(extent));
 	retire(region, extent);
 }
 
@@ -163,16 +163,16 @@ int hm_near_store(struct hm_region *region, struct hm_extent *extent, u32 index,
 		  const struct folio *held)
 {
 	extent->flags |= HM_EXTENT_STORED;
-	if (!extent->near)
+	if (!hm_near(extent))
 		return 0;
 	if (!region->pool->persistent) {
 		set_dirty(region, extent, true);
 		return 0;
 	}
-	folio_lock(extent->near);
+	folio_lock(hm_near(extent));
 	hm_extent_unmap(region, index);
-	if (pinned(extent->near, held == extent->near ? 2 : 1)) {
-		folio_unlock(extent->near);
+	if (pinned(hm_near(extent), held == hm_near(extent) ? 2 : 1)) {
+		folio_unlock(hm_near(extent));
 		return -EAGAIN;
 	}
 	retire(region, extent);
@@ -195,7 +195,7 @@ static void quiesce(struct hm_region *region, struct folio *folio, u32 index, bo
 static enum hmem_moved begin_promotion(struct hm_region *region, struct hm_extent *extent,
 				       u32 index, bool force)
 {
-	if (extent->near)
+	if (hm_near(extent))
 		return HMEM_MOVED_ALREADY;
 	if (extent->flags & HM_EXTENT_MOVING)
 		return HMEM_MOVED_BUSY;
@@ -234,7 +234,7 @@ static enum hmem_moved finish_promotion(struct hm_region *region, struct hm_exte
 		return HMEM_MOVED_OVER_BOUND;
 	near->index = extent->home->index;
 	near->mapping = region->inode->i_mapping;
-	extent->near = near;
+	extent->front = (unsigned long)near;
 	hm_copy_add(near->private, region, extent, index);
 	atomic64_add(HM_EXTENT_PAGES, &region->near.promoted);
 	return HMEM_MOVED;
@@ -286,7 +286,7 @@ enum hmem_moved hm_near_promote(struct hm_region *region, u32 index, bool force)
 
 	if (!extent || !READ_ONCE(extent->home))
 		return HMEM_MOVED_UNTOUCHED;
-	if (READ_ONCE(extent->near))
+	if (hm_near(extent))
 		return HMEM_MOVED_ALREADY;
 	if (READ_ONCE(extent->flags) & HM_EXTENT_KEEP_HOME)
 		return HMEM_MOVED_KEPT;
@@ -373,10 +373,10 @@ enum hmem_moved hm_near_demote(struct hm_region *region, u32 index, bool force)
 	home = extent ? READ_ONCE(extent->home) : NULL;
 	if (!home)
 		return HMEM_MOVED_UNTOUCHED;
-	if (!READ_ONCE(extent->near))
+	if (!hm_near(extent))
 		return HMEM_MOVED_ALREADY;
 	folio_lock(home);
-	near = extent->near;
+	near = hm_near(extent);
 	if (!near) {
 		folio_unlock(home);
 		return HMEM_MOVED_ALREADY;
@@ -408,7 +408,7 @@ enum hmem_moved hm_near_demote(struct hm_region *region, u32 index, bool force)
  */
 bool hm_near_yield(struct hm_region *region, struct hm_extent *extent, u32 index)
 {
-	struct folio *near = extent->near;
+	struct folio *near = hm_near(extent);
 	enum hmem_moved result;
 
 	if (!folio_trylock(near))

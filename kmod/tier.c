@@ -173,7 +173,7 @@ static void shrink_to_bound(struct hm_region *region)
 	     index++) {
 		srcu = srcu_read_lock(&hm_srcu);
 		extent = hm_table_next(&region->table, &index);
-		if (extent && !READ_ONCE(region->dead) && READ_ONCE(extent->near))
+		if (extent && !READ_ONCE(region->dead) && hm_near(extent))
 			move_extent(region, index, HMEM_HOME);
 		srcu_read_unlock(&hm_srcu, srcu);
 		if (!extent || fatal_signal_pending(current))
