@@ -42,6 +42,29 @@ static inline vm_fault_t hm_insert_pmd(struct vm_fault *vmf, struct folio *folio
 #endif
 
 /*
+ * Map one page, whose folio the caller has locked, and nothing else of that folio. The core of
+ * 6.15 and later maps all of it that is in reach; the one before maps a single page where there
+ * is a page table already.
+ *
+ * Return: VM_FAULT_NOPAGE: it is mapped; VM_FAULT_LOCKED: the core will do it; or an error.
+ */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 15, 0)
+static inline vm_fault_t hm_map_page(struct vm_fault *vmf, struct page *page)
+{
+	return vmf_insert_page_mkwrite(vmf, page, vmf->flags & FAULT_FLAG_WRITE);
+}
+#else
+static inline vm_fault_t hm_map_page(struct vm_fault *vmf, struct page *page)
+{
+	if (pmd_none(pmdp_get_lockless(vmf->pmd)) &&
+	    apply_to_page_range(vmf->vma->vm_mm, vmf->address & PAGE_MASK, PAGE_SIZE, NULL, NULL))
+		return VM_FAULT_OOM;
+	vmf->page = page;
+	return VM_FAULT_LOCKED;
+}
+#endif
+
+/*
  * Charge what this task allocates to another cgroup; returns the one from before. That is
  * set_active_memcg() for a task: of what that needs for interrupts nothing is exported.
  */

@@ -49,7 +49,6 @@
 struct hm_pool;
 struct hm_region;
 struct hm_tracker;
-struct hm_copy;
 
 /**
  * struct hm_pool_ops - where a pool's memory comes from; one file each
@@ -214,6 +213,38 @@ static inline u64 *hm_pages(const struct hm_extent *extent)
 	return front & HM_FRONT_PAGES ? (u64 *)(front & ~HM_FRONT_PAGES) : NULL;
 }
 
+/* The word of a page of a split extent; above these bits are the policy's. */
+#define HM_PAGE_PFN		GENMASK_ULL(39, 0)	/* its near copy, 0: it has none */
+#define HM_PAGE_DIRTY		BIT_ULL(40)		/* which has what its home has not */
+#define HM_PAGE_RANKED_NEAR	BIT_ULL(41)		/* the policy counts it as near */
+
+/**
+ * struct hm_copy - what is near of an extent, as the shrinker sees it; pressure.c
+ * @lru: on the list of its node and cgroup while anything is near
+ * @extent: which
+ * @index: its number in the region
+ * @near: pages
+ * @dirty: pages of them that differ from their home
+ *
+ * A near copy has it in folio->private, a table of pages in page->private. Written under the
+ * lock of the extent's home.
+ */
+struct hm_copy {
+	struct list_head lru;
+	struct hm_extent *extent;
+	u32 index;
+	u16 near;
+	u16 dirty;
+};
+
+/* Of an extent with something in front of its home, which is locked. */
+static inline struct hm_copy *hm_copy_of(const struct hm_extent *extent)
+{
+	u64 *pages = hm_pages(extent);
+
+	return pages ? (struct hm_copy *)virt_to_page(pages)->private : hm_near(extent)->private;
+}
+
 #define HM_LEAF_EXTENTS		64U
 #define HM_MIDDLE_LEAVES	512U
 
@@ -365,9 +396,9 @@ void hm_regions_exit(void);
 
 /* extent.c */
 struct hm_extent *hm_extent_lock(struct hm_region *region, u32 index);
-struct folio *hm_extent_get(struct hm_region *region, pgoff_t pgoff);
-struct folio *hm_extent_get_to_store(struct hm_region *region, pgoff_t pgoff,
-				     const struct folio *held);
+struct page *hm_extent_get(struct hm_region *region, pgoff_t pgoff, bool *alone);
+struct page *hm_extent_get_to_store(struct hm_region *region, pgoff_t pgoff,
+				    const struct folio *held, bool *alone);
 void hm_extent_unmap(struct hm_region *region, u32 index);
 void hm_extents_zap(struct hm_region *region, u32 from);
 bool hm_extents_pinned(struct hm_region *region, u32 from);
@@ -379,26 +410,57 @@ static inline void *hm_extent_address(const struct hm_extent *extent)
 	return folio_address(extent->home);
 }
 
+/* dram.c */
+struct folio *hm_dram_get(struct hm_region *region, unsigned int order);
+void hm_dram_put(struct hm_region *region, struct folio *folio);
+
 /* near.c */
+bool hm_pinned(struct folio *folio, int own);
 int hm_near_store(struct hm_region *region, struct hm_extent *extent, u32 index,
 		  const struct folio *held);
 enum hmem_moved hm_near_promote(struct hm_region *region, u32 index, bool force);
 enum hmem_moved hm_near_demote(struct hm_region *region, u32 index, bool force);
-bool hm_near_yield(struct hm_region *region, struct hm_extent *extent, u32 index);
+unsigned int hm_near_yield(struct hm_region *region, struct hm_extent *extent, u32 index);
 void hm_near_drop(struct hm_region *region, struct hm_extent *extent);
 
+/* split.c */
+enum hmem_moved hm_split(struct hm_region *region, u32 index);
+u64 *hm_pages_detach(struct hm_extent *extent);
+void hm_pages_free(u64 *pages);
+int hm_pages_store(struct hm_region *region, struct hm_extent *extent, pgoff_t pgoff,
+		   const struct folio *held);
+void hm_pages_move(struct hm_region *region, struct hm_extent *extent, u32 index,
+		   const struct hm_policy_pages *asked, struct hm_policy_pages *done);
+bool hm_pages_go_home(struct hm_region *region, struct hm_extent *extent, u32 index);
+unsigned int hm_pages_yield(struct hm_region *region, struct hm_extent *extent, u32 index,
+			    bool dirty);
+void hm_pages_drop(struct hm_region *region, struct hm_extent *extent);
+struct folio *hm_near_next(const struct hm_extent *extent, u32 *page);
+static inline struct folio *hm_page_near(const u64 *pages, u32 page)
+{
+	return pages[page] & HM_PAGE_PFN ? pfn_folio(pages[page] & HM_PAGE_PFN) : NULL;
+}
+
+/* Every folio that lies in front of an extent's home, which is locked. */
+#define hm_near_for_each(extent, near, page) \
+	for (page = 0; ((near) = hm_near_next(extent, &(page))); (page)++)
+
+/* scan.c */
+bool hm_can_scan(void);
+void hm_scan(struct hm_region *region, u32 index, u64 *accessed, struct cpumask *cpus);
+void hm_scan_flush(struct cpumask *cpus);
+
 /* pressure.c */
-struct hm_copy *hm_copy_alloc(void);
+struct hm_copy *hm_copy_alloc(struct hm_region *region, struct hm_extent *extent, u32 index);
 void hm_copy_free(struct hm_copy *copy);
-void hm_copy_add(struct hm_copy *copy, struct hm_region *region, struct hm_extent *extent,
-		 u32 index);
-void hm_copy_del(struct hm_copy *copy);
+void hm_copy_count(struct hm_copy *copy, int near, int dirty);
 int hm_pressure_init(void);
 void hm_pressure_exit(void);
 
 /* heat.c */
 int hm_heat_set(struct hm_region *region, enum hmem_policy_mode mode);
 void hm_heat_stop(struct hm_region *region);
+int hm_heat_make_whole(struct hm_region *region, struct hm_extent *extent, u32 index);
 void hm_heat_touched(struct hm_region *region, struct hm_extent *extent, u32 index, u32 page);
 void hm_heat_stats(struct hm_region *region, struct hmem_stats *arg);
 int hm_heat_get(struct hm_region *region, struct hmem_heat *arg);

@@ -153,43 +153,49 @@ static u32 extent_of(pgoff_t pgoff)
 	return min_t(pgoff_t, pgoff >> HM_EXTENT_ORDER, U32_MAX);
 }
 
-/* Of an extent whose home is locked: the folio that has its data, and that alone locked. */
-static struct folio *current_folio(struct hm_region *region, struct hm_extent *extent,
-				   pgoff_t pgoff)
+/* Of an extent whose home is locked: the page that has the data, and its folio alone locked. */
+static struct page *current_page(struct hm_region *region, struct hm_extent *extent, pgoff_t pgoff,
+				 bool *alone)
 {
 	struct folio *home = extent->home, *near = hm_near(extent);
+	const u64 *pages = hm_pages(extent);
+	u32 page = pgoff % HM_EXTENT_PAGES;
 
 	if (unlikely(extent->heat.flags & HM_HEAT_ARMED))
-		hm_heat_touched(region, extent, extent_of(pgoff), pgoff % HM_EXTENT_PAGES);
+		hm_heat_touched(region, extent, extent_of(pgoff), page);
+	*alone = pages;
+	if (pages)
+		near = hm_page_near(pages, page);
 	if (!near) {
 		folio_get(home);
-		return home;
+		return folio_page(home, page);
 	}
 	folio_get(near);
 	folio_lock(near);
 	if (near->mapping != region->inode->i_mapping) {
-		near->index = home->index;
+		near->index = pages ? pgoff : home->index;
 		near->mapping = region->inode->i_mapping;
 	}
 	folio_unlock(home);
-	return near;
+	return folio_page(near, pages ? 0 : page);
 }
 
 /**
- * hm_extent_get - the folio that has a page's data now, locked and referenced
+ * hm_extent_get - the page that has a page's data now, its folio locked and referenced
  * @region: region
  * @pgoff: number of the page in the region
+ * @alone: the extent is split: of that folio this page is the place of data, and no other
  *
  * Under hm_srcu. What is found stays the place of the data for as long as it is locked, and
  * while it is referenced nothing is moved.
  *
- * Return: the folio, or as hm_extent_lock().
+ * Return: the page, or as hm_extent_lock().
  */
-struct folio *hm_extent_get(struct hm_region *region, pgoff_t pgoff)
+struct page *hm_extent_get(struct hm_region *region, pgoff_t pgoff, bool *alone)
 {
 	struct hm_extent *extent = hm_extent_lock(region, extent_of(pgoff));
 
-	return IS_ERR(extent) ? ERR_CAST(extent) : current_folio(region, extent, pgoff);
+	return IS_ERR(extent) ? ERR_CAST(extent) : current_page(region, extent, pgoff, alone);
 }
 
 /**
@@ -199,21 +205,21 @@ struct folio *hm_extent_get(struct hm_region *region, pgoff_t pgoff)
  * Return: as hm_extent_get(); or -EAGAIN: somebody holds what has to go first, and it is to be
  * tried again a little later, without @held.
  */
-struct folio *hm_extent_get_to_store(struct hm_region *region, pgoff_t pgoff,
-				     const struct folio *held)
+struct page *hm_extent_get_to_store(struct hm_region *region, pgoff_t pgoff,
+				    const struct folio *held, bool *alone)
 {
-	u32 index = extent_of(pgoff);
-	struct hm_extent *extent = hm_extent_lock(region, index);
+	struct hm_extent *extent = hm_extent_lock(region, extent_of(pgoff));
 	int error;
 
 	if (IS_ERR(extent))
 		return ERR_CAST(extent);
-	error = hm_near_store(region, extent, index, held);
+	error = hm_pages(extent) ? hm_pages_store(region, extent, pgoff, held) :
+				   hm_near_store(region, extent, extent_of(pgoff), held);
 	if (error) {
 		folio_unlock(extent->home);
 		return ERR_PTR(error);
 	}
-	return current_folio(region, extent, pgoff);
+	return current_page(region, extent, pgoff, alone);
 }
 
 /** hm_extent_unmap - take an extent out of every process; a fault maps it again */
@@ -224,12 +230,12 @@ void hm_extent_unmap(struct hm_region *region, u32 index)
 }
 
 /* Under the home's lock; the other one may just be about to be mapped under its own. */
-static void zap_folio(struct address_space *mapping, struct folio *folio, u32 index)
+static void zap_folio(struct address_space *mapping, struct folio *folio)
 {
 	if (folio->mapping != mapping)
 		return;
 	if (folio_mapped(folio))
-		unmap_mapping_range(mapping, (loff_t)index << HM_EXTENT_SHIFT, HM_EXTENT_BYTES, 1);
+		unmap_mapping_range(mapping, folio_pos(folio), folio_size(folio), 1);
 	folio->mapping = NULL;
 	folio->index = 0;
 	folio_clear_dirty(folio);
@@ -246,18 +252,19 @@ void hm_extents_zap(struct hm_region *region, u32 from)
 {
 	struct address_space *mapping = region->inode->i_mapping;
 	struct hm_extent *extent;
-	u32 index;
+	struct folio *near;
+	u32 index, page;
 
 	/* In one sweep what is mapped now, then one by one what a fault was just mapping. */
 	unmap_mapping_range(mapping, (loff_t)from << HM_EXTENT_SHIFT, 0, 1);
 	hm_table_for_each(&region->table, index, extent, from) {
 		folio_lock(extent->home);
-		if (hm_near(extent)) {
-			folio_lock(hm_near(extent));
-			zap_folio(mapping, hm_near(extent), index);
-			folio_unlock(hm_near(extent));
+		hm_near_for_each(extent, near, page) {
+			folio_lock(near);
+			zap_folio(mapping, near);
+			folio_unlock(near);
 		}
-		zap_folio(mapping, extent->home, index);
+		zap_folio(mapping, extent->home);
 		folio_unlock(extent->home);
 		cond_resched();
 	}
@@ -270,18 +277,20 @@ static bool home_pinned(const struct hm_extent *extent)
 	return home && folio_ref_count(home) != HM_BASE_REFS;
 }
 
-/* Under the home's lock the near copy stays what it is. */
+/* Under the home's lock the near copies stay what they are. */
 static bool extent_pinned(struct hm_extent *extent)
 {
-	struct folio *home = READ_ONCE(extent->home);
-	bool pinned;
+	struct folio *home = READ_ONCE(extent->home), *near;
+	bool pinned = false;
+	u32 page;
 
-	if (!home || home_pinned(extent) || !hm_near(extent))
+	if (!home || home_pinned(extent) || !READ_ONCE(extent->front))
 		return home && home_pinned(extent);
 	folio_lock(home);
 	/* Who makes a copy has a reference too, and has looked. */
-	pinned = hm_near(extent) && !(extent->flags & HM_EXTENT_MOVING) &&
-		 folio_ref_count(hm_near(extent)) != HM_BASE_REFS;
+	if (!(extent->flags & HM_EXTENT_MOVING))
+		hm_near_for_each(extent, near, page)
+			pinned |= folio_ref_count(near) != HM_BASE_REFS;
 	folio_unlock(home);
 	return pinned;
 }
@@ -360,7 +369,10 @@ void hm_extents_forget(struct hm_region *region, u32 from)
 		struct folio *home = extent->home;
 
 		folio_lock(home);
-		hm_near_drop(region, extent);
+		if (hm_pages(extent))
+			hm_pages_drop(region, extent);
+		else
+			hm_near_drop(region, extent);
 		extent->flags = 0;
 		memset(&extent->heat, 0, sizeof(extent->heat));
 		WRITE_ONCE(extent->home, NULL);

@@ -109,9 +109,9 @@ static int hm_release(struct inode *inode, struct file *file)
 	return 0;
 }
 
-static vm_fault_t fault_error(struct folio *folio)
+static vm_fault_t fault_error(struct page *page)
 {
-	switch (PTR_ERR(folio)) {
+	switch (PTR_ERR(page)) {
 	case -ENOMEM:
 		return VM_FAULT_OOM;
 	case -EAGAIN:
@@ -137,33 +137,45 @@ static bool is_plain(const struct vm_area_struct *vma)
 	return vma->vm_ops == &hm_plain_vm_ops && vma->vm_flags & VM_MAYWRITE;
 }
 
-static struct folio *fault_folio(struct hm_region *region, struct vm_fault *vmf)
+static struct page *fault_page(struct hm_region *region, struct vm_fault *vmf, bool *alone)
 {
-	struct folio *folio;
+	struct page *page;
 	int srcu;
 
 	srcu = srcu_read_lock(&hm_srcu);
 	/* To a store it comes to anyway, and here nobody has a reference to what is to go. */
 	if (is_plain(vmf->vma) || vmf->flags & FAULT_FLAG_WRITE)
-		folio = hm_extent_get_to_store(region, vmf->pgoff, NULL);
+		page = hm_extent_get_to_store(region, vmf->pgoff, NULL, alone);
 	else
-		folio = hm_extent_get(region, vmf->pgoff);
+		page = hm_extent_get(region, vmf->pgoff, alone);
 	srcu_read_unlock(&hm_srcu, srcu);
-	return folio;
+	return page;
+}
+
+static void let_go(struct page *page)
+{
+	folio_unlock(page_folio(page));
+	folio_put(page_folio(page));
 }
 
 static vm_fault_t hm_fault(struct vm_fault *vmf)
 {
 	struct hm_region *region = file_region(vmf->vma->vm_file);
-	struct folio *folio = fault_folio(region, vmf);
-	vm_fault_t ret;
+	vm_fault_t ret = VM_FAULT_LOCKED;
+	struct page *page;
+	bool alone;
 
-	if (IS_ERR(folio)) {
-		ret = fault_error(folio);
+	page = fault_page(region, vmf, &alone);
+	if (IS_ERR(page)) {
+		ret = fault_error(page);
 	} else {
-		vmf->page = folio_page(folio, vmf->pgoff & (HM_EXTENT_PAGES - 1));
 		atomic64_inc(&region->faults);
-		ret = VM_FAULT_LOCKED;
+		if (alone)
+			ret = hm_map_page(vmf, page);
+		else
+			vmf->page = page;
+		if (ret != VM_FAULT_LOCKED)
+			let_go(page);
 	}
 	trace_hmem_fault(region, vmf, ret);
 	return ret;
@@ -176,26 +188,26 @@ static vm_fault_t hm_fault(struct vm_fault *vmf)
 static vm_fault_t hm_page_mkwrite(struct vm_fault *vmf)
 {
 	struct hm_region *region = file_region(vmf->vma->vm_file);
-	struct folio *folio;
+	struct page *page;
 	vm_fault_t ret;
+	bool alone;
 	int srcu;
 
 	srcu = srcu_read_lock(&hm_srcu);
-	folio = hm_extent_get_to_store(region, vmf->pgoff, page_folio(vmf->page));
+	page = hm_extent_get_to_store(region, vmf->pgoff, page_folio(vmf->page), &alone);
 	srcu_read_unlock(&hm_srcu, srcu);
-	if (PTR_ERR(folio) == -EAGAIN) {
+	if (PTR_ERR(page) == -EAGAIN) {
 		/* Nothing is mapped any more: it waits in the next fault, without a reference. */
 		ret = VM_FAULT_NOPAGE;
-	} else if (IS_ERR(folio)) {
-		ret = fault_error(folio);
+	} else if (IS_ERR(page)) {
+		ret = fault_error(page);
+	} else if (page != vmf->page) {
+		let_go(page);
+		ret = VM_FAULT_NOPAGE;
 	} else {
-		ret = VM_FAULT_LOCKED;
-		if (folio != page_folio(vmf->page)) {
-			folio_unlock(folio);
-			ret = VM_FAULT_NOPAGE;
-		}
 		/* The core has its own reference to what it asked about. */
-		folio_put(folio);
+		folio_put(page_folio(page));
+		ret = VM_FAULT_LOCKED;
 	}
 	trace_hmem_fault(region, vmf, ret);
 	return ret;
@@ -216,25 +228,27 @@ static vm_fault_t hm_huge_fault(struct vm_fault *vmf, unsigned int order)
 	struct hm_region *region = file_region(vmf->vma->vm_file);
 	bool write = vmf->flags & FAULT_FLAG_WRITE;
 	vm_fault_t ret = VM_FAULT_FALLBACK;
-	struct folio *folio;
+	struct page *page;
+	bool alone;
 
 	if (order != HM_EXTENT_ORDER || (write && !is_plain(vmf->vma)) ||
 	    !thp_vma_suitable_order(vmf->vma, vmf->address & ~(HM_EXTENT_BYTES - 1), order))
 		return VM_FAULT_FALLBACK;
-	folio = fault_folio(region, vmf);
-	if (IS_ERR(folio)) {
-		ret = fault_error(folio);
+	page = fault_page(region, vmf, &alone);
+	if (IS_ERR(page)) {
+		ret = fault_error(page);
 	} else {
 		pmd_t pmd = pmdp_get_lockless(vmf->pmd);
 
-		if (pmd_none(pmd))
-			ret = hm_insert_pmd(vmf, folio);
+		if (alone)
+			ret = VM_FAULT_FALLBACK;
+		else if (pmd_none(pmd))
+			ret = hm_insert_pmd(vmf, page_folio(page));
 		else if (pmd_trans_huge(pmd) && !write)
 			ret = VM_FAULT_NOPAGE;
 		if (!(ret & VM_FAULT_FALLBACK))
 			atomic64_inc(&region->faults);
-		folio_unlock(folio);
-		folio_put(folio);
+		let_go(page);
 	}
 	if (!(ret & VM_FAULT_FALLBACK))
 		trace_hmem_fault(region, vmf, ret);
@@ -286,7 +300,7 @@ static int hm_mmap(struct file *file, struct vm_area_struct *vma)
 }
 
 /*
- * The part of an I/O that lies in one extent. The folio reference, not a lock, keeps the
+ * The part of an I/O that lies in one extent, of a split one in one page. The folio reference, not a lock, keeps the
  * memory in place while user memory is touched.
  */
 static ssize_t io_extent(struct hm_region *region, loff_t position, struct iov_iter *iter,
@@ -295,18 +309,23 @@ static ssize_t io_extent(struct hm_region *region, loff_t position, struct iov_i
 	size_t offset = position & (HM_EXTENT_BYTES - 1), bytes, done;
 	pgoff_t pgoff = position >> PAGE_SHIFT;
 	struct folio *folio;
+	struct page *page;
 	void *address;
+	bool alone;
 	int srcu;
 
 	srcu = srcu_read_lock(&hm_srcu);
-	folio = write ? hm_extent_get_to_store(region, pgoff, NULL) : hm_extent_get(region, pgoff);
+	page = write ? hm_extent_get_to_store(region, pgoff, NULL, &alone) :
+		       hm_extent_get(region, pgoff, &alone);
 	srcu_read_unlock(&hm_srcu, srcu);
-	if (IS_ERR(folio))
-		return PTR_ERR(folio);
+	if (IS_ERR(page))
+		return PTR_ERR(page);
+	folio = page_folio(page);
 	folio_unlock(folio);
-	address = folio_address(folio) + offset;
+	address = page_address(page) + offset_in_page(position);
 
-	bytes = min_t(size_t, iov_iter_count(iter), HM_EXTENT_BYTES - offset);
+	bytes = alone ? PAGE_SIZE - offset_in_page(position) : HM_EXTENT_BYTES - offset;
+	bytes = min_t(size_t, iov_iter_count(iter), bytes);
 	if (!write) {
 		/* Stops at memory that reports an error, and at a buffer that is not there. */
 		done = _copy_mc_to_iter(address, bytes, iter);

@@ -11,54 +11,31 @@
  * taken outside the folio locks, and never by a fault. What a fault tells the engine it tells
  * under the lock of the extent's home, as policy.h wants it.
  */
-#include <linux/math64.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
-#include <linux/sched/signal.h>
 #include <linux/slab.h>
-#include <linux/uaccess.h>
 
 #include "core.h"
-#include "policy.h"
+#include "heat.h"
 
 /* For so long the policy takes no more DRAM after it was short. */
 #define HM_PRESSURE_SECONDS	10
 
-/**
- * struct hm_tracker - the heat of a region
- * @region: which
- * @lock: one at a time drives the engine
- * @policy: the engine
- * @moves: what it wants moved is moved
- * @stop: the worker is to end, and not to start itself again
- * @work: the worker
- */
-struct hm_tracker {
-	struct hm_region *region;
-	struct mutex lock;
-	struct hm_policy policy;
-	bool moves;
-	bool stop;
-	struct delayed_work work;
-};
-
-static bool is_near(const struct hm_extent *extent)
-{
-	return hm_near(extent);
-}
-
-/* Home is locked. What was moved without the engine is told to it. */
-static void meet(struct hm_tracker *t, struct hm_extent *extent)
+/* Home is locked. What was moved without the engine is told to it. False: leave it alone. */
+static bool meet(struct hm_tracker *t, struct hm_extent *extent, u32 index)
 {
 	struct hm_heat *heat = &extent->heat;
 
 	if (!(extent->flags & HM_EXTENT_RANKED)) {
-		hm_policy_add(&t->policy, heat, is_near(extent));
+		if (hm_pages(extent) && !hm_heat_discard_pages(t->region, extent, index))
+			return false;
+		hm_policy_add(&t->policy, heat, hm_near(extent));
 		extent->flags |= HM_EXTENT_RANKED;
-	} else if (!(heat->flags & HM_HEAT_MOVING) &&
-		   is_near(extent) != !!(heat->flags & HM_HEAT_NEAR)) {
+	} else if (!(heat->flags & (HM_HEAT_MOVING | HM_HEAT_SPLIT)) &&
+		   !!hm_near(extent) != !!(heat->flags & HM_HEAT_NEAR)) {
 		hm_policy_placed(&t->policy, heat, ktime_get_ns());
 	}
+	return true;
 }
 
 static enum hm_policy_result outcome(enum hmem_moved result)
@@ -90,8 +67,8 @@ static void probe(struct hm_tracker *t, struct hm_extent *extent, u32 index)
 		folio_unlock(near);
 }
 
-/* Memory was short not long ago: what was given up for that is not asked for again at once. */
-static bool pressed(const struct hm_region *region)
+/** hm_heat_pressed - memory was short not long ago, and what was given up is not asked for again */
+bool hm_heat_pressed(const struct hm_region *region)
 {
 	unsigned long when = READ_ONCE(region->near.pressed);
 
@@ -104,7 +81,7 @@ static void move(struct hm_tracker *t, struct hm_extent *extent, u32 index, u32 
 	enum hmem_moved result = HMEM_MOVED_BUSY;
 	struct folio *home = extent->home;
 
-	if (t->moves && !(what & HM_POLICY_PROMOTE && pressed(t->region)))
+	if (t->moves && !(what & HM_POLICY_PROMOTE && hm_heat_pressed(t->region)))
 		result = what & HM_POLICY_PROMOTE ? hm_near_promote(t->region, index, force) :
 						    hm_near_demote(t->region, index, force);
 	folio_lock(home);
@@ -127,14 +104,17 @@ static void visit(struct hm_tracker *t, u32 index)
 		folio_unlock(home);
 		return;
 	}
-	meet(t, extent);
-	what = extent->flags & HM_EXTENT_KEEP ? 0 :
+	what = !meet(t, extent, index) || extent->flags & HM_EXTENT_KEEP ? 0 :
 	       hm_policy_visit(&t->policy, &extent->heat, index, ktime_get_ns());
 	if (what & HM_POLICY_PROBE)
 		probe(t, extent, index);
+	if (what & HM_POLICY_SCAN)
+		hm_heat_scan(t, extent, index);
 	folio_unlock(home);
 	if (what & (HM_POLICY_PROMOTE | HM_POLICY_DEMOTE))
 		move(t, extent, index, what);
+	if (what & HM_POLICY_SPLIT)
+		hm_heat_split(t, extent, index);
 }
 
 static void track(struct work_struct *work)
@@ -153,6 +133,7 @@ static void track(struct work_struct *work)
 		srcu_read_unlock(&hm_srcu, srcu);
 		cond_resched();
 	}
+	hm_scan_flush(&t->scanned);
 	now = ktime_get_ns();
 	if (!READ_ONCE(t->stop))
 		queue_delayed_work(hm_wq, &t->work,
@@ -177,9 +158,10 @@ void hm_heat_touched(struct hm_region *region, struct hm_extent *extent, u32 ind
 static void set_knobs(struct hm_tracker *t, enum hmem_policy_mode mode)
 {
 	t->policy.knob = t->region->knobs;
-	/* Extents cannot be split yet. */
-	t->policy.knob.split = 0;
 	t->moves = mode == HMEM_POLICY_AUTO;
+	/* Who is split faults for each page, and is to have something from it. */
+	if (!t->moves || !hm_can_scan())
+		t->policy.knob.split = 0;
 	/* Without a rate nothing is ever to be moved. */
 	if (!t->moves)
 		t->policy.knob.rate_mib = 0;
@@ -204,7 +186,7 @@ static void meet_all(struct hm_tracker *t)
 			continue;
 		folio_lock(home);
 		if (extent->home == home)
-			meet(t, extent);
+			meet(t, extent, index);
 		folio_unlock(home);
 		cond_resched();
 	}
@@ -244,6 +226,7 @@ static void forget(struct hm_region *region)
 		folio_lock(home);
 		extent->flags &= ~HM_EXTENT_RANKED;
 		memset(&extent->heat, 0, sizeof(extent->heat));
+		hm_heat_forget_pages(hm_pages(extent));
 		folio_unlock(home);
 		cond_resched();
 	}
@@ -294,97 +277,4 @@ int hm_heat_set(struct hm_region *region, enum hmem_policy_mode mode)
 	hm_policy_resize(&t->policy, region->near.max);
 	mutex_unlock(&t->lock);
 	return 0;
-}
-
-/* How hot the hottest page of an extent is, and how many are near. */
-static void look(const struct hm_extent *extent, struct hmem_heat_cell *cell, u64 *near)
-{
-	const struct hm_heat *heat = &extent->heat;
-	u16 hot = max(heat->brief, heat->lasting);
-
-	cell->heat = max(cell->heat, heat->seen ? max_t(u16, hot, 1) : 0);
-	if (is_near(extent))
-		*near += HM_EXTENT_PAGES;
-}
-
-static struct hmem_heat_cell fill_cell(struct hm_region *region, u64 from, u64 to)
-{
-	u32 first = from >> HM_EXTENT_SHIFT, last = (to - 1) >> HM_EXTENT_SHIFT;
-	u64 extents = (u64)last - first + 1, near = 0;
-	struct hmem_heat_cell cell = {};
-
-	for (u64 index = first; index <= last; index++) {
-		int srcu = srcu_read_lock(&hm_srcu);
-		struct hm_extent *extent = hm_table_find(&region->table, index);
-
-		if (extent && READ_ONCE(extent->home))
-			look(extent, &cell, &near);
-		srcu_read_unlock(&hm_srcu, srcu);
-		if (fatal_signal_pending(current))
-			break;
-		cond_resched();
-	}
-	cell.near = div64_u64(near * 255, extents * HM_EXTENT_PAGES);
-	return cell;
-}
-
-static int fill_map(struct hm_region *region, struct hmem_heat *arg, u64 end)
-{
-	struct hmem_heat_cell __user *cells = u64_to_user_ptr(arg->cells);
-	u64 from = arg->offset, n = 0;
-
-	while (arg->cell && from < end && n < arg->nr_cells) {
-		u64 to = end - from > arg->cell ? from + arg->cell : end;
-		struct hmem_heat_cell cell = fill_cell(region, from, to);
-
-		if (copy_to_user(cells + n, &cell, sizeof(cell)))
-			return -EFAULT;
-		if (fatal_signal_pending(current))
-			return -EINTR;
-		n++;
-		from = to;
-		cond_resched();
-	}
-	arg->nr_cells = n;
-	return 0;
-}
-
-/** hm_heat_stats - the part of HMEM_REGION_STATS that is about tracking */
-void hm_heat_stats(struct hm_region *region, struct hmem_stats *arg)
-{
-	int srcu = srcu_read_lock(&hm_srcu);
-	const struct hm_tracker *t = srcu_dereference(region->tracker, &hm_srcu);
-
-	arg->probes = t ? t->policy.count.probes : 0;
-	arg->touches = t ? t->policy.count.touches : 0;
-	arg->pingpongs = t ? t->policy.count.pingpongs : 0;
-	arg->track_ns = t ? t->policy.count.cost_ns : 0;
-	arg->window_ns = t ? t->policy.window_ns : 0;
-	srcu_read_unlock(&hm_srcu, srcu);
-}
-
-/** hm_heat_get - HMEM_REGION_HEAT; arg->offset and arg->bytes lie in the region */
-int hm_heat_get(struct hm_region *region, struct hmem_heat *arg)
-{
-	u64 size = i_size_read(region->inode), end;
-	struct hm_tracker *t;
-	int srcu;
-
-	BUILD_BUG_ON(HM_POLICY_BINS / 4 > HMEM_HEAT_BINS);
-	if (READ_ONCE(region->dead))
-		return -ENODEV;
-	if (arg->offset > size || arg->bytes > size - arg->offset)
-		return -ERANGE;
-	end = arg->bytes ? arg->offset + arg->bytes : size;
-	memset(arg->near, 0, sizeof(arg->near));
-	memset(arg->home, 0, sizeof(arg->home));
-	srcu = srcu_read_lock(&hm_srcu);
-	t = srcu_dereference(region->tracker, &hm_srcu);
-	for (u32 i = 0; t && i < HM_POLICY_BINS; i++) {
-		arg->near[i / 4] += READ_ONCE(t->policy.near[i]);
-		arg->home[i / 4] += READ_ONCE(t->policy.home_whole[i]) +
-				    READ_ONCE(t->policy.home_page[i]);
-	}
-	srcu_read_unlock(&hm_srcu, srcu);
-	return fill_map(region, arg, end);
 }

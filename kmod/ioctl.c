@@ -173,7 +173,7 @@ static int region_heat(struct file *file, union hm_argument *arg)
 {
 	const struct hmem_heat *h = &arg->heat;
 
-	if (h->flags || !IS_ALIGNED(h->offset | h->bytes | h->cell, HM_EXTENT_BYTES))
+	if (h->flags || !IS_ALIGNED(h->offset | h->bytes | h->cell, PAGE_SIZE))
 		return -EINVAL;
 	return hm_heat_get(region_of(file), &arg->heat);
 }

@@ -23,7 +23,6 @@
 #define pr_fmt(fmt) "hmem: " fmt
 
 #include <linux/mm.h>
-#include <linux/nodemask.h>
 #include <linux/pagemap.h>
 #include <linux/rmap.h>
 #include <linux/uaccess.h>
@@ -31,59 +30,37 @@
 #include "core.h"
 #include "trace.h"
 
-static bool reserve(struct hm_region *region, long pages)
+static struct folio *alloc_near(struct hm_region *region, struct hm_extent *extent, u32 index)
 {
-	struct hm_near *near = &region->near;
-	long now = atomic_long_read(&near->pages);
+	struct folio *near = hm_dram_get(region, HM_EXTENT_ORDER);
+	struct hm_copy *copy;
 
-	do {
-		if (now + pages > READ_ONCE(near->max))
-			return false;
-	} while (!atomic_long_try_cmpxchg(&near->pages, &now, now + pages));
-	return true;
-}
-
-static void unreserve(struct hm_region *region, long pages)
-{
-	atomic_long_sub(pages, &region->near.pages);
-}
-
-/*
- * DRAM of a node with CPUs: memory of a device that was onlined has none. Nothing is
- * reclaimed for it, as an extent at home is better than a storm.
- */
-static struct folio *alloc_near(struct hm_region *region)
-{
-	gfp_t gfp = (GFP_HIGHUSER | __GFP_COMP | __GFP_NOMEMALLOC | __GFP_NORETRY | __GFP_NOWARN |
-		     __GFP_ACCOUNT) & ~__GFP_RECLAIM;
-	struct mem_cgroup *before = hm_charge_to(region->memcg);
-	struct hm_copy *copy = hm_copy_alloc();
-	struct folio *near = NULL;
-
-	if (copy)
-		near = __folio_alloc(gfp, HM_EXTENT_ORDER, numa_mem_id(), &node_states[N_CPU]);
-	if (near)
-		near->private = copy;
-	else if (copy)
-		hm_copy_free(copy);
-	hm_charge_to(before);
+	if (IS_ERR(near))
+		return near;
+	copy = hm_copy_alloc(region, extent, index);
+	if (!copy) {
+		hm_dram_put(region, near);
+		return ERR_PTR(-ENOMEM);
+	}
+	near->private = copy;
 	return near;
 }
 
 static void free_near(struct hm_region *region, struct folio *near)
 {
-	near->private = NULL;
-	folio_put(near);
-	unreserve(region, HM_EXTENT_PAGES);
+	hm_copy_free(near->private);
+	hm_dram_put(region, near);
 }
 
-/*
- * Whether somebody holds the folio besides its mappings and the module, which has @own
- * references. They are counted before the mappings: who unmaps takes the count of mappings down
+/**
+ * hm_pinned - whether somebody holds a folio besides its mappings and the module
+ * @own: references that the module has
+ *
+ * They are counted before the mappings: who unmaps takes the count of mappings down
  * before them. Who maps does so under the folio's lock, but for fork(2) in a mapping that is
  * registered with userfaultfd.
  */
-static bool pinned(struct folio *folio, int own)
+bool hm_pinned(struct folio *folio, int own)
 {
 	int before = folio_mapcount(folio), refs;
 
@@ -113,11 +90,13 @@ static bool copy_extent(struct hm_region *region, struct folio *to, struct folio
 
 static void set_dirty(struct hm_region *region, struct hm_extent *extent, bool dirty)
 {
+	int pages = dirty ? (int)HM_EXTENT_PAGES : -(int)HM_EXTENT_PAGES;
+
 	if (dirty == !!(extent->flags & HM_EXTENT_DIRTY))
 		return;
 	extent->flags ^= HM_EXTENT_DIRTY;
-	atomic_long_add(dirty ? (long)HM_EXTENT_PAGES : -(long)HM_EXTENT_PAGES,
-			&region->near.dirty);
+	hm_copy_count(hm_copy_of(extent), 0, pages);
+	atomic_long_add(pages, &region->near.dirty);
 }
 
 /* The home takes over; the near copy is locked, clean and not mapped. */
@@ -126,8 +105,8 @@ static void retire(struct hm_region *region, struct hm_extent *extent)
 	struct folio *near = hm_near(extent);
 
 	set_dirty(region, extent, false);
+	hm_copy_count(near->private, -(int)HM_EXTENT_PAGES, 0);
 	extent->front = 0;
-	hm_copy_del(near->private);
 	near->mapping = NULL;
 	near->index = 0;
 	folio_clear_dirty(near);
@@ -144,9 +123,11 @@ static void retire(struct hm_region *region, struct hm_extent *extent)
  */
 void hm_near_drop(struct hm_region *region, struct hm_extent *extent)
 {
-	if (!hm_near(extent))
+	struct folio *near = hm_near(extent);
+
+	if (!near)
 		return;
-	folio_lock(hm_near(extent));
+	folio_lock(near);
 	retire(region, extent);
 }
 
@@ -162,17 +143,19 @@ void hm_near_drop(struct hm_region *region, struct hm_extent *extent)
 int hm_near_store(struct hm_region *region, struct hm_extent *extent, u32 index,
 		  const struct folio *held)
 {
+	struct folio *near = hm_near(extent);
+
 	extent->flags |= HM_EXTENT_STORED;
-	if (!hm_near(extent))
+	if (!near)
 		return 0;
 	if (!region->pool->persistent) {
 		set_dirty(region, extent, true);
 		return 0;
 	}
-	folio_lock(hm_near(extent));
+	folio_lock(near);
 	hm_extent_unmap(region, index);
-	if (pinned(hm_near(extent), held == hm_near(extent) ? 2 : 1)) {
-		folio_unlock(hm_near(extent));
+	if (hm_pinned(near, held == near ? 2 : 1)) {
+		folio_unlock(near);
 		return -EAGAIN;
 	}
 	retire(region, extent);
@@ -197,14 +180,14 @@ static enum hmem_moved begin_promotion(struct hm_region *region, struct hm_exten
 {
 	if (hm_near(extent))
 		return HMEM_MOVED_ALREADY;
-	if (extent->flags & HM_EXTENT_MOVING)
+	if (extent->flags & HM_EXTENT_MOVING || hm_pages(extent))
 		return HMEM_MOVED_BUSY;
 	if (extent->flags & HM_EXTENT_KEEP_HOME)
 		return HMEM_MOVED_KEPT;
 	quiesce(region, extent->home, index, force);
 	if (region->pool->persistent)
 		hm_write_back(hm_extent_address(extent), HM_EXTENT_BYTES);
-	return pinned(extent->home, 1) ? HMEM_MOVED_PINNED : HMEM_MOVED;
+	return hm_pinned(extent->home, 1) ? HMEM_MOVED_PINNED : HMEM_MOVED;
 }
 
 /* Nobody else moves the extent until end_copy(). Its home is locked. */
@@ -227,7 +210,7 @@ static enum hmem_moved finish_promotion(struct hm_region *region, struct hm_exte
 					struct folio *near, u32 index)
 {
 	hm_extent_unmap(region, index);
-	if (pinned(extent->home, 1))
+	if (hm_pinned(extent->home, 1))
 		return HMEM_MOVED_PINNED;
 	/* A bound that was lowered meanwhile has not seen this one. */
 	if (atomic_long_read(&region->near.pages) > READ_ONCE(region->near.max))
@@ -235,7 +218,7 @@ static enum hmem_moved finish_promotion(struct hm_region *region, struct hm_exte
 	near->index = extent->home->index;
 	near->mapping = region->inode->i_mapping;
 	extent->front = (unsigned long)near;
-	hm_copy_add(near->private, region, extent, index);
+	hm_copy_count(near->private, HM_EXTENT_PAGES, 0);
 	atomic64_add(HM_EXTENT_PAGES, &region->near.promoted);
 	return HMEM_MOVED;
 }
@@ -290,20 +273,14 @@ enum hmem_moved hm_near_promote(struct hm_region *region, u32 index, bool force)
 		return HMEM_MOVED_ALREADY;
 	if (READ_ONCE(extent->flags) & HM_EXTENT_KEEP_HOME)
 		return HMEM_MOVED_KEPT;
-	if (!reserve(region, HM_EXTENT_PAGES))
-		return HMEM_MOVED_OVER_BOUND;
-	near = alloc_near(region);
-	if (!near) {
-		unreserve(region, HM_EXTENT_PAGES);
-		return HMEM_MOVED_NO_MEMORY;
-	}
+	near = alloc_near(region, extent, index);
+	if (IS_ERR(near))
+		return PTR_ERR(near) == -EDQUOT ? HMEM_MOVED_OVER_BOUND : HMEM_MOVED_NO_MEMORY;
 	result = promote(region, index, near, force);
 	if (result == HMEM_MOVED_WRITTEN)
 		atomic64_add(HM_EXTENT_PAGES, &region->near.aborted);
-	if (result != HMEM_MOVED) {
-		hm_copy_free(near->private);
+	if (result != HMEM_MOVED)
 		free_near(region, near);
-	}
 	trace_hmem_move(region, index, HMEM_NEAR, result);
 	return result;
 }
@@ -344,14 +321,14 @@ static enum hmem_moved demote(struct hm_region *region, struct hm_extent *extent
 
 	if (extent->flags & HM_EXTENT_DIRTY) {
 		quiesce(region, near, index, force);
-		if (pinned(near, 2))
+		if (hm_pinned(near, 2))
 			return HMEM_MOVED_PINNED;
 		result = copy_home(region, extent, near, force);
 		if (result != HMEM_MOVED)
 			return result;
 	}
 	hm_extent_unmap(region, index);
-	if (pinned(near, 2))
+	if (hm_pinned(near, 2))
 		return HMEM_MOVED_PINNED;
 	retire(region, extent);
 	return HMEM_MOVED;
@@ -404,20 +381,20 @@ enum hmem_moved hm_near_demote(struct hm_region *region, u32 index, bool force)
  *
  * The home is locked. Waits for no lock.
  *
- * Return: whether it was given up.
+ * Return: pages that were given up.
  */
-bool hm_near_yield(struct hm_region *region, struct hm_extent *extent, u32 index)
+unsigned int hm_near_yield(struct hm_region *region, struct hm_extent *extent, u32 index)
 {
 	struct folio *near = hm_near(extent);
 	enum hmem_moved result;
 
 	if (!folio_trylock(near))
-		return false;
+		return 0;
 	folio_get(near);
 	result = demote(region, extent, near, index, true);
 	if (result != HMEM_MOVED)
 		folio_unlock(near);
 	folio_put(near);
 	trace_hmem_move(region, index, HMEM_HOME, result);
-	return result == HMEM_MOVED;
+	return result == HMEM_MOVED ? HM_EXTENT_PAGES : 0;
 }

@@ -292,6 +292,28 @@ void hm_policy_placed(struct hm_policy *p, struct hm_heat *h, u64 now)
 	h->flags |= HM_HEAT_HELD;
 }
 
+void hm_policy_placed_pages(struct hm_policy *p, struct hm_heat *h, const u64 *pages,
+			    const u64 *was, const u64 *is)
+{
+	for (u32 i = 0; i < HM_POLICY_PAGES; i++) {
+		bool from = hm_bit(was, i), to = hm_bit(is, i);
+
+		if (from == to)
+			continue;
+		hm_page_count(p, from)[hm_page_rank(pages[i], from)]--;
+		hm_page_count(p, to)[hm_page_rank(pages[i], to)]++;
+		h->near_pages += to ? 1 : -1;
+		p->used += to ? 1 : -1;
+	}
+}
+
+u16 hm_policy_page_heat(u64 word)
+{
+	u32 brief = hm_page_brief(word), lasting = hm_page_lasting(word);
+
+	return (u16)((brief > lasting ? brief : lasting) << HM_BIN_SHIFT);
+}
+
 void hm_policy_drop(struct hm_policy *p, struct hm_heat *h, const u64 *pages, const u64 *near)
 {
 	if (h->flags & HM_HEAT_SPLIT) {

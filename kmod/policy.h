@@ -344,6 +344,18 @@ void hm_policy_add(struct hm_policy *p, struct hm_heat *h, bool near);
 void hm_policy_placed(struct hm_policy *p, struct hm_heat *h, u64 now);
 
 /**
+ * hm_policy_placed_pages() - pages of a split extent are where they were not, likewise
+ * @pages: as for hm_policy_scanned()
+ * @was: which the engine counts as near
+ * @is: which are
+ */
+void hm_policy_placed_pages(struct hm_policy *p, struct hm_heat *h, const u64 *pages,
+			    const u64 *was, const u64 *is);
+
+/** hm_policy_page_heat() - of a page of a split extent, on the scale of hm_heat.lasting */
+u16 hm_policy_page_heat(u64 word);
+
+/**
  * hm_policy_drop() - an extent leaves
  * @pages: of a split extent its pages, else NULL
  * @near: of a split extent which pages are near, else NULL

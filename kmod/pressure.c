@@ -3,8 +3,9 @@
  * DOC: memory pressure
  *
  * Near copies are given up when memory is short, on a node or in a cgroup: clean ones first,
- * which takes no more than to map the home again; the others when there are none. Every near
- * copy has a small object on a list of its node and cgroup, the oldest first.
+ * which takes no more than to map the home again; the others when there are none. Every extent
+ * with a near copy, or with near pages, has a small object on a list of its node and cgroup,
+ * the oldest first; that of near pages is on one such list, though they may be of several nodes.
  *
  * Reclaim comes from anywhere that memory is allocated, with whatever locks are held there:
  * so folio locks are tried here and never waited for. While an object is off the list its
@@ -18,30 +19,23 @@
 
 #include "core.h"
 
-/**
- * struct hm_copy - a near copy as the shrinker sees it
- * @lru: on the list of its node and cgroup
- * @region: whose it is
- * @extent: which; under the lock of @home
- * @home: of the extent
- * @index: of the extent in the region
- */
-struct hm_copy {
-	struct list_head lru;
-	struct hm_region *region;
-	struct hm_extent *extent;
-	struct folio *home;
-	u32 index;
-};
-
 static struct kmem_cache *hm_copies;
 static struct list_lru hm_copy_lru;
 static struct shrinker *hm_shrinker;
 
-/** hm_copy_alloc - the object for a near copy that is to be made; charged as the copy is */
-struct hm_copy *hm_copy_alloc(void)
+/** hm_copy_alloc - the object of an extent that is to have near pages; charged as those are */
+struct hm_copy *hm_copy_alloc(struct hm_region *region, struct hm_extent *extent, u32 index)
 {
-	return kmem_cache_alloc_lru(hm_copies, &hm_copy_lru, GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	struct mem_cgroup *before = hm_charge_to(region->memcg);
+	struct hm_copy *copy;
+
+	copy = kmem_cache_alloc_lru(hm_copies, &hm_copy_lru, GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	hm_charge_to(before);
+	if (copy) {
+		*copy = (struct hm_copy){ .extent = extent, .index = index };
+		INIT_LIST_HEAD(&copy->lru);
+	}
+	return copy;
 }
 
 /** hm_copy_free - the same, on no list */
@@ -50,21 +44,21 @@ void hm_copy_free(struct hm_copy *copy)
 	kmem_cache_free(hm_copies, copy);
 }
 
-/** hm_copy_add - a near copy was made; the home is locked */
-void hm_copy_add(struct hm_copy *copy, struct hm_region *region, struct hm_extent *extent,
-		 u32 index)
+/**
+ * hm_copy_count - so many more pages of an extent are near, and differ from their home
+ *
+ * The extent's home is locked. It is on the list while any is near.
+ */
+void hm_copy_count(struct hm_copy *copy, int near, int dirty)
 {
-	*copy = (struct hm_copy){ .region = region, .extent = extent, .home = extent->home,
-				  .index = index };
-	INIT_LIST_HEAD(&copy->lru);
-	list_lru_add_obj(&hm_copy_lru, &copy->lru);
-}
+	bool was = copy->near;
 
-/** hm_copy_del - it is given up; the home is locked */
-void hm_copy_del(struct hm_copy *copy)
-{
-	list_lru_del_obj(&hm_copy_lru, &copy->lru);
-	hm_copy_free(copy);
+	copy->near += near;
+	copy->dirty += dirty;
+	if (was && !copy->near)
+		list_lru_del_obj(&hm_copy_lru, &copy->lru);
+	else if (!was && copy->near)
+		list_lru_add_obj(&hm_copy_lru, &copy->lru);
 }
 
 /* What a walk along the list is for: so many copies, also those that were stored to. */
@@ -77,15 +71,15 @@ struct hm_walk {
 static HM_LRU_WALK(isolate)
 {
 	struct hm_copy *copy = container_of(item, struct hm_copy, lru);
+	/* What is on the list has a home, and a mapping unless it is being taken apart. */
+	struct folio *home = READ_ONCE(copy->extent->home);
 	struct hm_walk *walk = arg;
-	u8 flags;
 
-	if (!walk->want || !folio_trylock(copy->home))
+	if (!walk->want || !folio_trylock(home))
 		return LRU_SKIP;
-	flags = copy->extent->flags;
-	if (flags & (HM_EXTENT_MOVING | HM_EXTENT_KEEP_NEAR) ||
-	    (flags & HM_EXTENT_DIRTY && !walk->dirty)) {
-		folio_unlock(copy->home);
+	if (copy->extent->flags & (HM_EXTENT_MOVING | HM_EXTENT_KEEP_NEAR) || !home->mapping ||
+	    (copy->near == copy->dirty && !walk->dirty)) {
+		folio_unlock(home);
 		return LRU_SKIP;
 	}
 	walk->want--;
@@ -100,18 +94,21 @@ static unsigned long give_up(struct hm_walk *walk)
 
 	while (!list_empty(&walk->found)) {
 		struct hm_copy *copy = list_first_entry(&walk->found, struct hm_copy, lru);
-		struct hm_region *region = copy->region;
-		struct folio *home = copy->home;
+		struct hm_extent *extent = copy->extent;
+		struct folio *home = extent->home;
+		struct hm_region *region = home->mapping->host->i_private;
+		unsigned int freed;
 
 		list_del_init(&copy->lru);
 		WRITE_ONCE(region->near.pressed, jiffies | 1);
-		if (hm_near_yield(region, copy->extent, copy->index)) {
-			pages += HM_EXTENT_PAGES;
-			/* Or reclaim takes them for slab, which is not what it is short of. */
-			mm_account_reclaimed_pages(HM_EXTENT_PAGES);
-		} else {
-			list_lru_add_obj(&hm_copy_lru, &copy->lru);
-		}
+		freed = hm_pages(extent) ?
+				hm_pages_yield(region, extent, copy->index, walk->dirty) :
+				hm_near_yield(region, extent, copy->index);
+		/* Or reclaim takes them for slab, which is not what it is short of. */
+		mm_account_reclaimed_pages(freed);
+		pages += freed;
+		if (freed < HM_EXTENT_PAGES && hm_copy_of(extent)->near)
+			list_lru_add_obj(&hm_copy_lru, &hm_copy_of(extent)->lru);
 		folio_unlock(home);
 		cond_resched();
 	}

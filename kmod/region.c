@@ -178,6 +178,7 @@ struct hm_region *hm_region_alloc(struct hm_pool *pool, const char *name)
 		return ERR_CAST(inode);
 	}
 	region->inode = inode;
+	inode->i_private = region;
 	region->pool = pool;
 	get_device(&pool->dev);
 	INIT_LIST_HEAD(&region->node);

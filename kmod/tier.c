@@ -16,10 +16,19 @@
 /* Ticks for which a page may be held before it is called pinned: most are for an instant. */
 #define HM_LOOKS	3
 
-static enum hmem_moved move_extent(struct hm_region *region, u32 index, u32 place)
+/* A split extent is made whole first; @split: how many of its pages came home for that. */
+static enum hmem_moved move_extent(struct hm_region *region, u32 index, u32 place, u32 *split)
 {
+	struct hm_extent *extent = hm_table_find(&region->table, index);
 	enum hmem_moved result;
+	int pages = 0;
 
+	*split = 0;
+	if (extent && hm_pages(extent))
+		pages = hm_heat_make_whole(region, extent, index);
+	if (pages < 0)
+		return HMEM_MOVED_PINNED;
+	*split = pages;
 	for (int tries = 1;; tries++) {
 		bool force = tries >= HM_TRIES;
 
@@ -41,6 +50,7 @@ int hm_tier_migrate(struct hm_region *region, struct hmem_migrate *arg)
 	u64 size = i_size_read(region->inode), end;
 	unsigned int looks = 0;
 	enum hmem_moved result;
+	u32 split;
 	int srcu;
 
 	if (arg->offset > size || arg->bytes > size - arg->offset)
@@ -57,14 +67,18 @@ int hm_tier_migrate(struct hm_region *region, struct hmem_migrate *arg)
 			srcu_read_unlock(&hm_srcu, srcu);
 			return -ENODEV;
 		}
-		result = move_extent(region, arg->next >> HM_EXTENT_SHIFT, arg->place);
+		result = move_extent(region, arg->next >> HM_EXTENT_SHIFT, arg->place, &split);
 		srcu_read_unlock(&hm_srcu, srcu);
 		if (result == HMEM_MOVED_PINNED && looks++ < HM_LOOKS) {
 			schedule_timeout_interruptible(1);
 			continue;
 		}
 		looks = 0;
-		arg->pages[result] += HM_EXTENT_PAGES;
+		/* Some pages of an extent that was split are where they were to go. */
+		if (result != HMEM_MOVED_ALREADY)
+			split = 0;
+		arg->pages[HMEM_MOVED] += split;
+		arg->pages[result] += HM_EXTENT_PAGES - split;
 		if (result == HMEM_MOVED_PINNED && arg->pinned == U64_MAX)
 			arg->pinned = arg->next;
 		arg->next += HM_EXTENT_BYTES;
@@ -105,6 +119,7 @@ static u8 set_keep(struct hm_extent *extent, u8 keep)
 static int keep_extent(struct hm_region *region, u32 index, u32 place)
 {
 	struct hm_extent *extent = hm_extent_lock(region, index);
+	u32 split;
 	int error;
 	u8 was;
 
@@ -112,7 +127,7 @@ static int keep_extent(struct hm_region *region, u32 index, u32 place)
 		return PTR_ERR(extent) == -ENXIO ? -ERANGE : PTR_ERR(extent);
 	was = set_keep(extent, place == HMEM_NEAR ? HM_EXTENT_KEEP_NEAR : HM_EXTENT_KEEP_HOME);
 	folio_unlock(extent->home);
-	error = keep_errno(move_extent(region, index, place));
+	error = keep_errno(move_extent(region, index, place, &split));
 	if (error) {
 		folio_lock(extent->home);
 		set_keep(extent, was);
@@ -166,15 +181,15 @@ int hm_tier_pin(struct hm_region *region, struct hmem_pin *arg)
 static void shrink_to_bound(struct hm_region *region)
 {
 	struct hm_extent *extent;
-	u32 index;
+	u32 index, split;
 	int srcu;
 
 	for (index = 0; atomic_long_read(&region->near.pages) > READ_ONCE(region->near.max);
 	     index++) {
 		srcu = srcu_read_lock(&hm_srcu);
 		extent = hm_table_next(&region->table, &index);
-		if (extent && !READ_ONCE(region->dead) && hm_near(extent))
-			move_extent(region, index, HMEM_HOME);
+		if (extent && !READ_ONCE(region->dead) && READ_ONCE(extent->front))
+			move_extent(region, index, HMEM_HOME, &split);
 		srcu_read_unlock(&hm_srcu, srcu);
 		if (!extent || fatal_signal_pending(current))
 			break;

@@ -8,6 +8,7 @@
 #if !defined(HM_TRACE_H) || defined(TRACE_HEADER_MULTI_READ)
 #define HM_TRACE_H
 
+#include <linux/string.h>
 #include <linux/tracepoint.h>
 
 #include "core.h"
@@ -94,6 +95,28 @@ TRACE_EVENT(hmem_move,
 	),
 	TP_printk("region=%s extent=%u place=%s result=%u", __get_str(region), __entry->index,
 		  __entry->place ? "near" : "home", __entry->result)
+);
+
+TRACE_EVENT(hmem_pages,
+	TP_PROTO(struct hm_region *region, u32 index, const struct hm_policy_pages *asked,
+		 const struct hm_policy_pages *done),
+	TP_ARGS(region, index, asked, done),
+	TP_STRUCT__entry(
+		__string(region, dev_name(&region->dev))
+		__field(u32, index)
+		__field(u32, near)
+		__field(u32, home)
+		__field(u32, failed)
+	),
+	TP_fast_assign(
+		__assign_str(region);
+		__entry->index = index;
+		__entry->near = memweight(done->promote, sizeof(done->promote));
+		__entry->home = memweight(done->demote, sizeof(done->demote));
+		__entry->failed = memweight(asked, sizeof(*asked)) - __entry->near - __entry->home;
+	),
+	TP_printk("region=%s extent=%u near=%u home=%u failed=%u", __get_str(region),
+		  __entry->index, __entry->near, __entry->home, __entry->failed)
 );
 
 TRACE_EVENT(hmem_fault,

@@ -50,7 +50,7 @@ static const struct {
 	{ EINVAL, ATTACH, "the module refused a name, a size or a NUMA node in the request" },
 	{ EINVAL, MIGRATE, "offset and length must be multiples of the region's granularity" },
 	{ EINVAL, POLICY, "the module has no such mode" },
-	{ EINVAL, HEAT, "offset, length and cell must be multiples of the region's granularity" },
+	{ EINVAL, HEAT, "offset, length and cell must be multiples of 4096" },
 	{ EINVAL, ANY, "the module refused a name or a size in the request" },
 	{ E2BIG, ANY, "the module is older than this library; load a newer hmem.ko" },
 	{ ENOTTY, ANY, "the module does not know this command; load a newer hmem.ko" },
@@ -442,6 +442,10 @@ int hmem_kernel_tier_stats(struct hmem_ctx *ctx, int fd, const char *name,
 		.pingpongs = arg.pingpongs,
 		.track_ns = arg.track_ns,
 		.window_ns = arg.window_ns,
+		.scanned = arg.scanned,
+		.seen = arg.seen,
+		.splits = arg.splits,
+		.collapses = arg.collapses,
 	};
 	return 0;
 }

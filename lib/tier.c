@@ -3,6 +3,7 @@
  * Tiering of the regions of hmem.ko: checks what the caller gave, and asks the module.
  */
 #include <errno.h>
+#include <stddef.h>
 
 #include "ctx.h"
 #include "kernel.h"
@@ -16,7 +17,7 @@
 #define MOVED_SIZE_V1	  sizeof(struct hmem_tier_moved)
 #define POLICY_SIZE_V1	  sizeof(struct hmem_tier_policy)
 #define KNOB_SIZE_V1	  sizeof(struct hmem_tier_knob)
-#define STATS_SIZE_V1	  sizeof(struct hmem_tier_stats)
+#define STATS_SIZE_V1	  offsetof(struct hmem_tier_stats, scanned)
 #define HISTOGRAM_SIZE_V1 sizeof(struct hmem_tier_histogram)
 
 #define SET_FLAGS (HMEM_TIER_SET_NEAR_MAX | HMEM_TIER_SET_MODE)

@@ -75,6 +75,10 @@ static void show_stats(const struct session *s, struct json_object *o,
 	json_number(o, "pingpongs", stats->pingpongs);
 	json_number(o, "track_ns", stats->track_ns);
 	json_number(o, "window_ns", stats->window_ns);
+	json_number(o, "scanned", stats->scanned);
+	json_number(o, "seen", stats->seen);
+	json_number(o, "splits", stats->splits);
+	json_number(o, "collapses", stats->collapses);
 }
 
 void tier_show(struct session *s, struct json_object *o, const struct hmem_region_info *info)

@@ -224,9 +224,13 @@ HMEM_API int hmem_tier_knob_at(struct hmem_region *region, unsigned int index,
  * @pingpongs: moves that undid one of just before
  * @track_ns: nanoseconds that tracking took, by the knobs that say what its parts cost
  * @window_ns: over so long the policy looks at all of the region, now
+ * @scanned: pages of split extents whose accessed bit was read
+ * @seen: of those, how many had been touched
+ * @splits: extents split, so that each of their pages is near or at home by itself
+ * @collapses: of those, how many were made whole again
  *
- * Counts begin when the region appears; the last five when its mode leaves HMEM_TIER_OFF,
- * and are 0 while it is that.
+ * Counts begin when the region appears; those from @probes on when its mode leaves
+ * HMEM_TIER_OFF, and are 0 while it is that. A module of before the last four leaves them 0.
  */
 struct hmem_tier_stats {
 	size_t size;
@@ -243,6 +247,10 @@ struct hmem_tier_stats {
 	uint64_t pingpongs;
 	uint64_t track_ns;
 	uint64_t window_ns;
+	uint64_t scanned;
+	uint64_t seen;
+	uint64_t splits;
+	uint64_t collapses;
 };
 
 /** hmem_tier_get_stats - what was done so far. Return: 0, or an error that every call has. */
@@ -283,7 +291,8 @@ struct hmem_tier_histogram {
  * hmem_tier_heat - how hot a region is, and where
  * @offset: where the map begins
  * @bytes: how much of the region it covers; 0: up to the end of the region
- * @cell: bytes that one element of @cells stands for, a multiple of the granularity; 0: no map
+ * @cell: bytes that one element of @cells stands for; 0: no map. Below the granularity elements
+ *	differ where the policy has split what is hot in a few places.
  * @cells: where to put the map; NULL without one
  * @nr_cells: how many elements it has room for; on success, how many were filled in. NULL
  *	without a map.

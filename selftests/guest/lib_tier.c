@@ -215,8 +215,8 @@ static void heat(void)
 	TAP_EQ(hmem_tier_heat(region, 0, 0, 0, NULL, NULL, &histogram), 0, "no map");
 	TAP_EQ(hmem_tier_heat(region, 0, 0, EXTENT, NULL, &n, NULL), -EINVAL, "no cells");
 	TAP_EQ(hmem_tier_heat(region, 0, 0, EXTENT, cells, NULL, NULL), -EINVAL, "how many?");
-	TAP_EQ(hmem_tier_heat(region, 0, 0, 4096, cells, &n, NULL), -EINVAL, "no extent");
-	message("must be multiples of the region's granularity");
+	TAP_EQ(hmem_tier_heat(region, 0, 0, 4095, cells, &n, NULL), -EINVAL, "no page");
+	message("must be multiples of 4096");
 	TAP_EQ(hmem_tier_heat(region, EXTENT, EXTENTS * EXTENT, EXTENT, cells, &n, NULL), -ERANGE,
 	       "beyond the end");
 	TAP_EQ(hmem_tier_heat(region, 0, 0, EXTENT, (void *)16, &n, NULL), -EFAULT, "nowhere");

@@ -193,6 +193,17 @@ static void finish(u32 i)
 	}
 }
 
+/* Pages of a split extent that went home without the engine, as for want of memory. */
+static void lose_pages(u32 i)
+{
+	u64 was[HM_POLICY_WORDS];
+
+	memcpy(was, near_map[i], sizeof(was));
+	for (u32 w = 0; w < HM_POLICY_WORDS; w++)
+		near_map[i][w] &= (u64)chance(~0U) << (w % 2 * 32);
+	hm_policy_placed_pages(&p, &heat[i], pages[i], was, near_map[i]);
+}
+
 static void visit(u32 i)
 {
 	u32 what = hm_policy_visit(&p, &heat[i], i, now);
@@ -201,6 +212,8 @@ static void visit(u32 i)
 	if (what & HM_POLICY_PROBE) {
 		hm_policy_zapped(&p, &heat[i], now);
 	} else if (what & HM_POLICY_SCAN) {
+		if (!chance(8))
+			lose_pages(i);
 		for (u32 w = 0; w < HM_POLICY_WORDS; w++)
 			accessed[w] = i % 3 ? (u64)chance(~0U) << (w % 2 * 32) : ~0ULL;
 		what = hm_policy_scanned(&p, &heat[i], pages[i], accessed, near_map[i], &asked[i],

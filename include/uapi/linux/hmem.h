@@ -55,7 +55,7 @@
 #include <linux/types.h>
 
 /* Raised when a struct gains a member or a command is added; never lowered. */
-#define HMEM_ABI_VERSION	2
+#define HMEM_ABI_VERSION	3
 
 /* Names: 1 to 63 bytes of [A-Za-z0-9._-], first not '.' or '-'; "control" is taken. */
 #define HMEM_NAME_LEN		64
@@ -310,11 +310,11 @@ enum hmem_moved {
  *	all ones when there is none
  * @pages: out: pages of 4 KiB of the range, by what became of them (enum hmem_moved)
  *
- * Data and mappings stay as they are; a page that was moved is mapped again when it is
- * touched. Who reads goes on while a copy is made. Who stores meanwhile makes the copy
- * worthless: it is made anew, the third time with the extent out of reach. What was not
- * moved stays usable where it is, and is no error. When a signal comes, the answer is
- * that of the part up to @next; -EINTR when there is none.
+ * An extent that the policy has split is made whole first. Data and mappings stay as they
+ * are; a page that was moved is mapped again when it is touched. Who reads goes on while a copy
+ * is made. Who stores meanwhile makes the copy worthless: it is made anew, the third time with
+ * the extent out of reach. What was not moved stays usable where it is, and is no error. When a
+ * signal comes, the answer is that of the part up to @next; -EINTR when there is none.
  */
 struct hmem_migrate {
 	__u32 size;
@@ -434,10 +434,11 @@ struct hmem_heat_cell {
  * struct hmem_heat - HMEM_REGION_HEAT: how hot a region is, and where
  * @size: sizeof(struct hmem_heat)
  * @flags: must be 0
- * @offset: where the map begins, a multiple of the extent size
- * @bytes: how much of the region it covers; 0: up to the end. -ERANGE when it goes beyond that.
- * @cell: bytes of the region that one struct hmem_heat_cell stands for, a multiple of the
- *	extent size; 0: no map
+ * @offset: where the map begins, a multiple of 4096
+ * @bytes: how much of the region it covers, a multiple of 4096; 0: up to the end. -ERANGE when it
+ *	goes beyond that.
+ * @cell: bytes of the region that one struct hmem_heat_cell stands for, a multiple of 4096; 0: no
+ *	map. Below the extent size cells differ where the policy has split an extent.
  * @cells: address of an array of struct hmem_heat_cell
  * @nr_cells: how many fit there. Out: how many were filled in; the map ends when they are full
  * @near: out: pages of 4 KiB that are near, by the octave of their heat: bin n has those with
@@ -478,9 +479,14 @@ struct hmem_heat {
  * @track_ns: out: time that tracking took, in nanoseconds, by the knobs that say what its
  *	parts cost
  * @window_ns: out: what the policy's window is now: over so long it looks at all of the region
+ * @scanned: out: pages of split extents whose accessed bit was read
+ * @seen: out: of those, how many had been touched
+ * @splits: out: extents split, so that each of their pages is near or at home by itself
+ * @collapses: out: of those, how many were made whole again by the policy
  *
- * All but what is now count from when the region appeared; the last five from when its mode
- * left HMEM_POLICY_OFF, and are 0 while it is that.
+ * All but what is now count from when the region appeared; those from @probes on from when its
+ * mode left HMEM_POLICY_OFF, and are 0 while it is that. The last four are there from
+ * HMEM_ABI_VERSION 3 on.
  */
 struct hmem_stats {
 	__u32 size;
@@ -498,6 +504,10 @@ struct hmem_stats {
 	__u64 pingpongs;
 	__u64 track_ns;
 	__u64 window_ns;
+	__u64 scanned;
+	__u64 seen;
+	__u64 splits;
+	__u64 collapses;
 };
 #define HMEM_REGION_STATS_SIZE_V1	112
 

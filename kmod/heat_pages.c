@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * DOC: heat of pages
+ *
+ * What the tracker does with split extents: it reads accessed bits, has pages moved, splits and
+ * makes whole again. HM_PAGE_RANKED_NEAR is what the engine believes of a page; where that is not
+ * so, since memory was short or somebody stored, it is told before it is asked.
+ *
+ * All of it is done under hm_tracker.lock, so an extent that is found split stays so.
+ */
+#include <linux/mm.h>
+#include <linux/pagemap.h>
+
+#include "heat.h"
+
+/* Which pages of a split extent are near, and which the engine counts as that. */
+struct near_maps {
+	u64 is[HM_POLICY_WORDS];
+	u64 was[HM_POLICY_WORDS];
+};
+
+static void map_near(const u64 *pages, struct near_maps *maps)
+{
+	memset(maps, 0, sizeof(*maps));
+	for (u32 i = 0; i < HM_EXTENT_PAGES; i++) {
+		maps->is[i / 64] |= (u64)!!(pages[i] & HM_PAGE_PFN) << i % 64;
+		maps->was[i / 64] |= (u64)!!(pages[i] & HM_PAGE_RANKED_NEAR) << i % 64;
+	}
+}
+
+/* The engine counts those as near that are. */
+static void rank_near(u64 *pages)
+{
+	for (u32 i = 0; i < HM_EXTENT_PAGES; i++) {
+		pages[i] &= ~HM_PAGE_RANKED_NEAR;
+		if (pages[i] & HM_PAGE_PFN)
+			pages[i] |= HM_PAGE_RANKED_NEAR;
+	}
+}
+
+/* The same as meet() in heat.c for the pages of a split extent. */
+static void meet_pages(struct hm_tracker *t, struct hm_extent *extent, struct near_maps *maps)
+{
+	u64 *pages = hm_pages(extent);
+
+	map_near(pages, maps);
+	if (!memcmp(maps->is, maps->was, sizeof(maps->is)))
+		return;
+	hm_policy_placed_pages(&t->policy, &extent->heat, pages, maps->was, maps->is);
+	rank_near(pages);
+}
+
+/**
+ * hm_heat_discard_pages - an extent that was split under another tracker is looked at as a whole
+ *
+ * The home is locked.
+ *
+ * Return: false when it has to stay split for now.
+ */
+bool hm_heat_discard_pages(struct hm_region *region, struct hm_extent *extent, u32 index)
+{
+	if (!hm_pages_go_home(region, extent, index))
+		return false;
+	hm_pages_free(hm_pages_detach(extent));
+	return true;
+}
+
+/** hm_heat_split - HM_POLICY_SPLIT */
+void hm_heat_split(struct hm_tracker *t, struct hm_extent *extent, u32 index)
+{
+	bool done = hm_split(t->region, index) == HMEM_MOVED;
+	struct folio *home = extent->home;
+	bool was_near;
+
+	folio_lock(home);
+	was_near = extent->heat.flags & HM_HEAT_NEAR;
+	hm_policy_split(&t->policy, &extent->heat, hm_pages(extent), done, ktime_get_ns());
+	if (done && was_near) {
+		/* Its pages come back as they turn out to be hot. */
+		struct near_maps maps;
+
+		for (u32 i = 0; i < HM_EXTENT_PAGES; i++)
+			hm_pages(extent)[i] |= HM_PAGE_RANKED_NEAR;
+		meet_pages(t, extent, &maps);
+	}
+	folio_unlock(home);
+}
+
+/* The home is locked, also afterwards, and let go in between. */
+static void collapse(struct hm_tracker *t, struct hm_extent *extent, u32 index,
+		     const struct near_maps *maps)
+{
+	struct folio *home = extent->home;
+	bool near = extent->heat.near_pages;
+	u64 *pages;
+
+	if (!hm_pages_go_home(t->region, extent, index)) {
+		hm_policy_collapsed(&t->policy, &extent->heat, hm_pages(extent), maps->is, false,
+				    false, ktime_get_ns());
+		return;
+	}
+	pages = hm_pages_detach(extent);
+	if (near) {
+		folio_unlock(home);
+		hm_near_promote(t->region, index, true);
+		folio_lock(home);
+	}
+	hm_policy_collapsed(&t->policy, &extent->heat, pages, maps->is, hm_near(extent), true,
+			    ktime_get_ns());
+	hm_pages_free(pages);
+}
+
+/** hm_heat_scan - HM_POLICY_SCAN; the home is locked, also afterwards, and let go in between */
+void hm_heat_scan(struct hm_tracker *t, struct hm_extent *extent, u32 index)
+{
+	struct hm_policy_pages asked, done;
+	u64 accessed[HM_POLICY_WORDS];
+	u64 *pages = hm_pages(extent);
+	struct near_maps maps;
+	u32 what;
+
+	meet_pages(t, extent, &maps);
+	hm_scan(t->region, index, accessed, &t->scanned);
+	what = hm_policy_scanned(&t->policy, &extent->heat, pages, accessed, maps.is, &asked,
+				 ktime_get_ns());
+	if (what & HM_POLICY_COLLAPSE) {
+		collapse(t, extent, index, &maps);
+	} else if (what) {
+		struct hm_policy_pages may = asked;
+
+		if (hm_heat_pressed(t->region))
+			memset(may.promote, 0, sizeof(may.promote));
+		hm_pages_move(t->region, extent, index, &may, &done);
+		hm_policy_moved_pages(&t->policy, &extent->heat, pages, &asked, &done);
+		for (u32 i = 0; i < HM_EXTENT_PAGES; i++)
+			if ((done.promote[i / 64] | done.demote[i / 64]) >> i % 64 & 1)
+				pages[i] ^= HM_PAGE_RANKED_NEAR;
+	}
+}
+
+/**
+ * hm_heat_make_whole - a split extent is made whole, so that it can be moved as that
+ *
+ * Under hm_srcu. What is known of its heat stays.
+ *
+ * Return: its pages that were near; -EBUSY when somebody holds one of them, or its memory
+ * reports an error.
+ */
+int hm_heat_make_whole(struct hm_region *region, struct hm_extent *extent, u32 index)
+{
+	struct hm_tracker *t = srcu_dereference(region->tracker, &hm_srcu);
+	struct folio *home = READ_ONCE(extent->home);
+	struct near_maps maps;
+	int near = 0;
+
+	if (!home)
+		return 0;
+	if (t)
+		mutex_lock(&t->lock);
+	folio_lock(home);
+	if (hm_pages(extent)) {
+		map_near(hm_pages(extent), &maps);
+		near = hm_copy_of(extent)->near;
+		if (!hm_pages_go_home(region, extent, index)) {
+			near = -EBUSY;
+		} else {
+			if (t && extent->flags & HM_EXTENT_RANKED)
+				hm_policy_collapsed(&t->policy, &extent->heat, hm_pages(extent),
+						    maps.was, false, true, ktime_get_ns());
+			hm_pages_free(hm_pages_detach(extent));
+		}
+	}
+	folio_unlock(home);
+	if (t)
+		mutex_unlock(&t->lock);
+	return near;
+}
+
+/** hm_heat_forget_pages - of a split extent, whose pages stay where they are; NULL: it is whole */
+void hm_heat_forget_pages(u64 *pages)
+{
+	for (u32 i = 0; pages && i < HM_EXTENT_PAGES; i++)
+		pages[i] &= HM_PAGE_PFN | HM_PAGE_DIRTY;
+}

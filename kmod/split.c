@@ -1,0 +1,352 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * DOC: split extents
+ *
+ * Where heat inside an extent is uneven, its pages of 4 KiB have near copies of their own. A
+ * split extent has a table of one word for each page: the near copy's frame number, whether it
+ * is dirty, and what the policy knows of the page's heat. Its pages are mapped one by one, each
+ * from where it is.
+ *
+ * The home's folio lock covers all of it. A page is moved under that lock: nothing is gained by
+ * letting it go, as a fault takes longer than the copy. Who stores is seen as with whole extents:
+ * a page is mapped read-only until page_mkwrite was told, and nothing is mapped while a page moves.
+ *
+ * In front of a persistent home a near page is for reading only, and goes with the first store.
+ */
+#include <linux/mm.h>
+#include <linux/pagemap.h>
+#include <linux/uaccess.h>
+
+#include "core.h"
+#include "trace.h"
+
+/* Pages that are moved before whoever waits for the extent may go on. */
+#define HM_BATCH	64U
+
+static void *home_address(const struct hm_extent *extent, u32 page)
+{
+	return hm_extent_address(extent) + (size_t)page * PAGE_SIZE;
+}
+
+static void unmap_pages(struct hm_region *region, u32 index, u32 page, u32 count)
+{
+	unmap_mapping_range(region->inode->i_mapping,
+			    ((loff_t)index << HM_EXTENT_SHIFT) + (loff_t)page * PAGE_SIZE,
+			    (loff_t)count * PAGE_SIZE, 1);
+}
+
+/** hm_near_next - the first folio in front of an extent's home, at or after its page *@page */
+struct folio *hm_near_next(const struct hm_extent *extent, u32 *page)
+{
+	const u64 *pages = hm_pages(extent);
+
+	if (!pages)
+		return *page ? NULL : hm_near(extent);
+	for (; *page < HM_EXTENT_PAGES; (*page)++)
+		if (hm_page_near(pages, *page))
+			return hm_page_near(pages, *page);
+	return NULL;
+}
+
+static void set_dirty(struct hm_region *region, struct hm_extent *extent, u32 page, bool dirty)
+{
+	u64 *word = &hm_pages(extent)[page];
+
+	if (dirty == !!(*word & HM_PAGE_DIRTY))
+		return;
+	*word ^= HM_PAGE_DIRTY;
+	hm_copy_count(hm_copy_of(extent), 0, dirty ? 1 : -1);
+	atomic_long_add(dirty ? 1 : -1, &region->near.dirty);
+}
+
+/* The home takes over a page; its near copy is locked, clean and not mapped. */
+static void retire(struct hm_region *region, struct hm_extent *extent, u32 page)
+{
+	struct folio *near = hm_page_near(hm_pages(extent), page);
+
+	set_dirty(region, extent, page, false);
+	hm_copy_count(hm_copy_of(extent), -1, 0);
+	hm_pages(extent)[page] &= ~HM_PAGE_PFN;
+	near->mapping = NULL;
+	near->index = 0;
+	folio_clear_dirty(near);
+	folio_unlock(near);
+	hm_dram_put(region, near);
+	atomic64_inc(&region->near.demoted);
+}
+
+static bool copy_page_mc(struct hm_region *region, void *to, const void *from)
+{
+	u64 began = ktime_get_ns();
+	bool good = !copy_mc_to_kernel(to, from, PAGE_SIZE);
+
+	atomic64_add(good ? PAGE_SIZE : 0, &region->near.copied);
+	atomic64_add(ktime_get_ns() - began, &region->near.copy_ns);
+	return good;
+}
+
+/* The page is at home and not mapped. */
+static bool promote(struct hm_region *region, struct hm_extent *extent, u32 page)
+{
+	struct folio *near = hm_dram_get(region, 0);
+
+	if (IS_ERR(near))
+		return false;
+	if (region->pool->persistent)
+		hm_write_back(home_address(extent, page), PAGE_SIZE);
+	if (hm_pinned(extent->home, 1) ||
+	    !copy_page_mc(region, folio_address(near), home_address(extent, page))) {
+		hm_dram_put(region, near);
+		return false;
+	}
+	near->index = extent->home->index + page;
+	near->mapping = region->inode->i_mapping;
+	hm_pages(extent)[page] |= folio_pfn(near);
+	hm_copy_count(hm_copy_of(extent), 1, 0);
+	atomic64_inc(&region->near.promoted);
+	return true;
+}
+
+/* The near copy of the page is locked, and goes unless somebody holds it. */
+static bool demote(struct hm_region *region, struct hm_extent *extent, u32 index, u32 page)
+{
+	struct folio *near = hm_page_near(hm_pages(extent), page);
+
+	unmap_pages(region, index, page, 1);
+	if (hm_pinned(near, 1) ||
+	    (hm_pages(extent)[page] & HM_PAGE_DIRTY &&
+	     !copy_page_mc(region, home_address(extent, page), folio_address(near)))) {
+		folio_unlock(near);
+		return false;
+	}
+	retire(region, extent, page);
+	return true;
+}
+
+static bool wanted(const u64 *map, u32 page)
+{
+	return map[page / 64] >> page % 64 & 1;
+}
+
+/* All that are to be promoted from @page on, up to the first that is not, are not mapped then. */
+static u32 unmap_run(struct hm_region *region, u32 index, const u64 *promote, u32 page, u32 end)
+{
+	u32 last = page;
+
+	while (last < end && wanted(promote, last))
+		last++;
+	unmap_pages(region, index, page, last - page);
+	return last;
+}
+
+static void move_batch(struct hm_region *region, struct hm_extent *extent, u32 index, u32 page,
+		       const struct hm_policy_pages *asked, struct hm_policy_pages *done)
+{
+	u32 end = page + HM_BATCH, unmapped = page;
+
+	for (; page < end; page++) {
+		struct folio *near = hm_page_near(hm_pages(extent), page);
+
+		if (wanted(asked->demote, page) && near) {
+			folio_lock(near);
+			if (demote(region, extent, index, page))
+				done->demote[page / 64] |= 1ULL << page % 64;
+		} else if (wanted(asked->promote, page) && !near) {
+			if (page >= unmapped)
+				unmapped = unmap_run(region, index, asked->promote, page, end);
+			if (promote(region, extent, page))
+				done->promote[page / 64] |= 1ULL << page % 64;
+		}
+	}
+}
+
+/**
+ * hm_pages_move - move pages of a split extent
+ * @index: of the extent in the region
+ * @asked: which, and where to
+ * @done: those that were
+ *
+ * The home is locked, and let go now and then so that nobody waits for long: the caller sees to
+ * it that the extent stays split, and has its home, meanwhile.
+ */
+void hm_pages_move(struct hm_region *region, struct hm_extent *extent, u32 index,
+		   const struct hm_policy_pages *asked, struct hm_policy_pages *done)
+{
+	struct folio *home = extent->home;
+
+	memset(done, 0, sizeof(*done));
+	for (u32 page = 0; page < HM_EXTENT_PAGES; page += HM_BATCH) {
+		if (!asked->promote[page / 64] && !asked->demote[page / 64])
+			continue;
+		move_batch(region, extent, index, page, asked, done);
+		folio_unlock(home);
+		cond_resched();
+		folio_lock(home);
+	}
+	trace_hmem_pages(region, index, asked, done);
+}
+
+/**
+ * hm_pages_store - somebody is about to store to a page of a split extent
+ * @held: a folio that the caller has a reference to, or NULL
+ *
+ * Under the home's folio lock.
+ *
+ * Return: as hm_near_store().
+ */
+int hm_pages_store(struct hm_region *region, struct hm_extent *extent, pgoff_t pgoff,
+		   const struct folio *held)
+{
+	u32 page = pgoff % HM_EXTENT_PAGES;
+	struct folio *near = hm_page_near(hm_pages(extent), page);
+
+	if (!near)
+		return 0;
+	if (!region->pool->persistent) {
+		set_dirty(region, extent, page, true);
+		return 0;
+	}
+	folio_lock(near);
+	unmap_pages(region, pgoff >> HM_EXTENT_ORDER, page, 1);
+	if (hm_pinned(near, held == near ? 2 : 1)) {
+		folio_unlock(near);
+		return -EAGAIN;
+	}
+	retire(region, extent, page);
+	return 0;
+}
+
+/**
+ * hm_pages_go_home - give up all near pages of a split extent
+ *
+ * The home is locked.
+ *
+ * Return: whether none is left.
+ */
+bool hm_pages_go_home(struct hm_region *region, struct hm_extent *extent, u32 index)
+{
+	bool all = true;
+	struct folio *near;
+	u32 page;
+
+	hm_near_for_each(extent, near, page) {
+		folio_lock(near);
+		all &= demote(region, extent, index, page);
+	}
+	return all;
+}
+
+/**
+ * hm_pages_yield - give up near pages of a split extent because memory is short
+ * @dirty: also those that were stored to
+ *
+ * The home is locked. Waits for no lock.
+ *
+ * Return: how many were given up.
+ */
+unsigned int hm_pages_yield(struct hm_region *region, struct hm_extent *extent, u32 index,
+			    bool dirty)
+{
+	unsigned int freed = 0;
+	struct folio *near;
+	u32 page;
+
+	hm_near_for_each(extent, near, page) {
+		if ((dirty || !(hm_pages(extent)[page] & HM_PAGE_DIRTY)) && folio_trylock(near))
+			freed += demote(region, extent, index, page);
+	}
+	return freed;
+}
+
+/** hm_pages_drop - hm_near_drop() of a split extent, which is whole afterwards */
+void hm_pages_drop(struct hm_region *region, struct hm_extent *extent)
+{
+	struct folio *near;
+	u32 page;
+
+	hm_near_for_each(extent, near, page) {
+		folio_lock(near);
+		retire(region, extent, page);
+	}
+	hm_pages_free(hm_pages_detach(extent));
+}
+
+static u64 *alloc_table(struct hm_region *region, struct hm_extent *extent, u32 index)
+{
+	struct mem_cgroup *before = hm_charge_to(region->memcg);
+	u64 *pages = (u64 *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+
+	BUILD_BUG_ON(HM_EXTENT_PAGES * sizeof(u64) > PAGE_SIZE);
+	hm_charge_to(before);
+	if (!pages)
+		return NULL;
+	set_page_private(virt_to_page(pages),
+			 (unsigned long)hm_copy_alloc(region, extent, index));
+	if (page_private(virt_to_page(pages)))
+		return pages;
+	free_page((unsigned long)pages);
+	return NULL;
+}
+
+/** hm_pages_free - a table that hm_pages_detach() returned */
+void hm_pages_free(u64 *pages)
+{
+	struct page *table = virt_to_page(pages);
+
+	hm_copy_free((struct hm_copy *)page_private(table));
+	set_page_private(table, 0);
+	__free_page(table);
+}
+
+/** hm_pages_detach - a split extent without near pages is whole from now on; its home is locked */
+u64 *hm_pages_detach(struct hm_extent *extent)
+{
+	u64 *pages = hm_pages(extent);
+
+	WRITE_ONCE(extent->front, 0);
+	return pages;
+}
+
+/* What keeps an extent, whose home is locked, from being split. */
+static enum hmem_moved may_split(const struct hm_extent *extent)
+{
+	if (hm_pages(extent))
+		return HMEM_MOVED_ALREADY;
+	if (extent->front || extent->flags & HM_EXTENT_MOVING)
+		return HMEM_MOVED_BUSY;
+	return extent->flags & HM_EXTENT_KEEP ? HMEM_MOVED_KEPT : HMEM_MOVED;
+}
+
+/**
+ * hm_split - split an extent, which is at home then
+ * @index: number of the extent in the region
+ *
+ * Under hm_srcu. Nobody but the caller splits extents of the region.
+ */
+enum hmem_moved hm_split(struct hm_region *region, u32 index)
+{
+	enum hmem_moved result = hm_near_demote(region, index, true);
+	struct hm_extent *extent;
+	u64 *pages;
+
+	if (result != HMEM_MOVED && result != HMEM_MOVED_ALREADY)
+		return result;
+	pages = alloc_table(region, hm_table_find(&region->table, index), index);
+	if (!pages)
+		return HMEM_MOVED_NO_MEMORY;
+	extent = hm_extent_lock(region, index);
+	if (IS_ERR(extent)) {
+		hm_pages_free(pages);
+		return PTR_ERR(extent) == -EIO ? HMEM_MOVED_POISONED : HMEM_MOVED_UNTOUCHED;
+	}
+	result = may_split(extent);
+	if (result == HMEM_MOVED) {
+		/* No process maps more than a page at once from now on. */
+		hm_extent_unmap(region, index);
+		WRITE_ONCE(extent->front, (unsigned long)pages | HM_FRONT_PAGES);
+	} else {
+		hm_pages_free(pages);
+	}
+	folio_unlock(extent->home);
+	return result;
+}
