@@ -44,6 +44,12 @@ static int heat(int fd, struct hmem_heat *h, struct hmem_heat_cell *cells)
 	return hmem_ioctl(fd, HMEM_REGION_HEAT, h);
 }
 
+/* The pages of an extent in turn: it is to be as hot in one place as in another. */
+static void touch(unsigned int extent, unsigned int n)
+{
+	(void)*(volatile char *)(base + extent * EXTENT + n % 512 * 4096);
+}
+
 /* Reads four extents in turn, and now and then one of the others. */
 static void *reader(void *unused)
 {
@@ -52,8 +58,9 @@ static void *reader(void *unused)
 	(void)unused;
 	while (!stop) {
 		for (unsigned int n = 0; n < 2000; n++, i++)
-			(void)*(volatile char *)(base + (hot_at + i % HOT) * EXTENT + i % 512 * 4096);
-		(void)*(volatile char *)(base + cold++ % there * EXTENT);
+			touch(hot_at + i % HOT, i / HOT);
+		touch(cold % there, cold / there);
+		cold++;
 		rounds++;
 		usleep(1000);
 	}
