@@ -284,6 +284,7 @@ struct hm_near {
  * @cdev: what open(2) reaches
  * @node: in pool->regions
  * @pool: holds a reference
+ * @persistent: its homes survive power loss
  * @inode: owner of the address space that every mapping belongs to
  * @layout: under hm_srcu, written under hm_lock
  * @table: index in the region to struct hm_extent
@@ -311,6 +312,7 @@ struct hm_region {
 	struct cdev cdev;
 	struct list_head node;
 	struct hm_pool *pool;
+	bool persistent;
 	struct inode *inode;
 	struct hm_layout __rcu *layout;
 	struct hm_table table;

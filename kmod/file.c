@@ -333,7 +333,7 @@ static ssize_t io_extent(struct hm_region *region, loff_t position, struct iov_i
 			folio_put(folio);
 			return -EIO;
 		}
-	} else if (region->pool->persistent) {
+	} else if (region->persistent) {
 		done = _copy_from_iter_flushcache(address, bytes, iter);
 		pmem_wmb();
 	} else {
@@ -404,7 +404,7 @@ static int hm_fsync(struct file *file, loff_t start, loff_t end, int datasync)
 
 	if (READ_ONCE(region->dead))
 		return -ENODEV;
-	if (!region->pool->persistent)
+	if (!region->persistent)
 		return 0;
 	last = min_t(u64, end >> HM_EXTENT_SHIFT, U32_MAX - 1);
 	for (index = min_t(u64, start >> HM_EXTENT_SHIFT, U32_MAX);; index++) {

@@ -148,7 +148,7 @@ int hm_near_store(struct hm_region *region, struct hm_extent *extent, u32 index,
 	extent->flags |= HM_EXTENT_STORED;
 	if (!near)
 		return 0;
-	if (!region->pool->persistent) {
+	if (!region->persistent) {
 		set_dirty(region, extent, true);
 		return 0;
 	}
@@ -168,7 +168,7 @@ int hm_near_store(struct hm_region *region, struct hm_extent *extent, u32 index,
  */
 static void quiesce(struct hm_region *region, struct folio *folio, u32 index, bool force)
 {
-	if (force || region->pool->persistent || READ_ONCE(region->plain))
+	if (force || region->persistent || READ_ONCE(region->plain))
 		hm_extent_unmap(region, index);
 	else
 		folio_mkclean(folio);
@@ -185,7 +185,7 @@ static enum hmem_moved begin_promotion(struct hm_region *region, struct hm_exten
 	if (extent->flags & HM_EXTENT_KEEP_HOME)
 		return HMEM_MOVED_KEPT;
 	quiesce(region, extent->home, index, force);
-	if (region->pool->persistent)
+	if (region->persistent)
 		hm_write_back(hm_extent_address(extent), HM_EXTENT_BYTES);
 	return hm_pinned(extent->home, 1) ? HMEM_MOVED_PINNED : HMEM_MOVED;
 }

@@ -48,7 +48,7 @@ static DEVICE_ATTR_RO(pool);
 
 static ssize_t persistent_show(struct device *dev, struct device_attribute *attr, char *buf)
 {
-	return sysfs_emit(buf, "%d\n", to_hm_region(dev)->pool->persistent);
+	return sysfs_emit(buf, "%d\n", to_hm_region(dev)->persistent);
 }
 static DEVICE_ATTR_RO(persistent);
 
@@ -180,6 +180,7 @@ struct hm_region *hm_region_alloc(struct hm_pool *pool, const char *name)
 	region->inode = inode;
 	inode->i_private = region;
 	region->pool = pool;
+	region->persistent = pool->persistent;
 	get_device(&pool->dev);
 	INIT_LIST_HEAD(&region->node);
 	INIT_DELAYED_WORK(&region->linger, hm_region_linger);
@@ -534,7 +535,7 @@ int hm_region_query(struct hm_region *region, struct hmem_region_query *info)
 		return -ENODEV;
 	info->bytes = i_size_read(region->inode);
 	info->extent_size = HM_EXTENT_BYTES;
-	info->state = pool->persistent ? HMEM_REGION_PERSISTENT : 0;
+	info->state = region->persistent ? HMEM_REGION_PERSISTENT : 0;
 	info->uid = from_kuid(&init_user_ns, region->uid);
 	info->gid = from_kgid(&init_user_ns, region->gid);
 	info->mode = region->mode;
