@@ -19,7 +19,8 @@
  *   folio lock of its near copy    that what a fault returned gets mapped
  *   i_mmap, page table locks       inside unmap_mapping_range()
  *
- * hm_pool.open_lock is a leaf spinlock. User memory is never touched under any of
+ * hm_open_lock is a leaf spinlock: how often each region is open, and whether it is
+ * dead. User memory is never touched under any of
  * them: read(2) and write(2) hold a folio reference instead.
  */
 #ifndef HM_CORE_H
@@ -102,7 +103,6 @@ struct hm_pool_ops {
  * @used: one bit an extent
  * @gone: its memory is being taken away; every use fails from now on
  * @released: completed when the memory was given back after @gone
- * @open_lock: protects open and dead of its regions
  * @uuid: identity of a persistent pool
  * @host: who attached it
  * @next_gen: generation of the next run
@@ -130,7 +130,6 @@ struct hm_pool {
 	unsigned long *used;
 	bool gone;
 	struct completion released;
-	spinlock_t open_lock;
 
 	u8 uuid[UUID_SIZE];
 	u8 host[16];
@@ -292,9 +291,9 @@ struct hm_near {
  * @uid: owner
  * @gid: group
  * @mode: permission bits
- * @open: files open on it, mappings included; under pool->open_lock
- * @opens: how often it was opened; under pool->open_lock
- * @dead: destroyed, detached or revoked; under pool->open_lock, read under hm_srcu
+ * @open: files open on it, mappings included; under hm_open_lock
+ * @opens: how often it was opened; under hm_open_lock
+ * @dead: destroyed, detached or revoked; under hm_open_lock, read under hm_srcu
  * @linger: waits for pages that stay pinned after the last close
  * @faults: faults served
  * @nr_touched: extents that have a home
@@ -350,6 +349,7 @@ struct hm_file {
 #define to_hm_region(d)	container_of(d, struct hm_region, dev)
 
 extern struct mutex hm_lock;
+extern spinlock_t hm_open_lock;
 extern struct list_head hm_pools;
 extern struct srcu_struct hm_srcu;
 /* Emptied before the module goes: what runs on it may hold the module's last reference. */

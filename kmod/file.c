@@ -27,7 +27,6 @@ static struct hm_region *file_region(const struct file *file)
 static int hm_open(struct inode *inode, struct file *file)
 {
 	struct hm_region *region = container_of(inode->i_cdev, struct hm_region, cdev);
-	struct hm_pool *pool = region->pool;
 	struct hm_file *f;
 	bool dead;
 
@@ -35,13 +34,13 @@ static int hm_open(struct inode *inode, struct file *file)
 	if (!f)
 		return -ENOMEM;
 	f->region = region;
-	spin_lock(&pool->open_lock);
+	spin_lock(&hm_open_lock);
 	dead = region->dead;
 	if (!dead) {
 		region->open++;
 		region->opens++;
 	}
-	spin_unlock(&pool->open_lock);
+	spin_unlock(&hm_open_lock);
 	if (dead) {
 		kfree(f);
 		return -ENODEV;
@@ -61,21 +60,20 @@ static int hm_open(struct inode *inode, struct file *file)
  */
 static bool close_unless_pinned(struct hm_region *region)
 {
-	struct hm_pool *pool = region->pool;
 	unsigned int opens;
 
-	spin_lock(&pool->open_lock);
+	spin_lock(&hm_open_lock);
 	while (region->open == 1 && !region->dead) {
 		opens = region->opens;
-		spin_unlock(&pool->open_lock);
+		spin_unlock(&hm_open_lock);
 		if (hm_extents_pinned(region, 0))
 			return false;
-		spin_lock(&pool->open_lock);
+		spin_lock(&hm_open_lock);
 		if (opens == region->opens)
 			break;
 	}
 	region->open--;
-	spin_unlock(&pool->open_lock);
+	spin_unlock(&hm_open_lock);
 	return true;
 }
 

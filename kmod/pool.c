@@ -21,6 +21,7 @@
 
 /* The registry; core.h says what it covers. */
 DEFINE_MUTEX(hm_lock);
+DEFINE_SPINLOCK(hm_open_lock);
 LIST_HEAD(hm_pools);
 
 /* sysfs */
@@ -142,7 +143,6 @@ static struct hm_pool *pool_alloc(const char *name, const struct hm_pool_ops *op
 	INIT_LIST_HEAD(&pool->node);
 	INIT_LIST_HEAD(&pool->regions);
 	init_completion(&pool->released);
-	spin_lock_init(&pool->open_lock);
 	device_initialize(&pool->dev);
 	pool->dev.class = &hm_pool_class;
 	pool->dev.type = &hm_pool_type;
@@ -165,7 +165,7 @@ static int close_regions(struct hm_pool *pool, bool force)
 	if (!force)
 		list_for_each_entry(region, &pool->regions, node)
 			flush_delayed_work(&region->linger);
-	spin_lock(&pool->open_lock);
+	spin_lock(&hm_open_lock);
 	list_for_each_entry(region, &pool->regions, node)
 		if (region->open)
 			error = -EBUSY;
@@ -174,7 +174,7 @@ static int close_regions(struct hm_pool *pool, bool force)
 	if (!error || force)
 		list_for_each_entry(region, &pool->regions, node)
 			region->dead = true;
-	spin_unlock(&pool->open_lock);
+	spin_unlock(&hm_open_lock);
 	if (force)
 		return 0;
 	if (error)
@@ -185,10 +185,10 @@ static int close_regions(struct hm_pool *pool, bool force)
 		if (hm_extents_pinned(region, 0))
 			error = -EBUSY;
 	if (error) {
-		spin_lock(&pool->open_lock);
+		spin_lock(&hm_open_lock);
 		list_for_each_entry(region, &pool->regions, node)
 			region->dead = false;
-		spin_unlock(&pool->open_lock);
+		spin_unlock(&hm_open_lock);
 	}
 	return error;
 }

@@ -354,9 +354,9 @@ int hm_region_create(struct hmem_region_create *arg)
 	return 0;
 
 unwrite:
-	spin_lock(&pool->open_lock);
+	spin_lock(&hm_open_lock);
 	region->dead = true;
-	spin_unlock(&pool->open_lock);
+	spin_unlock(&hm_open_lock);
 	/* Its device number answered already: somebody may have it open and mapped. */
 	hm_tier_pause(region);
 	synchronize_srcu(&hm_srcu);
@@ -475,24 +475,23 @@ int hm_region_resize(struct hmem_region_resize *arg)
  */
 static bool close_for_good(struct hm_region *region)
 {
-	struct hm_pool *pool = region->pool;
 	bool closed;
 
 	flush_delayed_work(&region->linger);
-	spin_lock(&pool->open_lock);
+	spin_lock(&hm_open_lock);
 	closed = !region->open;
 	if (closed)
 		region->dead = true;
-	spin_unlock(&pool->open_lock);
+	spin_unlock(&hm_open_lock);
 	if (!closed)
 		return false;
 
 	synchronize_srcu(&hm_srcu);
 	if (!hm_extents_pinned(region, 0))
 		return true;
-	spin_lock(&pool->open_lock);
+	spin_lock(&hm_open_lock);
 	region->dead = false;
-	spin_unlock(&pool->open_lock);
+	spin_unlock(&hm_open_lock);
 	return false;
 }
 
