@@ -398,6 +398,7 @@ void hm_regions_exit(void);
 
 /* extent.c */
 struct hm_extent *hm_extent_lock(struct hm_region *region, u32 index);
+struct folio *hm_extent_lock_home(struct hm_extent *extent);
 struct page *hm_extent_get(struct hm_region *region, pgoff_t pgoff, bool *alone);
 struct page *hm_extent_get_to_store(struct hm_region *region, pgoff_t pgoff,
 				    const struct folio *held, bool *alone);

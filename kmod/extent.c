@@ -89,6 +89,26 @@ static bool inside(struct hm_region *region, u32 index)
 }
 
 /**
+ * hm_extent_lock_home - lock the home of an extent, which may just be moving elsewhere
+ *
+ * Under hm_srcu, or when no extent of the region can be touched.
+ *
+ * Return: the home, locked; NULL when the extent has none.
+ */
+struct folio *hm_extent_lock_home(struct hm_extent *extent)
+{
+	struct folio *home;
+
+	while ((home = smp_load_acquire(&extent->home))) {
+		folio_lock(home);
+		if (likely(extent->home == home))
+			break;
+		folio_unlock(home);
+	}
+	return home;
+}
+
+/**
  * hm_extent_lock - an extent that holds the region's data, with its home locked
  * @region: region
  * @index: number of the extent in the region
@@ -258,14 +278,17 @@ void hm_extents_zap(struct hm_region *region, u32 from)
 	/* In one sweep what is mapped now, then one by one what a fault was just mapping. */
 	unmap_mapping_range(mapping, (loff_t)from << HM_EXTENT_SHIFT, 0, 1);
 	hm_table_for_each(&region->table, index, extent, from) {
-		folio_lock(extent->home);
+		struct folio *home = hm_extent_lock_home(extent);
+
+		if (!home)
+			continue;
 		hm_near_for_each(extent, near, page) {
 			folio_lock(near);
 			zap_folio(mapping, near);
 			folio_unlock(near);
 		}
-		zap_folio(mapping, extent->home);
-		folio_unlock(extent->home);
+		zap_folio(mapping, home);
+		folio_unlock(home);
 		cond_resched();
 	}
 }
@@ -286,7 +309,9 @@ static bool extent_pinned(struct hm_extent *extent)
 
 	if (!home || home_pinned(extent) || !READ_ONCE(extent->front))
 		return home && home_pinned(extent);
-	folio_lock(home);
+	home = hm_extent_lock_home(extent);
+	if (!home)
+		return false;
 	/* Who makes a copy has a reference too, and has looked. */
 	if (!(extent->flags & HM_EXTENT_MOVING))
 		hm_near_for_each(extent, near, page)
@@ -366,9 +391,10 @@ void hm_extents_forget(struct hm_region *region, u32 from)
 	u32 index;
 
 	hm_table_for_each(&region->table, index, extent, from) {
-		struct folio *home = extent->home;
+		struct folio *home = hm_extent_lock_home(extent);
 
-		folio_lock(home);
+		if (!home)
+			continue;
 		if (hm_pages(extent))
 			hm_pages_drop(region, extent);
 		else

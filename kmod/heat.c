@@ -79,12 +79,14 @@ static void move(struct hm_tracker *t, struct hm_extent *extent, u32 index, u32 
 {
 	bool force = what & HM_POLICY_WAIT;
 	enum hmem_moved result = HMEM_MOVED_BUSY;
-	struct folio *home = extent->home;
+	struct folio *home;
 
 	if (t->moves && !(what & HM_POLICY_PROMOTE && hm_heat_pressed(t->region)))
 		result = what & HM_POLICY_PROMOTE ? hm_near_promote(t->region, index, force) :
 						    hm_near_demote(t->region, index, force);
-	folio_lock(home);
+	home = hm_extent_lock_home(extent);
+	if (!home)
+		return;
 	hm_policy_moved(&t->policy, &extent->heat, what, outcome(result), ktime_get_ns());
 	folio_unlock(home);
 }
@@ -94,23 +96,19 @@ static void visit(struct hm_tracker *t, u32 index)
 {
 	struct hm_region *region = t->region;
 	struct hm_extent *extent = hm_table_find(&region->table, index);
-	struct folio *home = extent ? READ_ONCE(extent->home) : NULL;
+	struct folio *home = extent ? hm_extent_lock_home(extent) : NULL;
 	u32 what;
 
 	if (!home)
 		return;
-	folio_lock(home);
-	if (extent->home != home) {	/* cut off meanwhile */
-		folio_unlock(home);
-		return;
-	}
 	what = !meet(t, extent, index) || extent->flags & HM_EXTENT_KEEP ? 0 :
 	       hm_policy_visit(&t->policy, &extent->heat, index, ktime_get_ns());
 	if (what & HM_POLICY_PROBE)
 		probe(t, extent, index);
 	if (what & HM_POLICY_SCAN)
 		hm_heat_scan(t, extent, index);
-	folio_unlock(home);
+	/* While it was let go the home may have become another one. */
+	folio_unlock(extent->home);
 	if (what & (HM_POLICY_PROMOTE | HM_POLICY_DEMOTE))
 		move(t, extent, index, what);
 	if (what & HM_POLICY_SPLIT)
@@ -180,13 +178,11 @@ static void meet_all(struct hm_tracker *t)
 	int srcu = srcu_read_lock(&hm_srcu);
 
 	hm_table_for_each(&t->region->table, index, extent, 0) {
-		struct folio *home = READ_ONCE(extent->home);
+		struct folio *home = hm_extent_lock_home(extent);
 
 		if (!home)
 			continue;
-		folio_lock(home);
-		if (extent->home == home)
-			meet(t, extent, index);
+		meet(t, extent, index);
 		folio_unlock(home);
 		cond_resched();
 	}
@@ -219,11 +215,10 @@ static void forget(struct hm_region *region)
 	int srcu = srcu_read_lock(&hm_srcu);
 
 	hm_table_for_each(&region->table, index, extent, 0) {
-		struct folio *home = READ_ONCE(extent->home);
+		struct folio *home = hm_extent_lock_home(extent);
 
 		if (!home)
 			continue;
-		folio_lock(home);
 		extent->flags &= ~HM_EXTENT_RANKED;
 		memset(&extent->heat, 0, sizeof(extent->heat));
 		hm_heat_forget_pages(hm_pages(extent));

@@ -27,12 +27,11 @@ static void look(const struct hm_extent *extent, u32 first, u32 end, struct hmem
 static void look_at_pages(const struct hm_extent *extent, u32 first, u32 end,
 			  struct hmem_heat_cell *cell, u64 *near)
 {
-	struct folio *home = READ_ONCE(extent->home);
+	struct folio *home = hm_extent_lock_home(extent);
 	const u64 *pages;
 
 	if (!home)
 		return;
-	folio_lock(home);
 	pages = hm_pages(extent);
 	for (u32 i = first; pages && i < end; i++) {
 		cell->heat = max(cell->heat, hm_policy_page_heat(pages[i]));

@@ -69,10 +69,11 @@ bool hm_heat_discard_pages(struct hm_region *region, struct hm_extent *extent, u
 void hm_heat_split(struct hm_tracker *t, struct hm_extent *extent, u32 index)
 {
 	bool done = hm_split(t->region, index) == HMEM_MOVED;
-	struct folio *home = extent->home;
+	struct folio *home = hm_extent_lock_home(extent);
 	bool was_near;
 
-	folio_lock(home);
+	if (!home)
+		return;
 	was_near = extent->heat.flags & HM_HEAT_NEAR;
 	hm_policy_split(&t->policy, &extent->heat, hm_pages(extent), done, ktime_get_ns());
 	if (done && was_near) {
@@ -90,7 +91,6 @@ void hm_heat_split(struct hm_tracker *t, struct hm_extent *extent, u32 index)
 static void collapse(struct hm_tracker *t, struct hm_extent *extent, u32 index,
 		     const struct near_maps *maps)
 {
-	struct folio *home = extent->home;
 	bool near = extent->heat.near_pages;
 	u64 *pages;
 
@@ -101,9 +101,9 @@ static void collapse(struct hm_tracker *t, struct hm_extent *extent, u32 index,
 	}
 	pages = hm_pages_detach(extent);
 	if (near) {
-		folio_unlock(home);
+		folio_unlock(extent->home);
 		hm_near_promote(t->region, index, true);
-		folio_lock(home);
+		hm_extent_lock_home(extent);
 	}
 	hm_policy_collapsed(&t->policy, &extent->heat, pages, maps->is, hm_near(extent), true,
 			    ktime_get_ns());
@@ -149,16 +149,14 @@ void hm_heat_scan(struct hm_tracker *t, struct hm_extent *extent, u32 index)
 int hm_heat_make_whole(struct hm_region *region, struct hm_extent *extent, u32 index)
 {
 	struct hm_tracker *t = srcu_dereference(region->tracker, &hm_srcu);
-	struct folio *home = READ_ONCE(extent->home);
 	struct near_maps maps;
+	struct folio *home;
 	int near = 0;
 
-	if (!home)
-		return 0;
 	if (t)
 		mutex_lock(&t->lock);
-	folio_lock(home);
-	if (hm_pages(extent)) {
+	home = hm_extent_lock_home(extent);
+	if (home && hm_pages(extent)) {
 		map_near(hm_pages(extent), &maps);
 		near = hm_copy_of(extent)->near;
 		if (!hm_pages_go_home(region, extent, index)) {
@@ -170,7 +168,8 @@ int hm_heat_make_whole(struct hm_region *region, struct hm_extent *extent, u32 i
 			hm_pages_free(hm_pages_detach(extent));
 		}
 	}
-	folio_unlock(home);
+	if (home)
+		folio_unlock(home);
 	if (t)
 		mutex_unlock(&t->lock);
 	return near;

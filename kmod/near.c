@@ -347,12 +347,13 @@ enum hmem_moved hm_near_demote(struct hm_region *region, u32 index, bool force)
 	struct folio *home, *near;
 	enum hmem_moved result;
 
-	home = extent ? READ_ONCE(extent->home) : NULL;
-	if (!home)
+	if (!extent || !READ_ONCE(extent->home))
 		return HMEM_MOVED_UNTOUCHED;
 	if (!hm_near(extent))
 		return HMEM_MOVED_ALREADY;
-	folio_lock(home);
+	home = hm_extent_lock_home(extent);
+	if (!home)
+		return HMEM_MOVED_UNTOUCHED;
 	near = hm_near(extent);
 	if (!near) {
 		folio_unlock(home);

@@ -119,6 +119,7 @@ static u8 set_keep(struct hm_extent *extent, u8 keep)
 static int keep_extent(struct hm_region *region, u32 index, u32 place)
 {
 	struct hm_extent *extent = hm_extent_lock(region, index);
+	struct folio *home;
 	u32 split;
 	int error;
 	u8 was;
@@ -129,9 +130,11 @@ static int keep_extent(struct hm_region *region, u32 index, u32 place)
 	folio_unlock(extent->home);
 	error = keep_errno(move_extent(region, index, place, &split));
 	if (error) {
-		folio_lock(extent->home);
-		set_keep(extent, was);
-		folio_unlock(extent->home);
+		home = hm_extent_lock_home(extent);
+		if (home) {
+			set_keep(extent, was);
+			folio_unlock(home);
+		}
 	}
 	return error;
 }
@@ -139,11 +142,10 @@ static int keep_extent(struct hm_region *region, u32 index, u32 place)
 static void release_extent(struct hm_region *region, u32 index)
 {
 	struct hm_extent *extent = hm_table_find(&region->table, index);
-	struct folio *home = extent ? READ_ONCE(extent->home) : NULL;
+	struct folio *home = extent ? hm_extent_lock_home(extent) : NULL;
 
 	if (!home)
 		return;
-	folio_lock(home);
 	set_keep(extent, 0);
 	folio_unlock(home);
 }
