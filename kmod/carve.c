@@ -2,16 +2,48 @@
 /*
  * DOC: carving
  *
- * Which extents of a pool belong to which region. Extents are taken first fit, as few
+ * Which extents of which pools belong to which region. Extents are taken first fit, as few
  * and as long runs as there are, so the work is in the number of runs and not in the
  * size of the region. Every run gets a generation of its own (media.h says why).
+ *
+ * A region fills its pools one after the other, or spreads over them: then extent n is on
+ * the n-th of them, counted around, for as long as all have room, and a run is every so many
+ * extents of the region. Runs that follow one another are found by bisection; others one by one,
+ * which is done once for each extent, when it is touched first and zeroed.
  */
 #include <linux/bitmap.h>
 #include <linux/slab.h>
 
 #include "core.h"
 
-const struct hm_run *hm_layout_find(const struct hm_layout *layout, u32 index)
+/* A layout that is being made: the runs of an old one, and those that were taken since. */
+struct draft {
+	struct hm_region *region;
+	struct hm_layout *layout;
+	u32 room;
+	u32 nr_old;
+};
+
+static struct hm_layout *layout_alloc(u32 nr_runs)
+{
+	return kvzalloc(struct_size_t(struct hm_layout, runs, nr_runs), GFP_KERNEL);
+}
+
+/* How many extents of a run lie before extent @end of the region. */
+static u32 count_before(const struct hm_run *run, u32 end)
+{
+	if (end <= run->first)
+		return 0;
+	return min(run->count, DIV_ROUND_UP(end - run->first, run->stride));
+}
+
+static bool holds(const struct hm_run *run, u32 index)
+{
+	return index >= run->first && (index - run->first) % run->stride == 0 &&
+	       (index - run->first) / run->stride < run->count;
+}
+
+static const struct hm_run *find_ordered(const struct hm_layout *layout, u32 index)
 {
 	u32 low = 0, high = layout->nr_runs;
 
@@ -29,14 +61,73 @@ const struct hm_run *hm_layout_find(const struct hm_layout *layout, u32 index)
 	return NULL;
 }
 
-static struct hm_layout *layout_alloc(u32 nr_runs)
+static const struct hm_run *find_any(const struct hm_run *runs, u32 nr_runs, u32 index)
 {
-	struct hm_layout *layout;
+	for (u32 i = 0; i < nr_runs; i++)
+		if (holds(&runs[i], index))
+			return &runs[i];
+	return NULL;
+}
 
-	layout = kvzalloc(struct_size(layout, runs, nr_runs), GFP_KERNEL);
-	if (layout)
-		layout->nr_runs = nr_runs;
-	return layout;
+/**
+ * hm_layout_place - where an extent of a region belongs
+ *
+ * Return: false when the region has no such extent.
+ */
+bool hm_layout_place(const struct hm_layout *layout, u32 index, struct hm_place *place)
+{
+	const struct hm_run *run = layout->ordered ? find_ordered(layout, index) :
+				   find_any(layout->runs, layout->nr_runs, index);
+
+	if (run)
+		*place = (struct hm_place){ .index = run->start + (index - run->first) / run->stride,
+					    .gen = run->gen, .part = run->part };
+	return run;
+}
+
+static bool is_ordered(const struct hm_layout *layout)
+{
+	u32 next = 0;
+
+	for (u32 i = 0; i < layout->nr_runs; i++) {
+		if (layout->runs[i].first != next || layout->runs[i].stride != 1)
+			return false;
+		next += layout->runs[i].count;
+	}
+	return true;
+}
+
+/* One more run in the draft; NULL: no memory. */
+static struct hm_run *draft_add(struct draft *d)
+{
+	struct hm_layout *bigger;
+
+	if (d->layout->nr_runs == d->room) {
+		bigger = layout_alloc(2 * d->room + 1);
+		if (!bigger)
+			return NULL;
+		memcpy(bigger, d->layout, struct_size(bigger, runs, d->room));
+		kvfree(d->layout);
+		d->layout = bigger;
+		d->room = 2 * d->room + 1;
+	}
+	return &d->layout->runs[d->layout->nr_runs++];
+}
+
+/* Give a run's extents back from its @keep-th on; all of them, and it is none any more. */
+static void untake(struct hm_region *region, const struct hm_run *run, u32 keep)
+{
+	struct hm_part *part = &region->parts[run->part];
+	struct hm_pool *pool = part->pool;
+
+	bitmap_clear(pool->used, run->start + keep, run->count - keep);
+	pool->nr_free += run->count - keep;
+	if (keep)
+		return;
+	pool->nr_runs--;
+	part->nr_runs--;
+	if (!part->nr_runs)
+		pool->nr_regions--;
 }
 
 /* The next run of free extents at or after @from, at most @want long; 0 when none. */
@@ -52,63 +143,139 @@ static u32 next_free(struct hm_pool *pool, u32 from, u32 want, u32 *start)
 	return end - begin;
 }
 
+/* Whether the pool's table takes one more run, of that region. */
+static bool recordable(const struct hm_pool *pool, const struct hm_part *part)
+{
+	if (!part->nr_runs && pool->nr_regions >= HM_MEDIA_MAX_REGIONS)
+		return false;
+	return !pool->persistent ||
+	       (pool->nr_runs < HM_MEDIA_MAX_RUNS && pool->next_gen < U32_MAX);
+}
+
+/* Every @stride-th extent of the region from @first on, @count of them, comes to a part. */
+static int take(struct draft *d, u8 number, u32 first, u32 stride, u32 count)
+{
+	struct hm_part *part = &d->region->parts[number];
+	struct hm_pool *pool = part->pool;
+	unsigned long from;
+
+	/* One long run if there is one: it keeps tables short and mappings simple. */
+	from = bitmap_find_next_zero_area(pool->used, pool->nr_extents, 0, count, 0);
+	if (from >= pool->nr_extents)
+		from = 0;
+	while (count) {
+		struct hm_run *run;
+		u32 start, n;
+
+		if (!recordable(pool, part))
+			return -EMFILE;
+		n = next_free(pool, from, count, &start);
+		if (!n)
+			return -ENOSPC;
+		run = draft_add(d);
+		if (!run)
+			return -ENOMEM;
+		*run = (struct hm_run){ .first = first, .stride = stride, .start = start,
+					.count = n, .gen = pool->next_gen++, .part = number };
+		bitmap_set(pool->used, start, n);
+		pool->nr_free -= n;
+		pool->nr_runs++;
+		if (!part->nr_runs++)
+			pool->nr_regions++;
+		from = start + n;
+		first += n * stride;
+		count -= n;
+	}
+	return 0;
+}
+
+/* Whether a region may get extents there now. */
+static bool open_for(const struct hm_part *part)
+{
+	return part->pool && !part->lost && part->pool->nr_free;
+}
+
+static int fill(struct draft *d, u32 first, u32 left)
+{
+	int error = 0;
+
+	for (u8 i = 0; i < HM_MAX_PARTS && left && !error; i++) {
+		u32 n;
+
+		if (!open_for(&d->region->parts[i]))
+			continue;
+		n = min(left, d->region->parts[i].pool->nr_free);
+		error = take(d, i, first, 1, n);
+		first += n;
+		left -= n;
+	}
+	return error ?: left ? -ENOSPC : 0;
+}
+
+static int spread(struct draft *d, u32 first, u32 left)
+{
+	while (left) {
+		u32 n = 0, rows = left;
+		u8 lanes[HM_MAX_PARTS];
+
+		for (u8 i = 0; i < HM_MAX_PARTS; i++) {
+			if (!open_for(&d->region->parts[i]))
+				continue;
+			lanes[n++] = i;
+			rows = min(rows, d->region->parts[i].pool->nr_free);
+		}
+		if (!n)
+			return -ENOSPC;
+		rows = clamp(left / n, 1U, rows);
+		n = min(n, left);
+		for (u32 i = 0; i < n; i++) {
+			/* A region that grows goes on where it was. */
+			int error = take(d, lanes[(first + i) % n], first + i,
+					 rows > 1 ? n : 1, rows);
+
+			if (error)
+				return error;
+		}
+		first += n * rows;
+		left -= n * rows;
+	}
+	return 0;
+}
+
 /**
- * hm_carve - take extents from a pool
- * @pool: pool
+ * hm_carve - take extents from a region's pools
  * @old: layout to continue, or NULL
  * @nr_extents: how many the result has, more than @old
  *
  * Return: a new layout, or -ENOSPC, -EMFILE (no room to record it), -ENOMEM. Nothing is
  * durable before hm_store_write().
  */
-struct hm_layout *hm_carve(struct hm_pool *pool, const struct hm_layout *old, u32 nr_extents)
+struct hm_layout *hm_carve(struct hm_region *region, const struct hm_layout *old, u32 nr_extents)
 {
-	u32 had = old ? old->nr_extents : 0, had_runs = old ? old->nr_runs : 0;
-	u32 missing = nr_extents - had;
-	u32 nr_runs = 0, left = missing, from = 0, start = 0, count;
-	struct hm_layout *layout;
+	u32 had = old ? old->nr_extents : 0;
+	struct draft d = { .region = region };
+	int error;
 
 	lockdep_assert_held(&hm_lock);
-	if (missing > pool->nr_free)
-		return ERR_PTR(-ENOSPC);
-
-	/* One long run if there is one: it keeps tables short and mappings simple. */
-	start = bitmap_find_next_zero_area(pool->used, pool->nr_extents, 0, missing, 0);
-	if (start < pool->nr_extents) {
-		nr_runs = 1;
-		from = start;
-	} else {
-		for (from = 0; left; from = start + count, nr_runs++) {
-			count = next_free(pool, from, left, &start);
-			if (WARN_ON_ONCE(!count))
-				return ERR_PTR(-ENOSPC);
-			left -= count;
-		}
-		from = 0;
-	}
-	if (pool->persistent &&
-	    (pool->nr_runs + nr_runs > HM_MEDIA_MAX_RUNS || pool->next_gen + nr_runs < nr_runs))
-		return ERR_PTR(-EMFILE);
-
-	layout = layout_alloc(had_runs + nr_runs);
-	if (!layout)
+	d.nr_old = old ? old->nr_runs : 0;
+	d.room = d.nr_old + 1;
+	d.layout = layout_alloc(d.room);
+	if (!d.layout)
 		return ERR_PTR(-ENOMEM);
-	layout->nr_extents = nr_extents;
+	d.layout->nr_extents = nr_extents;
+	d.layout->nr_runs = d.nr_old;
 	if (old)
-		memcpy(layout->runs, old->runs, had_runs * sizeof(old->runs[0]));
-	for (u32 i = had_runs, left = missing; left; i++) {
-		struct hm_run *run = &layout->runs[i];
-
-		run->count = next_free(pool, from, left, &run->start);
-		run->first = nr_extents - left;
-		run->gen = pool->next_gen++;
-		bitmap_set(pool->used, run->start, run->count);
-		from = run->start + run->count;
-		left -= run->count;
+		memcpy(d.layout->runs, old->runs, d.nr_old * sizeof(old->runs[0]));
+	error = region->spread ? spread(&d, had, nr_extents - had) :
+				 fill(&d, had, nr_extents - had);
+	if (!error) {
+		d.layout->ordered = is_ordered(d.layout);
+		return d.layout;
 	}
-	pool->nr_free -= missing;
-	pool->nr_runs += nr_runs;
-	return layout;
+	for (u32 i = d.nr_old; i < d.layout->nr_runs; i++)
+		untake(region, &d.layout->runs[i], 0);
+	kvfree(d.layout);
+	return ERR_PTR(error);
 }
 
 /**
@@ -119,20 +286,19 @@ struct hm_layout *hm_carve(struct hm_pool *pool, const struct hm_layout *old, u3
  */
 struct hm_layout *hm_layout_cut(const struct hm_layout *old, u32 nr_extents)
 {
-	struct hm_layout *layout;
-	u32 nr_runs = 0;
+	struct hm_layout *layout = layout_alloc(old->nr_runs);
 
-	while (nr_runs < old->nr_runs && old->runs[nr_runs].first < nr_extents)
-		nr_runs++;
-	layout = layout_alloc(nr_runs);
 	if (!layout)
 		return NULL;
 	layout->nr_extents = nr_extents;
-	memcpy(layout->runs, old->runs, nr_runs * sizeof(old->runs[0]));
-	if (nr_runs) {
-		struct hm_run *last = &layout->runs[nr_runs - 1];
+	layout->ordered = old->ordered;
+	for (u32 i = 0; i < old->nr_runs; i++) {
+		u32 count = count_before(&old->runs[i], nr_extents);
 
-		last->count = nr_extents - last->first;
+		if (!count)
+			continue;
+		layout->runs[layout->nr_runs] = old->runs[i];
+		layout->runs[layout->nr_runs++].count = count;
 	}
 	return layout;
 }
@@ -141,18 +307,13 @@ struct hm_layout *hm_layout_cut(const struct hm_layout *old, u32 nr_extents)
  * hm_uncarve - give extents back
  * @from: first extent of the region that goes back, 0 for all
  */
-void hm_uncarve(struct hm_pool *pool, const struct hm_layout *layout, u32 from)
+void hm_uncarve(struct hm_region *region, const struct hm_layout *layout, u32 from)
 {
 	lockdep_assert_held(&hm_lock);
 	for (u32 i = 0; i < layout->nr_runs; i++) {
-		const struct hm_run *run = &layout->runs[i];
-		u32 skip = from > run->first ? min(from - run->first, run->count) : 0;
+		u32 keep = count_before(&layout->runs[i], from);
 
-		if (skip == run->count)
-			continue;
-		bitmap_clear(pool->used, run->start + skip, run->count - skip);
-		if (!skip)
-			pool->nr_runs--;
+		if (keep < layout->runs[i].count)
+			untake(region, &layout->runs[i], keep);
 	}
-	pool->nr_free += layout->nr_extents - from;
 }

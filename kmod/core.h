@@ -3,8 +3,9 @@
  * The objects of hmem.ko and who protects what.
  *
  * A pool is claimed memory, cut into extents of 2 MiB. A region is a device and an
- * address space; its layout says which extents of the pool are its own, as runs. An
- * extent gets a struct hm_extent when it is touched first.
+ * address space; it has parts, one for each pool that it is on, and its layout says which
+ * extents of those are its own, as runs. An extent gets a struct hm_extent when it is touched
+ * first.
  *
  * Locks, outermost first (Documentation/locking.md has the reasons):
  *
@@ -20,7 +21,7 @@
  *   i_mmap, page table locks       inside unmap_mapping_range()
  *
  * hm_open_lock is a leaf spinlock: how often each region is open, and whether it is
- * dead. User memory is never touched under any of
+ * dead; hm_region.touch_lock is another. User memory is never touched under any of
  * them: read(2) and write(2) hold a folio reference instead.
  */
 #ifndef HM_CORE_H
@@ -88,7 +89,7 @@ struct hm_pool_ops {
  * struct hm_pool - claimed memory
  * @dev: in class hmem_pool
  * @node: in hm_pools
- * @regions: regions on it
+ * @parts: of regions: what they have, or may get, of it
  * @ops: provider
  * @provider: the provider's own
  * @source: what it was claimed from
@@ -98,7 +99,7 @@ struct hm_pool_ops {
  * @first: folio number of extent 0: what lies before is the superblock's
  * @nr_extents: extents
  * @nr_free: extents that no region has
- * @nr_regions: regions on it
+ * @nr_regions: regions with extents on it
  * @nr_runs: runs of all its regions
  * @used: one bit an extent
  * @gone: its memory is being taken away; every use fails from now on
@@ -115,7 +116,7 @@ struct hm_pool_ops {
 struct hm_pool {
 	struct device dev;
 	struct list_head node;
-	struct list_head regions;
+	struct list_head parts;
 	const struct hm_pool_ops *ops;
 	void *provider;
 	char source[HMEM_NAME_LEN];
@@ -139,19 +140,48 @@ struct hm_pool {
 	void *image;
 };
 
-/* Extents that follow one another in a region and on the pool. */
+/* Pools that one region can be on. */
+#define HM_MAX_PARTS	HMEM_REGION_POOLS
+
+/**
+ * struct hm_part - what a region has, or may get, of a pool
+ * @node: in pool->parts; of a pool that is gone, its revocation's
+ * @region: whose
+ * @pool: holds a reference; NULL: none of the region's. Under hm_srcu, written under hm_lock
+ * @nr_runs: runs of the region there
+ * @lost: the pool's memory is gone, and the region lives on without it; read under hm_srcu
+ */
+struct hm_part {
+	struct list_head node;
+	struct hm_region *region;
+	struct hm_pool *pool;
+	u32 nr_runs;
+	bool lost;
+};
+
+/* Extents that follow one another on a pool, and at equal distances in a region. */
 struct hm_run {
-	u32 first;	/* index in the region */
+	u32 first;	/* index in the region of the first */
+	u32 stride;	/* and from each to the next */
 	u32 start;	/* index on the pool */
 	u32 count;
 	u32 gen;
+	u8 part;	/* which pool: index in region->parts */
 };
 
 /* A region's size and runs; replaced as a whole, read under hm_srcu. */
 struct hm_layout {
 	u32 nr_extents;
 	u32 nr_runs;
-	struct hm_run runs[] __counted_by(nr_runs);
+	bool ordered;	/* the runs follow one another */
+	struct hm_run runs[];
+};
+
+/* Where an extent of a region is. */
+struct hm_place {
+	u32 index;	/* on the pool */
+	u32 gen;
+	u8 part;
 };
 
 enum hm_extent_state {
@@ -177,8 +207,9 @@ enum hm_extent_state {
  * @home: where its data lives for good, NULL until it is touched
  * @front: what lies in front of its home: nothing, a near copy (hm_near()), or the table of its
  *	pages (hm_pages()), each of which may have a copy of its own
- * @index: its number on the pool
+ * @index: its number on its pool
  * @gen: generation of the run that it belongs to
+ * @part: which pool: index in region->parts
  * @state: enum hm_extent_state, what is known of it
  * @flags: HM_EXTENT_*
  * @heat: what the policy knows of it
@@ -191,6 +222,7 @@ struct hm_extent {
 	unsigned long front;
 	u32 index;
 	u32 gen;
+	u8 part;
 	u8 state;
 	u8 flags;
 	struct hm_heat heat;
@@ -281,12 +313,14 @@ struct hm_near {
  * struct hm_region - a named address space
  * @dev: in class hmem; its device number is /dev/hmem/NAME
  * @cdev: what open(2) reaches
- * @node: in pool->regions
- * @pool: holds a reference
+ * @node: in hm_regions
+ * @parts: the pools that it is on, or may grow on, in the order in which they are filled
+ * @spread: it is spread over them
  * @persistent: its homes survive power loss
  * @inode: owner of the address space that every mapping belongs to
  * @layout: under hm_srcu, written under hm_lock
  * @table: index in the region to struct hm_extent
+ * @touch_lock: leaf: an extent gets its home
  * @uuid: identity
  * @uid: owner
  * @gid: group
@@ -303,18 +337,21 @@ struct hm_near {
  * @tier_lock: serialises changes of what follows, and of @near.max
  * @policy_mode: what is done by itself
  * @knobs: of the policy
- * @paused: whatever @policy_mode, nothing is done: the region is changing its size, or going
+ * @paused: while it is not 0 nothing is done, whatever @policy_mode: so many change its size or
+ *	extents, or take it apart
  * @tracker: while @policy_mode is not HMEM_POLICY_OFF and it is not paused; under hm_srcu
  */
 struct hm_region {
 	struct device dev;
 	struct cdev cdev;
 	struct list_head node;
-	struct hm_pool *pool;
+	struct hm_part parts[HM_MAX_PARTS];
+	bool spread;
 	bool persistent;
 	struct inode *inode;
 	struct hm_layout __rcu *layout;
 	struct hm_table table;
+	spinlock_t touch_lock;
 	u8 uuid[UUID_SIZE];
 	kuid_t uid;
 	kgid_t gid;
@@ -330,7 +367,7 @@ struct hm_region {
 	bool plain;
 	struct mutex tier_lock;
 	enum hmem_policy_mode policy_mode;
-	bool paused;
+	unsigned int paused;
 	struct hm_policy_knobs knobs;
 	struct hm_tracker __rcu *tracker;
 };
@@ -351,6 +388,7 @@ struct hm_file {
 extern struct mutex hm_lock;
 extern spinlock_t hm_open_lock;
 extern struct list_head hm_pools;
+extern struct list_head hm_regions;
 extern struct srcu_struct hm_srcu;
 /* Emptied before the module goes: what runs on it may hold the module's last reference. */
 extern struct workqueue_struct *hm_wq;
@@ -369,10 +407,10 @@ int hm_pools_init(void);
 void hm_pools_exit(void);
 
 /* carve.c */
-struct hm_layout *hm_carve(struct hm_pool *pool, const struct hm_layout *old, u32 nr_extents);
-void hm_uncarve(struct hm_pool *pool, const struct hm_layout *layout, u32 from);
+struct hm_layout *hm_carve(struct hm_region *region, const struct hm_layout *old, u32 nr_extents);
+void hm_uncarve(struct hm_region *region, const struct hm_layout *layout, u32 from);
 struct hm_layout *hm_layout_cut(const struct hm_layout *old, u32 nr_extents);
-const struct hm_run *hm_layout_find(const struct hm_layout *layout, u32 index);
+bool hm_layout_place(const struct hm_layout *layout, u32 index, struct hm_place *place);
 
 /* store.c */
 int hm_store_probe(struct hm_pool *pool, const struct hmem_pool_attach *arg, u32 *state);
@@ -383,15 +421,28 @@ enum hm_media_tag_state hm_store_tag(struct hm_pool *pool, const struct hm_exten
 void hm_store_set_tag(struct hm_pool *pool, const struct hm_extent *extent);
 void hm_write_back(const void *address, size_t bytes);
 
+/* choose.c: pools for a new region, in the order in which they are filled. */
+struct hm_choice {
+	struct hm_pool *pools[HM_MAX_PARTS];
+	u32 nr_pools;
+};
+
+int hm_choose(struct hm_choice *choice, const struct hmem_region_create *arg,
+	      const char (*names)[HMEM_NAME_LEN], u64 extents);
+
 /* region.c */
-int hm_region_create(struct hmem_region_create *arg);
+int hm_region_create(struct hmem_region_create *arg, const char (*names)[HMEM_NAME_LEN]);
 int hm_region_resize(struct hmem_region_resize *arg);
 int hm_region_destroy(const struct hmem_region_destroy *arg);
 int hm_region_query(struct hm_region *region, struct hmem_region_query *info);
-struct hm_region *hm_region_alloc(struct hm_pool *pool, const char *name);
+struct hm_region *hm_region_alloc(const char *name, bool persistent);
+int hm_region_add(struct hm_region *region, struct hm_pool *pool);
+struct hm_pool *hm_region_pool(const struct hm_region *region);
 int hm_region_publish(struct hm_region *region);
 void hm_region_unpublish(struct hm_region *region);
 void hm_region_drop(struct hm_region *region);
+void hm_region_withdraw(struct hm_region *region, const struct hm_part *but);
+void hm_regions_leave(struct hm_pool *pool);
 struct hm_region *hm_region_find(const char *name);
 int hm_regions_init(void);
 void hm_regions_exit(void);
@@ -407,7 +458,14 @@ void hm_extents_zap(struct hm_region *region, u32 from);
 bool hm_extents_pinned(struct hm_region *region, u32 from);
 void hm_extents_wait(struct hm_region *region);
 void hm_extents_forget(struct hm_region *region, u32 from);
+void hm_extents_lose(struct hm_region *region, u8 part);
 void hm_extents_write_back(struct hm_region *region);
+/* Whether the memory of its home is gone. The home is locked, or it is under hm_srcu. */
+static inline bool hm_extent_lost(const struct hm_region *region, const struct hm_extent *extent)
+{
+	return READ_ONCE(region->parts[extent->part].lost);
+}
+
 static inline void *hm_extent_address(const struct hm_extent *extent)
 {
 	return folio_address(extent->home);
@@ -477,14 +535,15 @@ void hm_tier_pause(struct hm_region *region);
 int hm_tier_resume(struct hm_region *region);
 
 /* table.c */
-int hm_table_init(struct hm_table *table, u32 nr_extents);
+int hm_table_reach(struct hm_table *table, u32 nr_extents);
 void hm_table_free(struct hm_table *table);
 struct hm_extent *hm_table_make(struct hm_table *table, u32 index);
 struct hm_extent *hm_table_next(struct hm_table *table, u32 *index);
 static inline struct hm_extent *hm_table_find(struct hm_table *table, u32 index)
 {
 	u32 leaf = index / HM_LEAF_EXTENTS;
-	struct hm_extent **middle = READ_ONCE(table->root[leaf / HM_MIDDLE_LEAVES]);
+	struct hm_extent ***root = READ_ONCE(table->root);
+	struct hm_extent **middle = READ_ONCE(root[leaf / HM_MIDDLE_LEAVES]);
 	struct hm_extent *extents;
 
 	extents = middle ? READ_ONCE(middle[leaf % HM_MIDDLE_LEAVES]) : NULL;

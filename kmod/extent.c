@@ -44,7 +44,7 @@ static void zero_extent(struct hm_pool *pool, struct hm_extent *extent)
 /* Find out what an extent holds, and make that the region's data. */
 static int prepare_extent(struct hm_region *region, struct hm_extent *extent, u32 index)
 {
-	struct hm_pool *pool = region->pool;
+	struct hm_pool *pool = region->parts[extent->part].pool;
 
 	if (extent->state == HM_EXTENT_UNKNOWN && pool->persistent) {
 		switch (hm_store_tag(pool, extent)) {
@@ -68,19 +68,6 @@ static int prepare_extent(struct hm_region *region, struct hm_extent *extent, u3
 		trace_hmem_zero(region, index);
 	}
 	return 0;
-}
-
-/* Give an extent its home, which is locked; somebody else may have done so already. */
-static void touch_extent(struct hm_region *region, struct hm_extent *extent,
-			 const struct hm_run *run, u32 index, struct folio *home)
-{
-	if (extent->home)
-		return;
-	extent->index = run->start + (index - run->first);
-	extent->gen = run->gen;
-	extent->state = HM_EXTENT_UNKNOWN;
-	smp_store_release(&extent->home, home);
-	atomic64_inc(&region->nr_touched);
 }
 
 static bool inside(struct hm_region *region, u32 index)
@@ -108,6 +95,79 @@ struct folio *hm_extent_lock_home(struct hm_extent *extent)
 	return home;
 }
 
+/* Whether an extent there is the region's to use, and its memory is there. */
+static int usable(struct hm_region *region, u8 part, u32 index)
+{
+	/* A layout that grew counts when it is durable, and that is when i_size grows. */
+	if (READ_ONCE(region->dead) || READ_ONCE(region->parts[part].lost))
+		return -ENODEV;
+	return inside(region, index) ? 0 : -ENXIO;
+}
+
+/* What is to be the home of an extent that has none, locked; or an error. */
+static struct folio *lock_place(struct hm_region *region, u32 index, struct hm_place *place)
+{
+	const struct hm_layout *layout = srcu_dereference(region->layout, &hm_srcu);
+	struct folio *home;
+
+	if (!hm_layout_place(layout, index, place))
+		return ERR_PTR(-ENXIO);
+	if (READ_ONCE(region->parts[place->part].lost))
+		return ERR_PTR(-ENODEV);
+	home = hm_pool_folio(region->parts[place->part].pool, place->index);
+	folio_lock(home);
+	return home;
+}
+
+/* Give an extent its home, which is locked; false when it has one already. */
+static bool touch_extent(struct hm_region *region, struct hm_extent *extent,
+			 const struct hm_place *place, struct folio *home)
+{
+	bool first;
+
+	spin_lock(&region->touch_lock);
+	first = !extent->home;
+	if (first) {
+		extent->index = place->index;
+		extent->gen = place->gen;
+		extent->part = place->part;
+		extent->state = HM_EXTENT_UNKNOWN;
+		smp_store_release(&extent->home, home);
+		atomic64_inc(&region->nr_touched);
+	}
+	spin_unlock(&region->touch_lock);
+	return first;
+}
+
+/*
+ * The home of an extent that is the region's to use, locked; the extent gets it if it has none.
+ * Killed, cut off or lost while we waited: the one who did has yet to take this lock.
+ */
+static struct folio *lock_usable(struct hm_region *region, struct hm_extent *extent, u32 index)
+{
+	struct hm_place place;
+	struct folio *home;
+	bool first;
+	int error;
+
+	do {
+		home = hm_extent_lock_home(extent);
+		first = !home;
+		if (first)
+			home = lock_place(region, index, &place);
+		if (IS_ERR(home))
+			return home;
+		error = usable(region, first ? place.part : extent->part, index);
+		if (error) {
+			folio_unlock(home);
+			return ERR_PTR(error);
+		}
+		if (!first || touch_extent(region, extent, &place, home))
+			return home;
+		folio_unlock(home);
+	} while (1);
+}
+
 /**
  * hm_extent_lock - an extent that holds the region's data, with its home locked
  * @region: region
@@ -121,50 +181,32 @@ struct folio *hm_extent_lock_home(struct hm_extent *extent)
 struct hm_extent *hm_extent_lock(struct hm_region *region, u32 index)
 {
 	const struct hm_layout *layout = srcu_dereference(region->layout, &hm_srcu);
-	const struct hm_run *run = NULL;
 	struct hm_extent *extent;
 	struct folio *home;
 	int error;
 
 	if (READ_ONCE(region->dead))
 		return ERR_PTR(-ENODEV);
-	/* A layout that grew counts when it is durable, and that is when i_size grows. */
 	if (index >= layout->nr_extents || !inside(region, index))
 		return ERR_PTR(-ENXIO);
 	extent = hm_table_find(&region->table, index) ?: hm_table_make(&region->table, index);
 	if (!extent)
 		return ERR_PTR(-ENOMEM);
-	home = smp_load_acquire(&extent->home);
-	if (!home) {
-		run = hm_layout_find(layout, index);
-		home = hm_pool_folio(region->pool, run->start + (index - run->first));
-	}
-
-	folio_lock(home);
-	/* Killed or cut off while we waited: the one who did has yet to take this lock. */
-	if (READ_ONCE(region->dead)) {
-		error = -ENODEV;
-		goto unlock;
-	}
-	if (!inside(region, index)) {
-		error = -ENXIO;
-		goto unlock;
-	}
-	if (unlikely(run))
-		touch_extent(region, extent, run, index, home);
+	home = lock_usable(region, extent, index);
+	if (IS_ERR(home))
+		return ERR_CAST(home);
 	if (unlikely(extent->state != HM_EXTENT_READY)) {
 		error = prepare_extent(region, extent, index);
-		if (error)
-			goto unlock;
+		if (error) {
+			folio_unlock(home);
+			return ERR_PTR(error);
+		}
 	}
 	if (home->mapping != region->inode->i_mapping) {
 		home->index = (pgoff_t)index << HM_EXTENT_ORDER;
 		home->mapping = region->inode->i_mapping;
 	}
 	return extent;
-unlock:
-	folio_unlock(home);
-	return ERR_PTR(error);
 }
 
 /* Which extent a page is in; what lies beyond every region has the last number. */
@@ -261,6 +303,20 @@ static void zap_folio(struct address_space *mapping, struct folio *folio)
 	folio_clear_dirty(folio);
 }
 
+/* Under the home's lock. */
+static void zap_extent(struct address_space *mapping, struct hm_extent *extent)
+{
+	struct folio *near;
+	u32 page;
+
+	hm_near_for_each(extent, near, page) {
+		folio_lock(near);
+		zap_folio(mapping, near);
+		folio_unlock(near);
+	}
+	zap_folio(mapping, extent->home);
+}
+
 /**
  * hm_extents_zap - take extents out of every process
  * @from: first extent; it and all behind it go
@@ -272,8 +328,7 @@ void hm_extents_zap(struct hm_region *region, u32 from)
 {
 	struct address_space *mapping = region->inode->i_mapping;
 	struct hm_extent *extent;
-	struct folio *near;
-	u32 index, page;
+	u32 index;
 
 	/* In one sweep what is mapped now, then one by one what a fault was just mapping. */
 	unmap_mapping_range(mapping, (loff_t)from << HM_EXTENT_SHIFT, 0, 1);
@@ -282,12 +337,7 @@ void hm_extents_zap(struct hm_region *region, u32 from)
 
 		if (!home)
 			continue;
-		hm_near_for_each(extent, near, page) {
-			folio_lock(near);
-			zap_folio(mapping, near);
-			folio_unlock(near);
-		}
-		zap_folio(mapping, home);
+		zap_extent(mapping, extent);
 		folio_unlock(home);
 		cond_resched();
 	}
@@ -338,6 +388,23 @@ bool hm_extents_pinned(struct hm_region *region, u32 from)
 	return pinned;
 }
 
+/* Until nobody holds pages of a home any more. */
+static void wait_extent(struct hm_region *region, struct hm_extent *extent, u32 index,
+			unsigned long *next_report)
+{
+	unsigned int delay_ms = 1;
+
+	while (home_pinned(extent)) {
+		msleep(delay_ms);
+		delay_ms = min(delay_ms * 2, 100U);
+		if (time_after(jiffies, *next_report)) {
+			dev_warn(&region->dev, "waiting for whoever holds pages at offset %#llx\n",
+				 (u64)index << HM_EXTENT_SHIFT);
+			*next_report = jiffies + 10 * HZ;
+		}
+	}
+}
+
 /**
  * hm_extents_wait - wait until nobody holds pages of a region's homes any more
  *
@@ -351,20 +418,8 @@ void hm_extents_wait(struct hm_region *region)
 	struct hm_extent *extent;
 	u32 index;
 
-	hm_table_for_each(&region->table, index, extent, 0) {
-		unsigned int delay_ms = 1;
-
-		while (home_pinned(extent)) {
-			msleep(delay_ms);
-			delay_ms = min(delay_ms * 2, 100U);
-			if (time_after(jiffies, next_report)) {
-				dev_warn(&region->dev,
-					 "waiting for whoever holds pages at offset %#llx\n",
-					 (u64)index << HM_EXTENT_SHIFT);
-				next_report = jiffies + 10 * HZ;
-			}
-		}
-	}
+	hm_table_for_each(&region->table, index, extent, 0)
+		wait_extent(region, extent, index, &next_report);
 }
 
 /** hm_extents_write_back - make all that was stored in a persistent region durable */
@@ -379,6 +434,22 @@ void hm_extents_write_back(struct hm_region *region)
 	}
 }
 
+/* The home is locked, and let go. */
+static void forget_extent(struct hm_region *region, struct hm_extent *extent)
+{
+	struct folio *home = extent->home;
+
+	if (hm_pages(extent))
+		hm_pages_drop(region, extent);
+	else
+		hm_near_drop(region, extent);
+	extent->flags = 0;
+	memset(&extent->heat, 0, sizeof(extent->heat));
+	WRITE_ONCE(extent->home, NULL);
+	folio_unlock(home);
+	atomic64_dec(&region->nr_touched);
+}
+
 /**
  * hm_extents_forget - untouch extents
  * @from: first of them
@@ -390,21 +461,55 @@ void hm_extents_forget(struct hm_region *region, u32 from)
 	struct hm_extent *extent;
 	u32 index;
 
-	hm_table_for_each(&region->table, index, extent, from) {
-		struct folio *home = hm_extent_lock_home(extent);
-
-		if (!home)
-			continue;
-		if (hm_pages(extent))
-			hm_pages_drop(region, extent);
-		else
-			hm_near_drop(region, extent);
-		extent->flags = 0;
-		memset(&extent->heat, 0, sizeof(extent->heat));
-		WRITE_ONCE(extent->home, NULL);
-		folio_unlock(home);
-		atomic64_dec(&region->nr_touched);
-	}
+	hm_table_for_each(&region->table, index, extent, from)
+		if (hm_extent_lock_home(extent))
+			forget_extent(region, extent);
 	/* fsync(2) and the like walk what is there without asking the layout. */
+	synchronize_srcu(&hm_srcu);
+}
+
+/* Lock the home of an extent if it is on that part. */
+static bool lock_on(struct hm_extent *extent, u8 part)
+{
+	struct folio *home = hm_extent_lock_home(extent);
+
+	if (home && extent->part != part) {
+		folio_unlock(home);
+		return false;
+	}
+	return home;
+}
+
+/**
+ * hm_extents_lose - untouch extents whose home is gone, while the region lives on
+ * @part: which are there; nobody reaches them any more
+ *
+ * Waits for whoever holds pages of them. What only a near copy had is lost with them. Nothing
+ * is moved by itself meanwhile.
+ */
+void hm_extents_lose(struct hm_region *region, u8 part)
+{
+	struct address_space *mapping = region->inode->i_mapping;
+	unsigned long next_report = jiffies + 10 * HZ;
+	struct hm_extent *extent;
+	u32 index;
+
+	hm_table_for_each(&region->table, index, extent, 0) {
+		if (!lock_on(extent, part))
+			continue;
+		hm_extent_unmap(region, index);
+		zap_extent(mapping, extent);
+		folio_unlock(extent->home);
+		cond_resched();
+	}
+	hm_table_for_each(&region->table, index, extent, 0) {
+		if (!lock_on(extent, part))
+			continue;
+		folio_unlock(extent->home);
+		wait_extent(region, extent, index, &next_report);
+	}
+	hm_table_for_each(&region->table, index, extent, 0)
+		if (lock_on(extent, part))
+			forget_extent(region, extent);
 	synchronize_srcu(&hm_srcu);
 }

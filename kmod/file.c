@@ -416,7 +416,7 @@ static int hm_fsync(struct file *file, loff_t start, loff_t end, int datasync)
 		extent = hm_table_next(&region->table, &index);
 		if (extent && index <= last)
 			home = READ_ONCE(extent->home);
-		if (READ_ONCE(region->dead)) {
+		if (READ_ONCE(region->dead) || (home && hm_extent_lost(region, extent))) {
 			srcu_read_unlock(&hm_srcu, srcu);
 			return -ENODEV;
 		}

@@ -156,7 +156,7 @@ int hm_heat_make_whole(struct hm_region *region, struct hm_extent *extent, u32 i
 	if (t)
 		mutex_lock(&t->lock);
 	home = hm_extent_lock_home(extent);
-	if (home && hm_pages(extent)) {
+	if (home && hm_pages(extent) && !hm_extent_lost(region, extent)) {
 		map_near(hm_pages(extent), &maps);
 		near = hm_copy_of(extent)->near;
 		if (!hm_pages_go_home(region, extent, index)) {

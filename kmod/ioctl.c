@@ -9,6 +9,7 @@
 #include <linux/capability.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
+#include <linux/slab.h>
 #include <linux/uaccess.h>
 
 #include "core.h"
@@ -95,17 +96,49 @@ static int pool_detach(struct file *file, union hm_argument *arg)
 	return hm_pool_detach(&arg->detach);
 }
 
+/* Those that the caller's array has; NULL when there is none. To be freed. */
+static char (*pool_names(const struct hmem_region_create *c))[HMEM_NAME_LEN]
+{
+	char (*names)[HMEM_NAME_LEN];
+	int error = 0;
+
+	if (!c->nr_pools)
+		return NULL;
+	names = kvcalloc(c->nr_pools, sizeof(*names), GFP_KERNEL);
+	if (!names)
+		return ERR_PTR(-ENOMEM);
+	if (copy_from_user(names, u64_to_user_ptr(c->pools), c->nr_pools * sizeof(*names)))
+		error = -EFAULT;
+	for (u32 i = 0; i < c->nr_pools && !error; i++)
+		if (!hm_media_name_ok(names[i]))
+			error = -EINVAL;
+	if (!error)
+		return names;
+	kvfree(names);
+	return ERR_PTR(error);
+}
+
 static int region_create(struct file *file, union hm_argument *arg)
 {
 	struct hmem_region_create *c = &arg->create;
+	const u32 ways = HMEM_CREATE_SPREAD | HMEM_CREATE_FILL;
+	char (*names)[HMEM_NAME_LEN];
+	int error;
 
-	if (c->flags || c->reserved || c->mode & ~0777 || !c->bytes || c->bytes > LLONG_MAX ||
+	if (c->flags & ~ways || c->flags == ways || c->reserved || c->reserved2 ||
+	    c->nr_pools > HM_MAX_PARTS || (!c->nr_pools && c->pools) ||
+	    (c->nr_pools && (!c->flags || c->pool[0])) || c->mode & ~0777 || !c->bytes || c->bytes > LLONG_MAX ||
 	    !hm_media_name_ok(c->name) || !name_terminated(c->pool) ||
 	    (c->pool[0] && !hm_media_name_ok(c->pool)) ||
 	    !uid_valid(make_kuid(&init_user_ns, c->uid)) ||
 	    !gid_valid(make_kgid(&init_user_ns, c->gid)))
 		return -EINVAL;
-	return hm_region_create(c);
+	names = pool_names(c);
+	if (IS_ERR(names))
+		return PTR_ERR(names);
+	error = hm_region_create(c, names);
+	kvfree(names);
+	return error;
 }
 
 static int region_resize(struct file *file, union hm_argument *arg)

@@ -354,7 +354,7 @@ enum hmem_moved hm_near_demote(struct hm_region *region, u32 index, bool force)
 	home = hm_extent_lock_home(extent);
 	if (!home)
 		return HMEM_MOVED_UNTOUCHED;
-	near = hm_near(extent);
+	near = hm_extent_lost(region, extent) ? NULL : hm_near(extent);
 	if (!near) {
 		folio_unlock(home);
 		return HMEM_MOVED_ALREADY;

@@ -23,6 +23,7 @@
 DEFINE_MUTEX(hm_lock);
 DEFINE_SPINLOCK(hm_open_lock);
 LIST_HEAD(hm_pools);
+LIST_HEAD(hm_regions);
 
 /* sysfs */
 
@@ -141,7 +142,7 @@ static struct hm_pool *pool_alloc(const char *name, const struct hm_pool_ops *op
 	pool->nid = NUMA_NO_NODE;
 	pool->next_gen = 1;
 	INIT_LIST_HEAD(&pool->node);
-	INIT_LIST_HEAD(&pool->regions);
+	INIT_LIST_HEAD(&pool->parts);
 	init_completion(&pool->released);
 	device_initialize(&pool->dev);
 	pool->dev.class = &hm_pool_class;
@@ -159,21 +160,21 @@ static struct hm_pool *pool_alloc(const char *name, const struct hm_pool_ops *op
  */
 static int close_regions(struct hm_pool *pool, bool force)
 {
-	struct hm_region *region;
+	struct hm_part *part;
 	int error = 0;
 
 	if (!force)
-		list_for_each_entry(region, &pool->regions, node)
-			flush_delayed_work(&region->linger);
+		list_for_each_entry(part, &pool->parts, node)
+			flush_delayed_work(&part->region->linger);
 	spin_lock(&hm_open_lock);
-	list_for_each_entry(region, &pool->regions, node)
-		if (region->open)
+	list_for_each_entry(part, &pool->parts, node)
+		if (part->region->open)
 			error = -EBUSY;
 	if (!error && !pool->persistent && pool->nr_regions)
 		error = -ENOTEMPTY;
 	if (!error || force)
-		list_for_each_entry(region, &pool->regions, node)
-			region->dead = true;
+		list_for_each_entry(part, &pool->parts, node)
+			part->region->dead = true;
 	spin_unlock(&hm_open_lock);
 	if (force)
 		return 0;
@@ -181,13 +182,13 @@ static int close_regions(struct hm_pool *pool, bool force)
 		return error;
 
 	synchronize_srcu(&hm_srcu);
-	list_for_each_entry(region, &pool->regions, node)
-		if (hm_extents_pinned(region, 0))
+	list_for_each_entry(part, &pool->parts, node)
+		if (hm_extents_pinned(part->region, 0))
 			error = -EBUSY;
 	if (error) {
 		spin_lock(&hm_open_lock);
-		list_for_each_entry(region, &pool->regions, node)
-			region->dead = false;
+		list_for_each_entry(part, &pool->parts, node)
+			part->region->dead = false;
 		spin_unlock(&hm_open_lock);
 	}
 	return error;
@@ -196,53 +197,53 @@ static int close_regions(struct hm_pool *pool, bool force)
 /* The regions are dead: take them from whoever still uses them. */
 static void quiet_regions(struct hm_pool *pool)
 {
-	struct hm_region *region;
+	struct hm_part *part;
 
-	list_for_each_entry(region, &pool->regions, node)
-		hm_tier_pause(region);
+	list_for_each_entry(part, &pool->parts, node)
+		hm_tier_pause(part->region);
 	synchronize_srcu(&hm_srcu);
-	list_for_each_entry(region, &pool->regions, node)
-		hm_extents_zap(region, 0);
-	list_for_each_entry(region, &pool->regions, node)
-		hm_extents_wait(region);
+	list_for_each_entry(part, &pool->parts, node)
+		hm_extents_zap(part->region, 0);
+	list_for_each_entry(part, &pool->parts, node)
+		hm_extents_wait(part->region);
 }
 
 /* Nobody uses the regions any more: leave the pool to its next owner. */
 static void close_store(struct hm_pool *pool)
 {
-	struct hm_region *region;
+	struct hm_part *part;
 
 	/* What fsync(2) would have written back: it knows nothing of it after the next attach. */
 	if (pool->persistent)
-		list_for_each_entry(region, &pool->regions, node)
-			hm_extents_write_back(region);
+		list_for_each_entry(part, &pool->parts, node)
+			hm_extents_write_back(part->region);
 	hm_store_write(pool, true);
 }
 
 static void empty_regions(struct hm_pool *pool)
 {
-	struct hm_region *region, *next;
+	struct hm_part *part, *next;
 
 	quiet_regions(pool);
-	list_for_each_entry_safe(region, next, &pool->regions, node) {
-		hm_extents_forget(region, 0);
-		hm_region_drop(region);
+	list_for_each_entry_safe(part, next, &pool->parts, node) {
+		hm_extents_forget(part->region, 0);
+		hm_region_drop(part->region);
 	}
 }
 
 static int publish_regions(struct hm_pool *pool)
 {
-	struct hm_region *region;
+	struct hm_part *part;
 	int error;
 
-	list_for_each_entry(region, &pool->regions, node) {
-		error = hm_region_publish(region);
+	list_for_each_entry(part, &pool->parts, node) {
+		error = hm_region_publish(part->region);
 		if (!error)
 			continue;
 		/* Those that could be seen may be open and mapped by now. */
 		close_regions(pool, true);
-		list_for_each_entry_continue_reverse(region, &pool->regions, node)
-			hm_region_unpublish(region);
+		list_for_each_entry_continue_reverse(part, &pool->parts, node)
+			hm_region_unpublish(part->region);
 		return error;
 	}
 	return 0;
@@ -368,12 +369,15 @@ put:
 	return error;
 }
 
+/* They are dead: nobody finds them any more. */
 static void unpublish_regions(struct hm_pool *pool)
 {
-	struct hm_region *region;
+	struct hm_part *part;
 
-	list_for_each_entry(region, &pool->regions, node)
-		hm_region_unpublish(region);
+	list_for_each_entry(part, &pool->parts, node) {
+		hm_region_withdraw(part->region, part);
+		hm_region_unpublish(part->region);
+	}
 }
 
 /* The pool is closed for good; under hm_lock. */
@@ -400,11 +404,68 @@ int hm_pool_detach(const struct hmem_pool_detach *arg)
 	if (error)
 		return error;
 	pool = hm_pool_find(arg->name);
+	if (pool)
+		hm_regions_leave(pool);
 	error = pool ? close_regions(pool, false) : -ENOENT;
 	if (!error)
 		release_pool(pool);
 	mutex_unlock(&hm_lock);
 	return error;
+}
+
+/* Whether a region has extents elsewhere than on a pool that goes. */
+static bool survives(const struct hm_part *part)
+{
+	const struct hm_region *region = part->region;
+
+	for (int i = 0; i < HM_MAX_PARTS; i++) {
+		const struct hm_part *other = &region->parts[i];
+
+		if (other != part && other->nr_runs && !other->lost)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * A pool goes, under hm_lock: its regions die, but for those that have extents elsewhere.
+ * These lose the part, which goes to @lost with a reference to the region.
+ */
+static void part_with(struct hm_pool *pool, struct list_head *lost)
+{
+	struct hm_part *part, *next;
+
+	list_for_each_entry_safe(part, next, &pool->parts, node) {
+		if (!survives(part))
+			continue;
+		dev_warn(&part->region->dev, "lost what it had in pool %s\n", dev_name(&pool->dev));
+		get_device(&part->region->dev);
+		WRITE_ONCE(part->lost, true);
+		list_move_tail(&part->node, lost);
+	}
+	close_regions(pool, true);
+	unpublish_regions(pool);
+	device_del(&pool->dev);
+}
+
+/* Without hm_lock: nobody but the one who revokes has these parts. */
+static void empty_lost(struct list_head *lost)
+{
+	struct hm_part *part, *next;
+
+	list_for_each_entry(part, lost, node)
+		hm_tier_pause(part->region);
+	synchronize_srcu(&hm_srcu);
+	list_for_each_entry(part, lost, node)
+		hm_extents_lose(part->region, part - part->region->parts);
+	list_for_each_entry_safe(part, next, lost, node) {
+		struct hm_region *region = part->region;
+
+		list_del_init(&part->node);
+		if (hm_tier_resume(region))
+			dev_warn(&region->dev, "no memory to measure heat: its policy is off now\n");
+		put_device(&region->dev);
+	}
 }
 
 /**
@@ -418,6 +479,7 @@ int hm_pool_detach(const struct hmem_pool_detach *arg)
 void hm_pool_revoke(bool (*match)(struct hm_pool *pool, const void *data), const void *data)
 {
 	struct hm_pool *pool, *found;
+	LIST_HEAD(lost);
 	bool first;
 
 	do {
@@ -439,14 +501,13 @@ void hm_pool_revoke(bool (*match)(struct hm_pool *pool, const void *data), const
 			trace_hmem_pool_revoke(found);
 			pr_info("pool %s: its memory is going away\n", dev_name(&found->dev));
 			found->gone = true;
-			close_regions(found, true);
-			unpublish_regions(found);
-			device_del(&found->dev);
+			part_with(found, &lost);
 		}
 		mutex_unlock(&hm_lock);
 
 		if (first) {
 			/* Nobody else looks at the regions of a pool that is gone. */
+			empty_lost(&lost);
 			empty_regions(found);
 			found->ops->unmap(found);
 			found->ops->unclaim(found);

@@ -78,6 +78,7 @@ static HM_LRU_WALK(isolate)
 	if (!walk->want || !folio_trylock(home))
 		return LRU_SKIP;
 	if (copy->extent->flags & (HM_EXTENT_MOVING | HM_EXTENT_KEEP_NEAR) || !home->mapping ||
+	    hm_extent_lost(home->mapping->host->i_private, copy->extent) ||
 	    (copy->near == copy->dirty && !walk->dirty)) {
 		folio_unlock(home);
 		return LRU_SKIP;

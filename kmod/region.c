@@ -27,6 +27,26 @@ static struct hm_layout *layout_of(struct hm_region *region)
 	return rcu_dereference_protected(region->layout, lockdep_is_held(&hm_lock));
 }
 
+/**
+ * hm_region_pool - the first pool that a region is on
+ *
+ * Under hm_srcu or hm_lock. Of a region that has lost all, one of those.
+ */
+struct hm_pool *hm_region_pool(const struct hm_region *region)
+{
+	struct hm_pool *pool = NULL;
+
+	for (int i = 0; i < HM_MAX_PARTS; i++) {
+		const struct hm_part *part = &region->parts[i];
+		struct hm_pool *here = READ_ONCE(part->pool);
+
+		if (here && READ_ONCE(part->nr_runs) && !READ_ONCE(part->lost))
+			return here;
+		pool = pool ?: here;
+	}
+	return pool;
+}
+
 /* sysfs */
 
 static u32 nr_extents(struct hm_region *region)
@@ -42,9 +62,54 @@ static DEVICE_ATTR_RO(size);
 
 static ssize_t pool_show(struct device *dev, struct device_attribute *attr, char *buf)
 {
-	return sysfs_emit(buf, "%s\n", dev_name(&to_hm_region(dev)->pool->dev));
+	int srcu = srcu_read_lock(&hm_srcu);
+	ssize_t length = sysfs_emit(buf, "%s\n", dev_name(&hm_region_pool(to_hm_region(dev))->dev));
+
+	srcu_read_unlock(&hm_srcu, srcu);
+	return length;
 }
 static DEVICE_ATTR_RO(pool);
+
+/* Those where it has extents, in the order of its parts. */
+static ssize_t pools_show(struct device *dev, struct device_attribute *attr, char *buf)
+{
+	const struct hm_region *region = to_hm_region(dev);
+	int srcu = srcu_read_lock(&hm_srcu);
+	ssize_t length = 0;
+
+	for (int i = 0; i < HM_MAX_PARTS; i++) {
+		const struct hm_pool *pool = READ_ONCE(region->parts[i].pool);
+
+		if (pool && READ_ONCE(region->parts[i].nr_runs) && !READ_ONCE(region->parts[i].lost))
+			length += sysfs_emit_at(buf, length, "%s%s", length ? " " : "",
+						dev_name(&pool->dev));
+	}
+	srcu_read_unlock(&hm_srcu, srcu);
+	return length + sysfs_emit_at(buf, length, "\n");
+}
+static DEVICE_ATTR_RO(pools);
+
+static ssize_t spread_show(struct device *dev, struct device_attribute *attr, char *buf)
+{
+	return sysfs_emit(buf, "%d\n", to_hm_region(dev)->spread);
+}
+static DEVICE_ATTR_RO(spread);
+
+/* What was lost with a pool; it lives on without. */
+static ssize_t lost_show(struct device *dev, struct device_attribute *attr, char *buf)
+{
+	const struct hm_region *region = to_hm_region(dev);
+	int srcu = srcu_read_lock(&hm_srcu);
+	const struct hm_layout *layout = srcu_dereference(region->layout, &hm_srcu);
+	u64 extents = 0;
+
+	for (u32 i = 0; i < layout->nr_runs; i++)
+		if (READ_ONCE(region->parts[layout->runs[i].part].lost))
+			extents += layout->runs[i].count;
+	srcu_read_unlock(&hm_srcu, srcu);
+	return sysfs_emit(buf, "%llu\n", extents << HM_EXTENT_SHIFT);
+}
+static DEVICE_ATTR_RO(lost);
 
 static ssize_t persistent_show(struct device *dev, struct device_attribute *attr, char *buf)
 {
@@ -76,9 +141,17 @@ static ssize_t uuid_show(struct device *dev, struct device_attribute *attr, char
 }
 static DEVICE_ATTR_RO(uuid);
 
+static int region_nid(const struct hm_region *region)
+{
+	int srcu = srcu_read_lock(&hm_srcu), nid = hm_region_pool(region)->nid;
+
+	srcu_read_unlock(&hm_srcu, srcu);
+	return nid;
+}
+
 static ssize_t numa_node_show(struct device *dev, struct device_attribute *attr, char *buf)
 {
-	return sysfs_emit(buf, "%d\n", to_hm_region(dev)->pool->nid);
+	return sysfs_emit(buf, "%d\n", region_nid(to_hm_region(dev)));
 }
 static DEVICE_ATTR_RO(numa_node);
 
@@ -103,6 +176,9 @@ static DEVICE_ATTR_RO(extents_used);
 static struct attribute *hm_region_attrs[] = {
 	&dev_attr_size.attr,
 	&dev_attr_pool.attr,
+	&dev_attr_pools.attr,
+	&dev_attr_spread.attr,
+	&dev_attr_lost.attr,
 	&dev_attr_persistent.attr,
 	&dev_attr_uid.attr,
 	&dev_attr_gid.attr,
@@ -143,8 +219,10 @@ static void hm_region_release(struct device *dev)
 	iput(region->inode);
 	mem_cgroup_put(region->memcg);
 	kvfree(rcu_access_pointer(region->layout));
-	put_device(&region->pool->dev);
-	kfree(region);
+	for (int i = 0; i < HM_MAX_PARTS; i++)
+		if (region->parts[i].pool)
+			put_device(&region->parts[i].pool->dev);
+	kvfree(region);
 }
 
 static const struct device_type hm_region_type = {
@@ -159,29 +237,91 @@ static const struct class hm_region_class = {
 };
 
 /**
- * hm_region_alloc - a region without extents, on no list, that nobody can see
+ * hm_region_add - a region may get extents of a pool
+ *
+ * Under hm_lock.
+ *
+ * Return: the number of the part, or -EMFILE.
+ */
+int hm_region_add(struct hm_region *region, struct hm_pool *pool)
+{
+	for (int i = 0; i < HM_MAX_PARTS; i++) {
+		struct hm_part *part = &region->parts[i];
+
+		if (part->pool)
+			continue;
+		get_device(&pool->dev);
+		part->nr_runs = 0;
+		part->lost = false;
+		part->region = region;
+		WRITE_ONCE(part->pool, pool);
+		list_add_tail(&part->node, &pool->parts);
+		return i;
+	}
+	return -EMFILE;
+}
+
+static void leave(struct hm_part *part)
+{
+	struct hm_pool *pool = part->pool;
+
+	list_del_init(&part->node);
+	WRITE_ONCE(part->pool, NULL);
+	synchronize_srcu(&hm_srcu);
+	put_device(&pool->dev);
+}
+
+/** hm_regions_leave - regions that have no extents of a pool get none any more */
+void hm_regions_leave(struct hm_pool *pool)
+{
+	struct hm_part *part, *next;
+
+	lockdep_assert_held(&hm_lock);
+	list_for_each_entry_safe(part, next, &pool->parts, node)
+		if (!part->nr_runs)
+			leave(part);
+}
+
+/**
+ * hm_region_withdraw - nobody finds a region any more that is dead
+ * @but: the part whose pool takes it apart; it stays on that list
+ */
+void hm_region_withdraw(struct hm_region *region, const struct hm_part *but)
+{
+	lockdep_assert_held(&hm_lock);
+	list_del_init(&region->node);
+	for (int i = 0; i < HM_MAX_PARTS; i++) {
+		struct hm_part *part = &region->parts[i];
+
+		/* Those that are lost are on lists of their own. */
+		if (part->pool && part != but && !part->lost)
+			list_del_init(&part->node);
+	}
+}
+
+/**
+ * hm_region_alloc - a region without extents or pools, on no list, that nobody can see
  *
  * Return: the region, to be dropped with hm_region_drop(), or an error.
  */
-struct hm_region *hm_region_alloc(struct hm_pool *pool, const char *name)
+struct hm_region *hm_region_alloc(const char *name, bool persistent)
 {
 	struct hm_region *region;
 	struct inode *inode;
 	int minor, error;
 
-	region = kzalloc(sizeof(*region), GFP_KERNEL);
+	region = kvzalloc(sizeof(*region), GFP_KERNEL);
 	if (!region)
 		return ERR_PTR(-ENOMEM);
 	inode = hm_inode_new();
 	if (IS_ERR(inode)) {
-		kfree(region);
+		kvfree(region);
 		return ERR_CAST(inode);
 	}
 	region->inode = inode;
 	inode->i_private = region;
-	region->pool = pool;
-	region->persistent = pool->persistent;
-	get_device(&pool->dev);
+	region->persistent = persistent;
+	spin_lock_init(&region->touch_lock);
 	INIT_LIST_HEAD(&region->node);
 	INIT_DELAYED_WORK(&region->linger, hm_region_linger);
 	mutex_init(&region->tier_lock);
@@ -196,8 +336,6 @@ struct hm_region *hm_region_alloc(struct hm_pool *pool, const char *name)
 	cdev_init(&region->cdev, &hm_region_fops);
 	region->cdev.owner = THIS_MODULE;
 	error = dev_set_name(&region->dev, "%s", name);
-	if (!error)
-		error = hm_table_init(&region->table, pool->nr_extents);
 	if (error)
 		goto put;
 	minor = ida_alloc_max(&hm_minors, HM_MINORS - 1, GFP_KERNEL);
@@ -216,6 +354,9 @@ put:
 void hm_region_drop(struct hm_region *region)
 {
 	list_del_init(&region->node);
+	for (int i = 0; i < HM_MAX_PARTS; i++)
+		if (region->parts[i].pool && !region->parts[i].lost)
+			list_del_init(&region->parts[i].node);
 	put_device(&region->dev);
 }
 
@@ -237,16 +378,11 @@ void hm_region_unpublish(struct hm_region *region)
 struct hm_region *hm_region_find(const char *name)
 {
 	struct hm_region *region;
-	struct hm_pool *pool;
 
 	lockdep_assert_held(&hm_lock);
-	list_for_each_entry(pool, &hm_pools, node) {
-		if (pool->gone)
-			continue;
-		list_for_each_entry(region, &pool->regions, node)
-			if (!strcmp(dev_name(&region->dev), name))
-				return region;
-	}
+	list_for_each_entry(region, &hm_regions, node)
+		if (!strcmp(dev_name(&region->dev), name))
+			return region;
 	return NULL;
 }
 
@@ -268,109 +404,108 @@ static struct hm_region *find_and_lock(const char *name)
 	return ERR_PTR(-ENOENT);
 }
 
-static struct hm_pool *pick_pool(const char *name, u64 extents)
-{
-	struct hm_pool *pool, *persistent = NULL;
-	bool any = false;
-
-	if (name[0]) {
-		pool = hm_pool_find(name);
-		return pool ?: ERR_PTR(-ENOENT);
-	}
-	list_for_each_entry(pool, &hm_pools, node) {
-		if (pool->gone)
-			continue;
-		any = true;
-		if (pool->nr_free < extents)
-			continue;
-		if (!pool->persistent)
-			return pool;
-		if (!persistent)
-			persistent = pool;
-	}
-	if (persistent)
-		return persistent;
-	return ERR_PTR(any ? -ENOSPC : -ENOENT);
-}
-
 static u64 bytes_to_extents(u64 bytes)
 {
 	return DIV_ROUND_UP_ULL(bytes, HM_EXTENT_BYTES);
 }
 
-int hm_region_create(struct hmem_region_create *arg)
+/* Make what the pools of a region know of it durable, as it is in memory now. */
+static int record(struct hm_region *region)
 {
-	u64 extents = bytes_to_extents(arg->bytes);
+	int error = 0;
+
+	for (int i = 0; i < HM_MAX_PARTS && !error; i++)
+		if (region->parts[i].pool && !region->parts[i].lost)
+			error = hm_store_write(region->parts[i].pool, false);
+	return error;
+}
+
+/* A region that nobody can see yet gets its extents. */
+static int carve_new(struct hm_region *region, u64 extents)
+{
 	struct hm_layout *layout;
-	struct hm_region *region;
-	struct hm_pool *pool;
 	int error;
 
-	error = mutex_lock_killable(&hm_lock);
+	if (extents > U32_MAX)
+		return -ENOSPC;
+	error = hm_table_reach(&region->table, extents);
 	if (error)
 		return error;
-	error = -EEXIST;
-	if (hm_region_find(arg->name))
-		goto unlock;
-	pool = pick_pool(arg->pool, extents);
-	if (IS_ERR(pool)) {
-		error = PTR_ERR(pool);
-		goto unlock;
-	}
-	error = -ENOSPC;
-	if (extents > pool->nr_free)
-		goto unlock;
-	error = -EMFILE;
-	if (pool->nr_regions >= HM_MEDIA_MAX_REGIONS)
-		goto unlock;
-
-	region = hm_region_alloc(pool, arg->name);
-	if (IS_ERR(region)) {
-		error = PTR_ERR(region);
-		goto unlock;
-	}
-	region->uid = make_kuid(&init_user_ns, arg->uid);
-	region->gid = make_kgid(&init_user_ns, arg->gid);
-	region->mode = arg->mode;
-	layout = hm_carve(pool, NULL, extents);
-	if (IS_ERR(layout)) {
-		error = PTR_ERR(layout);
-		goto drop;
-	}
+	layout = hm_carve(region, NULL, extents);
+	if (IS_ERR(layout))
+		return PTR_ERR(layout);
 	rcu_assign_pointer(region->layout, layout);
-	list_add_tail(&region->node, &pool->regions);
-	pool->nr_regions++;
-	error = hm_store_write(pool, false);
+	error = record(region);
 	if (error)
-		goto uncarve;
-	error = hm_region_publish(region);
-	if (error)
-		goto unwrite;
+		hm_uncarve(region, layout, 0);
+	return error;
+}
 
-	arg->bytes = extents << HM_EXTENT_SHIFT;
-	strscpy_pad(arg->pool, dev_name(&pool->dev), sizeof(arg->pool));
-	trace_hmem_region_create(region);
-	mutex_unlock(&hm_lock);
-	return 0;
-
-unwrite:
+/* Its device number answered already: somebody may have it open and mapped. */
+static void take_back(struct hm_region *region)
+{
 	spin_lock(&hm_open_lock);
 	region->dead = true;
 	spin_unlock(&hm_open_lock);
-	/* Its device number answered already: somebody may have it open and mapped. */
 	hm_tier_pause(region);
 	synchronize_srcu(&hm_srcu);
 	hm_extents_zap(region, 0);
 	hm_extents_wait(region);
 	hm_extents_forget(region, 0);
-	list_del_init(&region->node);
-	pool->nr_regions--;
-	hm_uncarve(pool, layout, 0);
-	hm_store_write(pool, false);
-	goto drop;
-uncarve:
-	pool->nr_regions--;
-	hm_uncarve(pool, layout, 0);
+	hm_uncarve(region, layout_of(region), 0);
+	record(region);
+}
+
+static struct hm_region *new_region(const struct hmem_region_create *arg,
+				    const struct hm_choice *choice)
+{
+	struct hm_region *region = hm_region_alloc(arg->name, choice->pools[0]->persistent);
+
+	if (IS_ERR(region))
+		return region;
+	region->uid = make_kuid(&init_user_ns, arg->uid);
+	region->gid = make_kgid(&init_user_ns, arg->gid);
+	region->mode = arg->mode;
+	region->spread = arg->flags & HMEM_CREATE_SPREAD;
+	for (u32 i = 0; i < choice->nr_pools; i++)
+		hm_region_add(region, choice->pools[i]);
+	return region;
+}
+
+int hm_region_create(struct hmem_region_create *arg, const char (*names)[HMEM_NAME_LEN])
+{
+	u64 extents = bytes_to_extents(arg->bytes);
+	struct hm_choice choice = {};
+	struct hm_region *region;
+	int error;
+
+	error = mutex_lock_killable(&hm_lock);
+	if (error)
+		return error;
+	error = hm_region_find(arg->name) ? -EEXIST : hm_choose(&choice, arg, names, extents);
+	if (error)
+		goto unlock;
+	region = new_region(arg, &choice);
+	if (IS_ERR(region)) {
+		error = PTR_ERR(region);
+		goto unlock;
+	}
+	error = carve_new(region, extents);
+	if (error)
+		goto drop;
+	list_add_tail(&region->node, &hm_regions);
+	error = hm_region_publish(region);
+	if (error)
+		goto take_back;
+
+	arg->bytes = extents << HM_EXTENT_SHIFT;
+	strscpy_pad(arg->pool, dev_name(&hm_region_pool(region)->dev), sizeof(arg->pool));
+	trace_hmem_region_create(region);
+	mutex_unlock(&hm_lock);
+	return 0;
+
+take_back:
+	take_back(region);
 drop:
 	hm_region_drop(region);
 unlock:
@@ -381,18 +516,20 @@ unlock:
 static int grow(struct hm_region *region, u32 extents)
 {
 	struct hm_layout *old = layout_of(region), *new;
-	struct hm_pool *pool = region->pool;
 	int error;
 
-	new = hm_carve(pool, old, extents);
+	error = hm_table_reach(&region->table, extents);
+	if (error)
+		return error;
+	new = hm_carve(region, old, extents);
 	if (IS_ERR(new))
 		return PTR_ERR(new);
 	rcu_assign_pointer(region->layout, new);
-	error = hm_store_write(pool, false);
+	error = record(region);
 	if (error) {
 		rcu_assign_pointer(region->layout, old);
 		synchronize_srcu(&hm_srcu);
-		hm_uncarve(pool, new, old->nr_extents);
+		hm_uncarve(region, new, old->nr_extents);
 		kvfree(new);
 		return error;
 	}
@@ -418,7 +555,6 @@ static bool pins_stay(struct hm_region *region, u32 from)
 static int shrink(struct hm_region *region, u32 extents)
 {
 	struct hm_layout *old = layout_of(region), *new;
-	struct hm_pool *pool = region->pool;
 
 	new = hm_layout_cut(old, extents);
 	if (!new)
@@ -435,9 +571,20 @@ static int shrink(struct hm_region *region, u32 extents)
 		return -EBUSY;
 	}
 	hm_extents_forget(region, extents);
-	hm_uncarve(pool, old, extents);
+	hm_uncarve(region, old, extents);
 	kvfree(old);
-	return hm_store_write(pool, false);
+	return record(region);
+}
+
+/* What a region's pools have left. */
+static u64 room(const struct hm_region *region)
+{
+	u64 extents = 0;
+
+	for (int i = 0; i < HM_MAX_PARTS; i++)
+		if (region->parts[i].pool && !region->parts[i].lost)
+			extents += region->parts[i].pool->nr_free;
+	return extents;
 }
 
 int hm_region_resize(struct hmem_region_resize *arg)
@@ -453,7 +600,7 @@ int hm_region_resize(struct hmem_region_resize *arg)
 	now = layout_of(region)->nr_extents;
 	if (extents != now)
 		hm_tier_pause(region);
-	if (extents > now && extents - now > region->pool->nr_free)
+	if (extents > now && extents - now > room(region))
 		error = -ENOSPC;
 	else if (extents > now)
 		error = grow(region, extents);
@@ -498,8 +645,6 @@ static bool close_for_good(struct hm_region *region)
 int hm_region_destroy(const struct hmem_region_destroy *arg)
 {
 	struct hm_region *region;
-	struct hm_layout *layout;
-	struct hm_pool *pool;
 	int error;
 
 	region = find_and_lock(arg->name);
@@ -510,16 +655,12 @@ int hm_region_destroy(const struct hmem_region_destroy *arg)
 		goto unlock;
 	}
 	trace_hmem_region_destroy(region);
-	pool = region->pool;
 	hm_region_unpublish(region);
 	hm_tier_pause(region);
 	hm_extents_zap(region, 0);
 	hm_extents_forget(region, 0);
-	list_del_init(&region->node);
-	pool->nr_regions--;
-	layout = layout_of(region);
-	hm_uncarve(pool, layout, 0);
-	error = hm_store_write(pool, false);
+	hm_uncarve(region, layout_of(region), 0);
+	error = record(region);
 	hm_region_drop(region);
 unlock:
 	mutex_unlock(&hm_lock);
@@ -528,7 +669,7 @@ unlock:
 
 int hm_region_query(struct hm_region *region, struct hmem_region_query *info)
 {
-	struct hm_pool *pool = region->pool;
+	int srcu;
 
 	if (READ_ONCE(region->dead))
 		return -ENODEV;
@@ -538,12 +679,14 @@ int hm_region_query(struct hm_region *region, struct hmem_region_query *info)
 	info->uid = from_kuid(&init_user_ns, region->uid);
 	info->gid = from_kgid(&init_user_ns, region->gid);
 	info->mode = region->mode;
-	info->nid = pool->nid;
+	info->nid = region_nid(region);
 	info->faults = atomic64_read(&region->faults);
 	info->extents_used = atomic64_read(&region->nr_touched);
 	strscpy_pad(info->name, dev_name(&region->dev), sizeof(info->name));
-	strscpy_pad(info->pool, dev_name(&pool->dev), sizeof(info->pool));
 	memcpy(info->uuid, region->uuid, sizeof(info->uuid));
+	srcu = srcu_read_lock(&hm_srcu);
+	strscpy_pad(info->pool, dev_name(&hm_region_pool(region)->dev), sizeof(info->pool));
+	srcu_read_unlock(&hm_srcu, srcu);
 	return 0;
 }
 

@@ -92,7 +92,7 @@ static bool promote(struct hm_region *region, struct hm_extent *extent, u32 page
 
 	if (IS_ERR(near))
 		return false;
-	if (region->pool->persistent)
+	if (region->persistent)
 		hm_write_back(home_address(extent, page), PAGE_SIZE);
 	if (hm_pinned(extent->home, 1) ||
 	    !copy_page_mc(region, folio_address(near), home_address(extent, page))) {
@@ -202,7 +202,7 @@ int hm_pages_store(struct hm_region *region, struct hm_extent *extent, pgoff_t p
 
 	if (!near)
 		return 0;
-	if (!region->pool->persistent) {
+	if (!region->persistent) {
 		set_dirty(region, extent, page, true);
 		return 0;
 	}

@@ -231,6 +231,7 @@ int hm_store_format(struct hm_pool *pool)
 
 static struct hm_layout *restore_layout(const struct hm_media_run *runs, u32 nr_runs)
 {
+	/* All of the region's first part, one after the other. */
 	struct hm_layout *layout;
 	u32 first = 0;
 
@@ -240,19 +241,21 @@ static struct hm_layout *restore_layout(const struct hm_media_run *runs, u32 nr_
 	layout->nr_runs = nr_runs;
 	for (u32 i = 0; i < nr_runs; i++) {
 		layout->runs[i].first = first;
+		layout->runs[i].stride = 1;
 		layout->runs[i].start = le32_to_cpu(runs[i].start);
 		layout->runs[i].count = le32_to_cpu(runs[i].count);
 		layout->runs[i].gen = le32_to_cpu(runs[i].gen);
 		first += layout->runs[i].count;
 	}
 	layout->nr_extents = first;
+	layout->ordered = true;
 	return layout;
 }
 
 /**
  * hm_store_restore - make the regions that pool->image describes
  *
- * They are on pool->regions and not yet published.
+ * They have the pool as their only part, and are not published yet.
  *
  * Return: 0, -ENOMEM, or -EEXIST when another pool has a region of that name.
  */
@@ -274,21 +277,25 @@ int hm_store_restore(struct hm_pool *pool)
 			       dev_name(&pool->dev), record->name);
 			return -EEXIST;
 		}
-		region = hm_region_alloc(pool, record->name);
+		region = hm_region_alloc(record->name, true);
 		if (IS_ERR(region))
 			return PTR_ERR(region);
-		list_add_tail(&region->node, &pool->regions);
-		pool->nr_regions++;
+		list_add_tail(&region->node, &hm_regions);
+		hm_region_add(region, pool);
 		layout = restore_layout(runs, le32_to_cpu(record->nr_runs));
-		if (!layout)
+		if (!layout || hm_table_reach(&region->table, layout->nr_extents)) {
+			kvfree(layout);
 			return -ENOMEM;
+		}
 		rcu_assign_pointer(region->layout, layout);
 		memcpy(region->uuid, record->uuid, sizeof(region->uuid));
 		region->uid = make_kuid(&init_user_ns, le32_to_cpu(record->uid));
 		region->gid = make_kgid(&init_user_ns, le32_to_cpu(record->gid));
 		region->mode = le32_to_cpu(record->mode);
 		runs += layout->nr_runs;
+		region->parts[0].nr_runs = layout->nr_runs;
 		pool->nr_runs += layout->nr_runs;
+		pool->nr_regions++;
 	}
 	return 0;
 }
@@ -304,7 +311,7 @@ int hm_store_write(struct hm_pool *pool, bool clean)
 	struct hm_media_header *h = pool->image;
 	struct hm_media_region *record = pool->image + HM_MEDIA_HEADER_BYTES;
 	struct hm_media_run *run;
-	struct hm_region *region;
+	struct hm_part *part;
 	size_t bytes;
 
 	lockdep_assert_held(&hm_lock);
@@ -315,10 +322,13 @@ int hm_store_write(struct hm_pool *pool, bool clean)
 
 	memset(pool->image, 0, hm_media_bytes(pool->nr_regions, pool->nr_runs));
 	run = (void *)(record + pool->nr_regions);
-	list_for_each_entry(region, &pool->regions, node) {
+	list_for_each_entry(part, &pool->parts, node) {
+		struct hm_region *region = part->region;
 		const struct hm_layout *layout =
 			rcu_dereference_protected(region->layout, lockdep_is_held(&hm_lock));
 
+		if (!part->nr_runs)
+			continue;
 		strscpy_pad(record->name, dev_name(&region->dev), sizeof(record->name));
 		memcpy(record->uuid, region->uuid, sizeof(record->uuid));
 		record->uid = cpu_to_le32(from_kuid(&init_user_ns, region->uid));

@@ -284,7 +284,7 @@ int hm_tier_policy(struct hm_region *region, struct hmem_policy *arg)
 void hm_tier_pause(struct hm_region *region)
 {
 	mutex_lock(&region->tier_lock);
-	region->paused = true;
+	region->paused++;
 	hm_heat_stop(region);
 	mutex_unlock(&region->tier_lock);
 }
@@ -295,7 +295,7 @@ int hm_tier_resume(struct hm_region *region)
 	int error;
 
 	mutex_lock(&region->tier_lock);
-	region->paused = false;
+	region->paused--;
 	error = hm_heat_set(region, region->policy_mode);
 	if (error)
 		region->policy_mode = HMEM_POLICY_OFF;

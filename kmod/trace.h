@@ -44,7 +44,7 @@ DECLARE_EVENT_CLASS(hmem_region_event,
 	TP_ARGS(region),
 	TP_STRUCT__entry(
 		__string(region, dev_name(&region->dev))
-		__string(pool, dev_name(&region->pool->dev))
+		__string(pool, dev_name(&hm_region_pool(region)->dev))
 		__field(u64, bytes)
 	),
 	TP_fast_assign(

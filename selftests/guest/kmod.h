@@ -123,6 +123,22 @@ static inline int region_create(int control, const char *name, const char *pool,
 	return region_create_as(control, name, pool, bytes, 0, 0, 0600);
 }
 
+/* A region over several pools; @flags: HMEM_CREATE_*. Without names the module chooses. */
+static inline int region_create_over(int control, const char *name, unsigned int flags,
+				     const char *const pools[], unsigned int nr_pools,
+				     uint64_t bytes)
+{
+	char names[HMEM_REGION_POOLS + 1][HMEM_NAME_LEN] = {};
+	struct hmem_region_create c = { .size = sizeof(c), .flags = flags, .bytes = bytes,
+					.mode = 0600, .nr_pools = nr_pools,
+					.pools = nr_pools ? (uintptr_t)names : 0 };
+
+	for (unsigned int i = 0; i < nr_pools && i <= HMEM_REGION_POOLS; i++)
+		set_name(names[i], pools[i]);
+	set_name(c.name, name);
+	return hmem_ioctl(control, HMEM_REGION_CREATE, &c);
+}
+
 static inline int region_resize(int control, const char *name, uint64_t bytes)
 {
 	struct hmem_region_resize r = { .size = sizeof(r), .bytes = bytes };
@@ -180,6 +196,24 @@ static inline int64_t sysfs_number(const char *class, const char *name, const ch
 		value = -1;
 	fclose(f);
 	return value;
+}
+
+/* The same for a line of text, "" when there is none. */
+static inline const char *sysfs_text(const char *class, const char *name, const char *attribute)
+{
+	static char text[4096];
+	char path[PATH_MAX];
+	FILE *f;
+
+	text[0] = 0;
+	snprintf(path, sizeof(path), "/sys/class/%s/%s/%s", class, name, attribute);
+	f = fopen(path, "re");
+	if (!f)
+		return text;
+	if (fgets(text, sizeof(text), f))
+		text[strcspn(text, "\n")] = 0;
+	fclose(f);
+	return text;
 }
 
 static inline int64_t pool_free(const char *pool)

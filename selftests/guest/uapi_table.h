@@ -130,7 +130,7 @@ static const struct command {
 	  { offsetof(struct hmem_pool_detach, name), NO_MEMBER } },
 	{ "REGION_CREATE", HMEM_REGION_CREATE, sizeof(struct hmem_region_create),
 	  HMEM_REGION_CREATE_SIZE_V1, fill_create, A_POOL,
-	  offsetof(struct hmem_region_create, flags), 0, true,
+	  offsetof(struct hmem_region_create, flags), HMEM_CREATE_SPREAD | HMEM_CREATE_FILL, true,
 	  { offsetof(struct hmem_region_create, name),
 	    offsetof(struct hmem_region_create, pool) } },
 	{ "REGION_RESIZE", HMEM_REGION_RESIZE, sizeof(struct hmem_region_resize),

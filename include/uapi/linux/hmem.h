@@ -32,9 +32,10 @@
  *   -EBUSY         the source is held by somebody else, or the pool or region
  *                  is open or mapped or has pinned pages
  *   -ENOTEMPTY     a volatile pool still has regions
- *   -ENOSPC        the pool has no room for that many bytes
- *   -EMFILE        the pool's region table or the module's table is full
- *   -ENODEV        the memory behind the pool or region is gone
+ *   -ENOSPC        the pool or pools have no room for that many bytes
+ *   -EMFILE        the pool's region table or the module's table is full, or the region has
+ *                  as many pools as it can
+ *   -ENODEV        the memory behind the pool or region, or that part of it, is gone
  *   -ENXIO         the source is there but not committed or not enabled
  *   -EOPNOTSUPP    this kernel or machine lacks what the provider needs
  *   -EUCLEAN       the source holds data that is no intact hmem pool: refused,
@@ -153,10 +154,17 @@ struct hmem_pool_detach {
 };
 #define HMEM_POOL_DETACH_SIZE_V1	72
 
+/* In hmem_region_create.flags; at most one of them. */
+#define HMEM_CREATE_SPREAD	(1U << 0)	/* interleave the extents over the pools */
+#define HMEM_CREATE_FILL	(1U << 1)	/* fill one pool after the other */
+
+/* Pools that one region can be on. */
+#define HMEM_REGION_POOLS	32
+
 /**
- * struct hmem_region_create - HMEM_REGION_CREATE: carve a region out of a pool
+ * struct hmem_region_create - HMEM_REGION_CREATE: carve a region out of one or more pools
  * @size: sizeof(struct hmem_region_create)
- * @flags: must be 0
+ * @flags: HMEM_CREATE_*; without any the region is of one pool
  * @bytes: size wanted, not 0, rounded up to extents. Out: size obtained.
  * @uid: owner of /dev/hmem/NAME
  * @gid: group of /dev/hmem/NAME
@@ -164,10 +172,21 @@ struct hmem_pool_detach {
  * @reserved: must be 0
  * @name: the region
  * @pool: the pool to carve from; empty: the first with room, volatile ones first.
- *	Out: the pool it was carved from.
+ *	Out: the (first) pool it was carved from.
+ * @pools: address of an array of names, HMEM_NAME_LEN bytes each: the pools to carve from, with
+ *	one of HMEM_CREATE_* and an empty @pool
+ * @nr_pools: how many, at most HMEM_REGION_POOLS. 0 with one of HMEM_CREATE_* and an empty
+ *	@pool: all with room of one kind, volatile or persistent, that have enough together,
+ *	volatile ones first.
+ * @reserved2: must be 0
  *
  * Reads as zeroes. On a persistent pool the region is durable when the call
  * returns. Takes time independent of @bytes: extents are zeroed at first touch.
+ *
+ * All pools of a region are of one kind: -EINVAL when they are not, or one is named twice.
+ * -EOPNOTSUPP: several persistent ones. With HMEM_CREATE_SPREAD extent n of the region is on pool
+ * n modulo @nr_pools for as long as all of them have room, then on those that have. What grows
+ * later goes on the same way, on the same pools.
  */
 struct hmem_region_create {
 	__u32 size;
@@ -179,6 +198,9 @@ struct hmem_region_create {
 	__u32 reserved;
 	char name[HMEM_NAME_LEN];
 	char pool[HMEM_NAME_LEN];
+	__u64 pools;
+	__u32 nr_pools;
+	__u32 reserved2;
 };
 #define HMEM_REGION_CREATE_SIZE_V1	160
 
@@ -236,7 +258,7 @@ struct hmem_region_destroy {
  * @faults: out: faults served since the region appeared
  * @extents_used: out: extents of it that have been touched since it appeared
  * @name: out: its name
- * @pool: out: its pool
+ * @pool: out: its pool, the first of them when it has several (sysfs: pools)
  * @uuid: out: identity of this region, new at every creation
  */
 struct hmem_region_query {
