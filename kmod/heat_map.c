@@ -24,7 +24,7 @@ static void look(const struct hm_extent *extent, u32 first, u32 end, struct hmem
 }
 
 /* The same of a split extent, which may be made whole unless its home is locked. */
-static void look_at_pages(const struct hm_extent *extent, u32 first, u32 end,
+static void look_at_pages(struct hm_extent *extent, u32 first, u32 end,
 			  struct hmem_heat_cell *cell, u64 *near)
 {
 	struct folio *home = hm_extent_lock_home(extent);
