@@ -17,6 +17,11 @@
 /* With the rest of a row, 80 columns. */
 #define BAR 48
 
+struct view {
+	const char *cell;
+	bool map;
+};
+
 struct picture {
 	const struct session *s;
 	const char *name;
@@ -189,8 +194,9 @@ static int choose_cell(struct picture *p, const char *text, uint64_t extent)
 	return EXIT_FAILED;
 }
 
-static int show(struct session *s, struct hmem_region *region, const char *cell, bool map)
+static int show(struct session *s, struct hmem_region *region, void *arg)
 {
+	const struct view *view = arg;
 	struct picture p = { .s = s, .policy.size = sizeof(p.policy),
 			     .histogram.size = sizeof(p.histogram) };
 	struct hmem_region_info info = { .size = sizeof(info) };
@@ -202,14 +208,14 @@ static int show(struct session *s, struct hmem_region *region, const char *cell,
 		return report_library(s, rc);
 	p.name = tier_name(&info);
 	p.bytes = info.bytes;
-	rc = choose_cell(&p, cell, info.granularity);
+	rc = choose_cell(&p, view->cell, info.granularity);
 	if (rc)
 		return rc;
 	rc = hmem_tier_heat(region, 0, 0, p.cell, p.cells, &p.nr_cells, &p.histogram);
 	if (rc)
 		rc = report_library(s, rc);
 	else
-		rc = map ? draw(&p) : print_json(&p);
+		rc = view->map ? draw(&p) : print_json(&p);
 	if (!rc && p.policy.mode == HMEM_TIER_OFF) {
 		report_warning(s, "the policy of region %s is off: its heat is not measured",
 			       p.name);
@@ -221,29 +227,19 @@ static int show(struct session *s, struct hmem_region *region, const char *cell,
 
 int verb_heat(struct session *s, int argc, char **argv)
 {
-	const char *cell = NULL;
-	bool map = false;
+	struct view view = { 0 };
 	const struct option_line lines[] = {
-		{ OPTION_TEXT, 'c', "cell", "SIZE", "how much one cell or row stands for", &cell },
-		{ OPTION_FLAG, 'm', "map", NULL, "draw it, instead of JSON", &map },
+		{ OPTION_TEXT, 'c', "cell", "SIZE", "how much one cell or row stands for", &view.cell },
+		{ OPTION_FLAG, 'm', "map", NULL, "draw it, instead of JSON", &view.map },
 		OPTION_HUMAN(s),
 		{ .kind = OPTION_END },
 	};
 	const struct usage usage = { "NAME [--cell SIZE] [--map] [-u]", lines };
-	int first, rc = options_parse(s, &usage, argc, argv, &first);
-	struct hmem_region *region;
+	int first, rc = options_parse_one(s, &usage, argc, argv, &first, "region");
 
 	if (rc >= 0)
 		return rc;
-	if (argc - first != 1)
-		return options_bad(s, &usage, first == argc ? "which region?" :
-						      "one region at a time");
-	if (cell && !size_is_valid(cell))
-		return options_bad(s, &usage, "%s is no size", cell);
-	rc = hmem_region_open(s->hmem, argv[first], HMEM_OPEN_READ_ONLY, &region);
-	if (rc)
-		return report_library(s, rc);
-	rc = show(s, region, cell, map);
-	hmem_region_close(region);
-	return rc;
+	if (view.cell && !size_is_valid(view.cell))
+		return options_bad(s, &usage, "%s is no size", view.cell);
+	return tier_on_region(s, argv[first], HMEM_OPEN_READ_ONLY, show, &view);
 }

@@ -115,3 +115,15 @@ int options_parse(const struct session *s, const struct usage *usage, int argc, 
 	*first = optind;
 	return -1;
 }
+
+int options_parse_one(const struct session *s, const struct usage *usage, int argc, char **argv,
+		      int *first, const char *what)
+{
+	int code = options_parse(s, usage, argc, argv, first);
+
+	if (code >= 0)
+		return code;
+	if (*first == argc)
+		return options_bad(s, usage, "which %s?", what);
+	return argc - *first == 1 ? -1 : options_bad(s, usage, "one %s at a time", what);
+}

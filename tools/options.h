@@ -54,6 +54,13 @@ int options_parse(const struct session *s, const struct usage *usage, int argc, 
 		  int *first);
 
 /**
+ * options_parse_one - the same, where one argument and no more is left
+ * @what: what it names, for the message
+ */
+int options_parse_one(const struct session *s, const struct usage *usage, int argc, char **argv,
+		      int *first, const char *what);
+
+/**
  * options_bad - arguments that make no sense: says why and how it is called
  *
  * Return: EXIT_USAGE.

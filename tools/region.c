@@ -75,7 +75,7 @@ int verb_resize_region(struct session *s, int argc, char **argv)
 	};
 	const struct usage usage = { "NAME --size SIZE [--force] [--dry-run] [-u]", lines };
 	struct hmem_region_info info = { .size = sizeof(info) };
-	int first, rc = options_parse(s, &usage, argc, argv, &first);
+	int first, rc = options_parse_one(s, &usage, argc, argv, &first, "region");
 	struct hmem_pool_info pool;
 	struct json_object *array;
 	unsigned int shelves;
@@ -83,9 +83,6 @@ int verb_resize_region(struct session *s, int argc, char **argv)
 
 	if (rc >= 0)
 		return rc;
-	if (argc - first != 1)
-		return options_bad(s, &usage, first == argc ? "which region?" :
-						      "one region at a time");
 	if (!size)
 		return options_bad(s, &usage, "--size is missing");
 	if (!size_is_valid(size))

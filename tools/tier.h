@@ -29,4 +29,13 @@ const char *tier_name(const struct hmem_region_info *info);
 /** tier_show - add what tiering does with a region, null where that cannot be asked */
 void tier_show(struct session *s, struct json_object *o, const struct hmem_region_info *info);
 
+/**
+ * tier_on_region - open the region of that name, call @fn with it, and close it
+ * @flags: HMEM_OPEN_READ_ONLY, or 0
+ *
+ * Return: exit code: of @fn, or of what kept it from being opened, which has been reported.
+ */
+int tier_on_region(struct session *s, const char *name, unsigned int flags,
+		   int (*fn)(struct session *s, struct hmem_region *region, void *arg), void *arg);
+
 #endif
