@@ -100,7 +100,7 @@ lib: $(if $(LIB_SRC),$(LIB_SO) $(BUILD)/libhmem.so $(BUILD)/libhmem.a) ## libhme
 
 -include tools/Makefile.inc
 
-HMEMCTL_PKGS	?= json-c libcxl libdaxctl libkmod
+HMEMCTL_PKGS	?= json-c libcxl libdaxctl libkmod libpng
 HMEMCTL_CFLAGS	?= $(shell $(PKG_CONFIG) --silence-errors --cflags $(HMEMCTL_PKGS))
 HMEMCTL_LIBS	?= $(shell $(PKG_CONFIG) --silence-errors --libs $(HMEMCTL_PKGS))
 
