@@ -148,6 +148,7 @@ $(BUILD)/selftests/%: selftests/%.c $(FLAGS_STAMP) | $(BUILD)/libhmem.so
 		-o $@ $< -L$(BUILD) -lhmem $(TEST_LIBS)
 
 $(BUILD)/selftests/host/policy: TEST_LIBS := -lm
+$(BUILD)/selftests/host/heat_picture: TEST_LIBS := -lpng
 
 $(BUILD)/bench/%: bench/%.c $(FLAGS_STAMP) | $(BUILD)/libhmem.so
 	@mkdir -p $(@D)

@@ -43,6 +43,14 @@ void json_number(struct json_object *o, const char *key, uint64_t value)
 	json_object_object_add(o, key, json_object_new_uint64(value));
 }
 
+void json_fraction(struct json_object *o, const char *key, double value)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "%.3f", value);
+	json_object_object_add(o, key, json_object_new_double_s(value, text));
+}
+
 void json_size(const struct session *s, struct json_object *o, const char *key, uint64_t bytes)
 {
 	char text[32];

@@ -16,6 +16,8 @@ bool json_is_text(const char *text);
 /** json_text - add it; null when there is none, or it is no text */
 void json_text(struct json_object *o, const char *key, const char *value);
 void json_number(struct json_object *o, const char *key, uint64_t value);
+/** json_fraction - a number with three digits behind the point */
+void json_fraction(struct json_object *o, const char *key, double value);
 void json_size(const struct session *s, struct json_object *o, const char *key, uint64_t bytes);
 
 void json_flag(struct json_object *o, const char *key, bool value);

@@ -66,6 +66,20 @@ usage "migrate a --near --bytes 0" "0 is no size"
 usage "heat" "which region"
 usage "heat a b" "one region at a time"
 usage "heat a --cell 0" "0 is no size"
+for seconds in 0 -1 1e3 nan . 1..2 0.0001 1000001 "" 0x10; do
+	usage "heat a --seconds=$seconds" "$seconds is no time in seconds"
+	usage "heat a --interval=$seconds" "$seconds is no time in seconds"
+done
+for count in 0 -1 1.5 1000001 many "" 99999999999999999999; do
+	usage "heat a --count=$count" "$count is no number of samples"
+done
+usage "heat a --seconds 1 --interval 1 --count 1" "are one too many"
+usage "heat a --seconds 1000 --interval 0.001" "too many samples"
+usage "heat a --seconds 1 --count 2000" "too many samples"
+usage "heat a --map --draw" "one of --map, --draw and --json"
+usage "heat a --map --svg b" "--map shows one instant"
+usage "heat a --map --count 1" "--map shows one instant"
+usage "heat a --png" "--png needs a value"
 usage "attach-pool" "which source"
 usage "attach-pool --all region0" "--all takes no source"
 usage "attach-pool --all --format" "--all goes without"

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Heat as JSON. */
+#ifndef HMEMCTL_HEAT_JSON_H
+#define HMEMCTL_HEAT_JSON_H
+
+#include <json-c/json.h>
+
+#include "heat_samples.h"
+#include "hmemctl.h"
+
+/** heat_json - the last of @samples, with the @histogram of that time */
+struct json_object *heat_json(const struct session *s, const struct heat_samples *samples,
+			      const struct hmem_tier_histogram *histogram);
+
+#endif
