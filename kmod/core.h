@@ -51,6 +51,8 @@
 struct hm_pool;
 struct hm_region;
 struct hm_tracker;
+struct hm_events;
+struct poll_table_struct;
 
 /**
  * struct hm_pool_ops - where a pool's memory comes from; one file each
@@ -330,6 +332,7 @@ struct hm_near {
  * @dead: destroyed, detached or revoked; under hm_open_lock, read under hm_srcu
  * @linger: waits for pages that stay pinned after the last close
  * @faults: faults served
+ * @events: what happened to it
  * @nr_touched: extents that have a home
  * @near: its near copies
  * @memcg: whom near copies are charged to: its creator's, or who attached its pool
@@ -362,6 +365,7 @@ struct hm_region {
 	struct delayed_work linger;
 	atomic64_t faults;
 	atomic64_t nr_touched;
+	struct hm_events *events;
 	struct hm_near near;
 	struct mem_cgroup *memcg;
 	bool plain;
@@ -376,10 +380,12 @@ struct hm_region {
  * struct hm_file - an open file of a region
  * @region: which
  * @vm_ops: of all its mappings, once there was one
+ * @seen: number of the last event that it was told; those from before open(2) count as told
  */
 struct hm_file {
 	struct hm_region *region;
 	const struct vm_operations_struct *vm_ops;
+	u64 seen;
 };
 
 #define to_hm_pool(d)	container_of(d, struct hm_pool, dev)
@@ -533,6 +539,14 @@ int hm_tier_policy(struct hm_region *region, struct hmem_policy *arg);
 int hm_tier_stats(struct hm_region *region, struct hmem_stats *arg);
 void hm_tier_pause(struct hm_region *region);
 int hm_tier_resume(struct hm_region *region);
+
+/* event.c */
+struct hm_events *hm_events_alloc(void);
+void hm_event(struct hm_region *region, enum hmem_event_type type, u64 offset, u64 bytes);
+void hm_events_wake(struct hm_region *region);
+u64 hm_events_last(struct hm_region *region);
+int hm_events_get(struct hm_file *file, struct hmem_wait *arg);
+__poll_t hm_events_poll(struct hm_file *file, struct file *filp, struct poll_table_struct *table);
 
 /* table.c */
 int hm_table_reach(struct hm_table *table, u32 nr_extents);

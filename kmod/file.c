@@ -47,6 +47,7 @@ static int hm_open(struct inode *inode, struct file *file)
 	}
 
 	get_device(&region->dev);
+	f->seen = hm_events_last(region);
 	file->private_data = f;
 	file->f_mapping = region->inode->i_mapping;
 	file->f_mode |= FMODE_CAN_ODIRECT;
@@ -441,6 +442,11 @@ static int hm_fsync(struct file *file, loff_t start, loff_t end, int datasync)
 	}
 }
 
+static __poll_t hm_poll(struct file *file, struct poll_table_struct *table)
+{
+	return hm_events_poll(file->private_data, file, table);
+}
+
 const struct file_operations hm_region_fops = {
 	.owner = THIS_MODULE,
 	.open = hm_open,
@@ -452,6 +458,7 @@ const struct file_operations hm_region_fops = {
 	.splice_read = copy_splice_read,
 	.splice_write = iter_file_splice_write,
 	.llseek = hm_llseek,
+	.poll = hm_poll,
 	.fsync = hm_fsync,
 	.unlocked_ioctl = hm_region_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,

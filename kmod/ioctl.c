@@ -28,6 +28,7 @@ union hm_argument {
 	struct hmem_policy policy;
 	struct hmem_stats stats;
 	struct hmem_heat heat;
+	struct hmem_wait wait;
 };
 
 enum hm_who {
@@ -218,6 +219,13 @@ static int region_stats(struct file *file, union hm_argument *arg)
 	return hm_tier_stats(region_of(file), &arg->stats);
 }
 
+static int region_wait(struct file *file, union hm_argument *arg)
+{
+	if (arg->wait.flags || arg->wait.reserved)
+		return -EINVAL;
+	return hm_events_get(file->private_data, &arg->wait);
+}
+
 #define COMMAND(number, type, constant, who, handler) \
 	{ number, sizeof(struct type), constant##_SIZE_V1, who, false, handler }
 
@@ -241,6 +249,7 @@ static const struct hm_command region_commands[] = {
 	COMMAND(HMEM_REGION_POLICY, hmem_policy, HMEM_REGION_POLICY, ANYBODY, region_policy),
 	COMMAND(HMEM_REGION_STATS, hmem_stats, HMEM_REGION_STATS, ANYBODY, region_stats),
 	COMMAND(HMEM_REGION_HEAT, hmem_heat, HMEM_REGION_HEAT, ANYBODY, region_heat),
+	COMMAND(HMEM_REGION_WAIT, hmem_wait, HMEM_REGION_WAIT, ANYBODY, region_wait),
 };
 
 static long run_command(const struct hm_command *commands, size_t count, unsigned int cmd,

@@ -176,8 +176,11 @@ static int close_regions(struct hm_pool *pool, bool force)
 		list_for_each_entry(part, &pool->parts, node)
 			part->region->dead = true;
 	spin_unlock(&hm_open_lock);
-	if (force)
+	if (force) {
+		list_for_each_entry(part, &pool->parts, node)
+			hm_events_wake(part->region);
 		return 0;
+	}
 	if (error)
 		return error;
 

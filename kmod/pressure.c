@@ -88,6 +88,17 @@ static HM_LRU_WALK(isolate)
 	return LRU_REMOVED;
 }
 
+/* Memory is short; said once in ten seconds. */
+static void press(struct hm_region *region, u32 index)
+{
+	unsigned long before = READ_ONCE(region->near.pressed);
+
+	WRITE_ONCE(region->near.pressed, jiffies | 1);
+	if (!before || time_after(jiffies, before + 10 * HZ))
+		hm_event(region, HMEM_EVENT_PRESSURE, (u64)index << HM_EXTENT_SHIFT,
+			 HM_EXTENT_BYTES);
+}
+
 /* Gives up what was found; the objects of those that could not be go back to the list. */
 static unsigned long give_up(struct hm_walk *walk)
 {
@@ -101,7 +112,7 @@ static unsigned long give_up(struct hm_walk *walk)
 		unsigned int freed;
 
 		list_del_init(&copy->lru);
-		WRITE_ONCE(region->near.pressed, jiffies | 1);
+		press(region, copy->index);
 		freed = hm_pages(extent) ?
 				hm_pages_yield(region, extent, copy->index, walk->dirty) :
 				hm_near_yield(region, extent, copy->index);

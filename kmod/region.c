@@ -214,6 +214,7 @@ static void hm_region_release(struct device *dev)
 	struct hm_region *region = to_hm_region(dev);
 
 	hm_table_free(&region->table);
+	kfree(region->events);
 	if (dev->devt)
 		ida_free(&hm_minors, MINOR(dev->devt));
 	iput(region->inode);
@@ -313,8 +314,10 @@ struct hm_region *hm_region_alloc(const char *name, bool persistent)
 	region = kvzalloc(sizeof(*region), GFP_KERNEL);
 	if (!region)
 		return ERR_PTR(-ENOMEM);
-	inode = hm_inode_new();
+	region->events = hm_events_alloc();
+	inode = region->events ? hm_inode_new() : ERR_PTR(-ENOMEM);
 	if (IS_ERR(inode)) {
+		kfree(region->events);
 		kvfree(region);
 		return ERR_CAST(inode);
 	}
@@ -447,6 +450,7 @@ static void take_back(struct hm_region *region)
 	spin_lock(&hm_open_lock);
 	region->dead = true;
 	spin_unlock(&hm_open_lock);
+	hm_events_wake(region);
 	hm_tier_pause(region);
 	synchronize_srcu(&hm_srcu);
 	hm_extents_zap(region, 0);
@@ -610,6 +614,9 @@ int hm_region_resize(struct hmem_region_resize *arg)
 		dev_warn(&region->dev, "no memory to measure heat: its policy is off now\n");
 	if (!error) {
 		arg->bytes = extents << HM_EXTENT_SHIFT;
+		if (extents != now)
+			hm_event(region, HMEM_EVENT_RESIZED, (u64)now << HM_EXTENT_SHIFT,
+				 arg->bytes);
 		trace_hmem_region_resize(region);
 	}
 	mutex_unlock(&hm_lock);

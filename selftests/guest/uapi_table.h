@@ -32,6 +32,7 @@ union argument {
 	struct hmem_policy policy;
 	struct hmem_stats stats;
 	struct hmem_heat heat;
+	struct hmem_wait wait;
 	unsigned char bytes[2048];
 };
 
@@ -101,6 +102,11 @@ static inline void fill_heat(union argument *a)
 	a->heat = (struct hmem_heat){ .size = sizeof(a->heat) };
 }
 
+static inline void fill_wait(union argument *a)
+{
+	a->wait = (struct hmem_wait){ .size = sizeof(a->wait) };
+}
+
 /* What has to be there before a command is legal. */
 enum stage { NOTHING, A_POOL, A_REGION, AN_OPEN_REGION, A_TOUCHED_REGION };
 
@@ -161,6 +167,9 @@ static const struct command {
 	{ "REGION_HEAT", HMEM_REGION_HEAT, sizeof(struct hmem_heat),
 	  HMEM_REGION_HEAT_SIZE_V1, fill_heat, AN_OPEN_REGION,
 	  offsetof(struct hmem_heat, flags), 0, true, { NO_MEMBER, NO_MEMBER } },
+	{ "REGION_WAIT", HMEM_REGION_WAIT, sizeof(struct hmem_wait),
+	  HMEM_REGION_WAIT_SIZE_V1, fill_wait, AN_OPEN_REGION,
+	  offsetof(struct hmem_wait, flags), 0, true, { NO_MEMBER, NO_MEMBER } },
 };
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
@@ -219,7 +228,8 @@ static inline bool took_effect(const struct command *c)
 static inline bool has_effect(const struct command *c)
 {
 	return c->number != HMEM_VERSION && c->number != HMEM_REGION_QUERY &&
-	       c->number != HMEM_REGION_STATS && c->number != HMEM_REGION_HEAT;
+	       c->number != HMEM_REGION_STATS && c->number != HMEM_REGION_HEAT &&
+	       c->number != HMEM_REGION_WAIT;
 }
 
 /* Gives one argument to one command; -EDOM when it was refused and yet done, or the reverse. */

@@ -46,7 +46,7 @@
  *   -ENOMEM        the kernel has no memory for its bookkeeping
  *   -EINTR         a signal came while waiting
  *   -EACCES        the file is not open for writing
- *   -ERANGE        the range does not lie in the region
+ *   -ERANGE        the range does not lie in the region, or an event has not happened yet
  *   -EDQUOT        the region's near_max is used up
  */
 #ifndef _UAPI_LINUX_HMEM_H
@@ -533,6 +533,70 @@ struct hmem_stats {
 };
 #define HMEM_REGION_STATS_SIZE_V1	112
 
+/**
+ * enum hmem_event_type - what happened to a region
+ * @HMEM_EVENT_POISON: memory of the range reports an error; HMEM_REGION_POISON says what that
+ *	means for it
+ * @HMEM_EVENT_RESIZED: its size changed; offset is the size before, bytes the one now
+ * @HMEM_EVENT_PRESSURE: memory is short, so near copies are given up, that of the range for one;
+ *	said once in ten seconds
+ *
+ * Later versions of the module may have more of them.
+ */
+enum hmem_event_type {
+	HMEM_EVENT_POISON = 1,
+	HMEM_EVENT_RESIZED = 2,
+	HMEM_EVENT_PRESSURE = 3,
+};
+
+/**
+ * struct hmem_event - something that happened to a region
+ * @seq: its number; the first one since the region appeared has 1, and none is left out
+ * @type: enum hmem_event_type
+ * @reserved: 0
+ * @offset: where in the region
+ * @bytes: how much of it
+ */
+struct hmem_event {
+	__u64 seq;
+	__u32 type;
+	__u32 reserved;
+	__u64 offset;
+	__u64 bytes;
+};
+
+/**
+ * struct hmem_wait - HMEM_REGION_WAIT, on a region: wait for events
+ * @size: sizeof(struct hmem_wait)
+ * @flags: must be 0
+ * @seq: number of the last event that the caller knows; 0: none. -ERANGE when there was none of
+ *	that number yet. Out: that of the last one that it was told.
+ * @timeout_ns: how long to wait when there is no other, in nanoseconds; all ones: for ever
+ * @events: address of an array of struct hmem_event
+ * @nr_events: how many fit there. Out: how many were filled in, the oldest first; 0: time is up.
+ *	When it is 0, nothing is waited for, and @seq becomes the number of the newest event.
+ * @reserved: must be 0
+ * @lost: out: how many of the events after @seq are not kept any more: the last 64 are
+ *
+ * Everybody has all events, whoever else waits for them. -EINTR when a signal comes, -ENODEV as
+ * soon as the memory is gone.
+ *
+ * poll(2) says POLLPRI while there are events that no HMEM_REGION_WAIT has told through the same
+ * open file, which begins with what happens after it was opened; POLLHUP when the memory is
+ * gone.
+ */
+struct hmem_wait {
+	__u32 size;
+	__u32 flags;
+	__u64 seq;
+	__u64 timeout_ns;
+	__u64 events;
+	__u32 nr_events;
+	__u32 reserved;
+	__u64 lost;
+};
+#define HMEM_REGION_WAIT_SIZE_V1	48
+
 /* On /dev/hmem/control */
 #define HMEM_VERSION		_IO(HMEM_IOC_TYPE, 0x00)
 #define HMEM_POOL_ATTACH	_IO(HMEM_IOC_TYPE, 0x01)
@@ -548,5 +612,6 @@ struct hmem_stats {
 #define HMEM_REGION_STATS	_IO(HMEM_IOC_TYPE, 0x23)
 #define HMEM_REGION_HEAT	_IO(HMEM_IOC_TYPE, 0x24)
 #define HMEM_REGION_PIN		_IO(HMEM_IOC_TYPE, 0x25)
+#define HMEM_REGION_WAIT	_IO(HMEM_IOC_TYPE, 0x26)
 
 #endif /* _UAPI_LINUX_HMEM_H */
