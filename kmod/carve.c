@@ -122,6 +122,7 @@ static void untake(struct hm_region *region, const struct hm_run *run, u32 keep)
 
 	bitmap_clear(pool->used, run->start + keep, run->count - keep);
 	pool->nr_free += run->count - keep;
+	hm_poison_retire(pool);
 	if (keep)
 		return;
 	pool->nr_runs--;

@@ -8,6 +8,7 @@
 #include <linux/crc32.h>
 #include <linux/memcontrol.h>
 #include <linux/mm.h>
+#include <linux/pagemap.h>
 #include <linux/sched.h>
 #include <linux/version.h>
 

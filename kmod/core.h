@@ -36,6 +36,7 @@
 #include <linux/srcu.h>
 #include <linux/uuid.h>
 #include <linux/workqueue.h>
+#include <linux/xarray.h>
 
 #include <uapi/linux/hmem.h>
 
@@ -69,6 +70,7 @@ struct poll_table_struct;
  * @map: give the memory pages
  * @unmap: undo @map; no page is mapped, pinned or in use any more
  * @folio: folio number @index counted from the pool's first byte; after @map
+ * @find: the number of a page of the pool counted so, or -1 when it is not one of it; after @map
  *
  * Of these, @claim, @peek and @map run under hm_lock; @unmap and @unclaim also run
  * without it, when the memory goes away.
@@ -85,6 +87,7 @@ struct hm_pool_ops {
 	int (*map)(struct hm_pool *pool);
 	void (*unmap)(struct hm_pool *pool);
 	struct folio *(*folio)(struct hm_pool *pool, u32 index);
+	long (*find)(struct hm_pool *pool, unsigned long pfn);
 };
 
 /**
@@ -104,6 +107,7 @@ struct hm_pool_ops {
  * @nr_regions: regions with extents on it
  * @nr_runs: runs of all its regions
  * @used: one bit an extent
+ * @bad: pages whose memory reports errors (poison.c), counted from extent 0
  * @gone: its memory is being taken away; every use fails from now on
  * @released: completed when the memory was given back after @gone
  * @uuid: identity of a persistent pool
@@ -131,6 +135,7 @@ struct hm_pool {
 	u32 nr_regions;
 	u32 nr_runs;
 	unsigned long *used;
+	struct xarray bad;
 	bool gone;
 	struct completion released;
 
@@ -199,6 +204,7 @@ enum hm_extent_state {
 #define HM_EXTENT_KEEP_NEAR	(1U << 3)	/* whoever asked for it wants it near */
 #define HM_EXTENT_KEEP_HOME	(1U << 4)	/* ... at home */
 #define HM_EXTENT_STORED	(1U << 5)	/* somebody stored since the copy was begun */
+#define HM_EXTENT_BAD		(1U << 6)	/* it has pages that are bad (poison.c) */
 #define HM_EXTENT_KEEP		(HM_EXTENT_KEEP_NEAR | HM_EXTENT_KEEP_HOME)
 
 /* In hm_extent.front: it is a table of pages and no folio. */
@@ -333,6 +339,7 @@ struct hm_near {
  * @linger: waits for pages that stay pinned after the last close
  * @faults: faults served
  * @events: what happened to it
+ * @bad: pages that cannot be read where they are (poison.c)
  * @nr_touched: extents that have a home
  * @near: its near copies
  * @memcg: whom near copies are charged to: its creator's, or who attached its pool
@@ -366,6 +373,7 @@ struct hm_region {
 	atomic64_t faults;
 	atomic64_t nr_touched;
 	struct hm_events *events;
+	struct xarray bad;
 	struct hm_near near;
 	struct mem_cgroup *memcg;
 	bool plain;
@@ -466,6 +474,13 @@ void hm_extents_wait(struct hm_region *region);
 void hm_extents_forget(struct hm_region *region, u32 from);
 void hm_extents_lose(struct hm_region *region, u8 part);
 void hm_extents_write_back(struct hm_region *region);
+/* Where the home of a touched extent is. It is locked, or it is under hm_srcu. */
+static inline struct hm_pool *hm_extent_pool(const struct hm_region *region,
+					     const struct hm_extent *extent)
+{
+	return region->parts[extent->part].pool;
+}
+
 /* Whether the memory of its home is gone. The home is locked, or it is under hm_srcu. */
 static inline bool hm_extent_lost(const struct hm_region *region, const struct hm_extent *extent)
 {
@@ -547,6 +562,45 @@ void hm_events_wake(struct hm_region *region);
 u64 hm_events_last(struct hm_region *region);
 int hm_events_get(struct hm_file *file, struct hmem_wait *arg);
 __poll_t hm_events_poll(struct hm_file *file, struct file *filp, struct poll_table_struct *table);
+
+/* poison.c */
+
+/* In region->bad */
+#define HM_BAD_LOST	1UL	/* the page's data are lost */
+#define HM_BAD_NEAR	2UL	/* they are at home, and its near copy is not to be read */
+
+static inline unsigned long hm_bad_bits(struct hm_region *region, pgoff_t pgoff)
+{
+	void *entry = xa_load(&region->bad, pgoff);
+
+	return entry ? xa_to_value(entry) : 0;
+}
+
+int hm_poison_check(struct hm_region *region, struct hm_extent *extent, pgoff_t pgoff, bool store);
+size_t hm_poison_room(struct hm_region *region, loff_t position, size_t bytes,
+		      const struct folio *folio);
+void hm_poison_refresh(struct hm_region *region, struct hm_extent *extent, u32 index);
+bool hm_home_bad(struct hm_pool *pool, u32 index, u32 page);
+void hm_home_write_back(struct hm_pool *pool, u32 index, size_t from, size_t bytes);
+void hm_poison_skip(struct hm_region *region, const struct hm_extent *extent, u32 index,
+		    enum hmem_place place, unsigned long *skip);
+bool hm_poison_keeps(struct hm_region *region, const struct hm_extent *extent, u32 index);
+bool hm_poison_met(struct hm_region *region, struct hm_extent *extent, u32 index,
+		   enum hmem_place place, const unsigned long *skip, const unsigned long *met);
+void hm_poison_home(struct hm_region *region, struct hm_extent *extent, u32 index);
+void hm_poison_forget(struct hm_region *region, u32 from);
+bool hm_folio_bad(struct folio *folio);
+void hm_folio_free(struct folio *folio);
+int hm_poison_mark(struct hm_pool *pool, unsigned long page);
+bool hm_poison_tell(struct hm_pool *pool, unsigned long page, unsigned long pages);
+void hm_poison_retire(struct hm_pool *pool);
+int hm_poison_failure(struct hm_pool *pool, unsigned long page);
+int hm_poison_init(void);
+void hm_poison_exit(void);
+
+/* poison_request.c */
+int hm_pool_poison(struct hmem_pool_poison *arg);
+int hm_region_poison(struct hm_region *region, struct hmem_poison *arg);
 
 /* table.c */
 int hm_table_reach(struct hm_table *table, u32 nr_extents);

@@ -60,6 +60,6 @@ void hm_dram_put(struct hm_region *region, struct folio *folio)
 	long pages = folio_nr_pages(folio);
 
 	folio->private = NULL;
-	folio_put(folio);
+	hm_folio_free(folio);
 	unreserve(region, pages);
 }

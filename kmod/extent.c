@@ -31,12 +31,13 @@ static void zero_extent(struct hm_pool *pool, struct hm_extent *extent)
 	void *address = hm_extent_address(extent);
 
 	for (unsigned long i = 0; i < HM_EXTENT_PAGES; i++) {
-		clear_page(address + i * PAGE_SIZE);
+		if (!hm_home_bad(pool, extent->index, i))
+			clear_page(address + i * PAGE_SIZE);
 		if (i % 64 == 63)
 			cond_resched();
 	}
 	if (pool->persistent) {
-		hm_write_back(address, HM_EXTENT_BYTES);
+		hm_home_write_back(pool, extent->index, 0, HM_EXTENT_BYTES);
 		hm_store_set_tag(pool, extent);
 	}
 }
@@ -120,7 +121,7 @@ static struct folio *lock_place(struct hm_region *region, u32 index, struct hm_p
 }
 
 /* Give an extent its home, which is locked; false when it has one already. */
-static bool touch_extent(struct hm_region *region, struct hm_extent *extent,
+static bool touch_extent(struct hm_region *region, struct hm_extent *extent, u32 index,
 			 const struct hm_place *place, struct folio *home)
 {
 	bool first;
@@ -136,6 +137,8 @@ static bool touch_extent(struct hm_region *region, struct hm_extent *extent,
 		atomic64_inc(&region->nr_touched);
 	}
 	spin_unlock(&region->touch_lock);
+	if (unlikely(first && !xa_empty(&hm_extent_pool(region, extent)->bad)))
+		hm_poison_refresh(region, extent, index);
 	return first;
 }
 
@@ -162,7 +165,7 @@ static struct folio *lock_usable(struct hm_region *region, struct hm_extent *ext
 			folio_unlock(home);
 			return ERR_PTR(error);
 		}
-		if (!first || touch_extent(region, extent, &place, home))
+		if (!first || touch_extent(region, extent, index, &place, home))
 			return home;
 		folio_unlock(home);
 	} while (1);
@@ -242,6 +245,18 @@ static struct page *current_page(struct hm_region *region, struct hm_extent *ext
 	return folio_page(near, pages ? 0 : page);
 }
 
+/* Whether a page of a locked extent is good; if not, the extent is unlocked. */
+static int check_page(struct hm_region *region, struct hm_extent *extent, pgoff_t pgoff, bool store)
+{
+	int error = 0;
+
+	if (unlikely(extent->flags & HM_EXTENT_BAD))
+		error = hm_poison_check(region, extent, pgoff, store);
+	if (error)
+		folio_unlock(extent->home);
+	return error;
+}
+
 /**
  * hm_extent_get - the page that has a page's data now, its folio locked and referenced
  * @region: region
@@ -251,21 +266,25 @@ static struct page *current_page(struct hm_region *region, struct hm_extent *ext
  * Under hm_srcu. What is found stays the place of the data for as long as it is locked, and
  * while it is referenced nothing is moved.
  *
- * Return: the page, or as hm_extent_lock().
+ * Return: the page, or as hm_extent_lock(); or -EHWPOISON: its memory reports an error; or -EAGAIN:
+ * somebody holds what has to go first, and it is to be tried again a little later.
  */
 struct page *hm_extent_get(struct hm_region *region, pgoff_t pgoff, bool *alone)
 {
 	struct hm_extent *extent = hm_extent_lock(region, extent_of(pgoff));
+	int error;
 
-	return IS_ERR(extent) ? ERR_CAST(extent) : current_page(region, extent, pgoff, alone);
+	if (IS_ERR(extent))
+		return ERR_CAST(extent);
+	error = check_page(region, extent, pgoff, false);
+	return error ? ERR_PTR(error) : current_page(region, extent, pgoff, alone);
 }
 
 /**
  * hm_extent_get_to_store - the same, for who is about to store to it
  * @held: a folio that the caller has a reference to, or NULL
  *
- * Return: as hm_extent_get(); or -EAGAIN: somebody holds what has to go first, and it is to be
- * tried again a little later, without @held.
+ * Return: as hm_extent_get(). After -EAGAIN it is to be tried without @held.
  */
 struct page *hm_extent_get_to_store(struct hm_region *region, pgoff_t pgoff,
 				    const struct folio *held, bool *alone)
@@ -275,6 +294,9 @@ struct page *hm_extent_get_to_store(struct hm_region *region, pgoff_t pgoff,
 
 	if (IS_ERR(extent))
 		return ERR_CAST(extent);
+	error = check_page(region, extent, pgoff, true);
+	if (error)
+		return ERR_PTR(error);
 	error = hm_pages(extent) ? hm_pages_store(region, extent, pgoff, held) :
 				   hm_near_store(region, extent, extent_of(pgoff), held);
 	if (error) {
@@ -429,7 +451,7 @@ void hm_extents_write_back(struct hm_region *region)
 	u32 index;
 
 	hm_table_for_each(&region->table, index, extent, 0) {
-		hm_write_back(hm_extent_address(extent), HM_EXTENT_BYTES);
+		hm_home_write_back(hm_extent_pool(region, extent), extent->index, 0, HM_EXTENT_BYTES);
 		cond_resched();
 	}
 }
@@ -443,6 +465,8 @@ static void forget_extent(struct hm_region *region, struct hm_extent *extent)
 		hm_pages_drop(region, extent);
 	else
 		hm_near_drop(region, extent);
+	if (extent->flags & HM_EXTENT_BAD)
+		folio_clear_has_hwpoisoned(home);
 	extent->flags = 0;
 	memset(&extent->heat, 0, sizeof(extent->heat));
 	WRITE_ONCE(extent->home, NULL);
@@ -464,6 +488,7 @@ void hm_extents_forget(struct hm_region *region, u32 from)
 	hm_table_for_each(&region->table, index, extent, from)
 		if (hm_extent_lock_home(extent))
 			forget_extent(region, extent);
+	hm_poison_forget(region, from);
 	/* fsync(2) and the like walk what is there without asking the layout. */
 	synchronize_srcu(&hm_srcu);
 }

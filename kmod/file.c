@@ -113,6 +113,8 @@ static vm_fault_t fault_error(struct page *page)
 	switch (PTR_ERR(page)) {
 	case -ENOMEM:
 		return VM_FAULT_OOM;
+	case -EHWPOISON:
+		return VM_FAULT_HWPOISON;
 	case -EAGAIN:
 		/*
 		 * Comes again, until whoever holds the page lets go. A fault of the kernel's own
@@ -169,7 +171,7 @@ static vm_fault_t hm_fault(struct vm_fault *vmf)
 		ret = fault_error(page);
 	} else {
 		atomic64_inc(&region->faults);
-		if (alone)
+		if (alone || unlikely(folio_test_has_hwpoisoned(page_folio(page))))
 			ret = hm_map_page(vmf, page);
 		else
 			vmf->page = page;
@@ -239,7 +241,7 @@ static vm_fault_t hm_huge_fault(struct vm_fault *vmf, unsigned int order)
 	} else {
 		pmd_t pmd = pmdp_get_lockless(vmf->pmd);
 
-		if (alone)
+		if (alone || unlikely(folio_test_has_hwpoisoned(page_folio(page))))
 			ret = VM_FAULT_FALLBACK;
 		else if (pmd_none(pmd))
 			ret = hm_insert_pmd(vmf, page_folio(page));
@@ -318,13 +320,15 @@ static ssize_t io_extent(struct hm_region *region, loff_t position, struct iov_i
 		       hm_extent_get(region, pgoff, &alone);
 	srcu_read_unlock(&hm_srcu, srcu);
 	if (IS_ERR(page))
-		return PTR_ERR(page);
+		return PTR_ERR(page) == -EHWPOISON ? -EIO : PTR_ERR(page);
 	folio = page_folio(page);
 	folio_unlock(folio);
 	address = page_address(page) + offset_in_page(position);
 
 	bytes = alone ? PAGE_SIZE - offset_in_page(position) : HM_EXTENT_BYTES - offset;
 	bytes = min_t(size_t, iov_iter_count(iter), bytes);
+	if (!alone)
+		bytes = hm_poison_room(region, position, bytes, folio);
 	if (!write) {
 		/* Stops at memory that reports an error, and at a buffer that is not there. */
 		done = _copy_mc_to_iter(address, bytes, iter);
@@ -408,21 +412,30 @@ static int hm_fsync(struct file *file, loff_t start, loff_t end, int datasync)
 	last = min_t(u64, end >> HM_EXTENT_SHIFT, U32_MAX - 1);
 	for (index = min_t(u64, start >> HM_EXTENT_SHIFT, U32_MAX);; index++) {
 		struct hm_extent *extent;
+		struct hm_pool *pool = NULL;
 		struct folio *home = NULL;
 		loff_t from, to;
+		u32 place = 0;
 		int srcu;
 
 		srcu = srcu_read_lock(&hm_srcu);
 		last = min(last, srcu_dereference(region->layout, &hm_srcu)->nr_extents - 1);
 		extent = hm_table_next(&region->table, &index);
 		if (extent && index <= last)
-			home = READ_ONCE(extent->home);
-		if (READ_ONCE(region->dead) || (home && hm_extent_lost(region, extent))) {
+			home = hm_extent_lock_home(extent);
+		if (home) {
+			/* A reference keeps it the home. */
+			folio_get(home);
+			pool = hm_extent_lost(region, extent) ? NULL : hm_extent_pool(region, extent);
+			place = extent->index;
+			folio_unlock(home);
+		}
+		if (READ_ONCE(region->dead) || (home && !pool)) {
 			srcu_read_unlock(&hm_srcu, srcu);
+			if (home)
+				folio_put(home);
 			return -ENODEV;
 		}
-		if (home)
-			folio_get(home);
 		srcu_read_unlock(&hm_srcu, srcu);
 		if (!extent || index > last)
 			return 0;
@@ -436,7 +449,8 @@ static int hm_fsync(struct file *file, loff_t start, loff_t end, int datasync)
 
 		from = max_t(loff_t, start, (loff_t)index << HM_EXTENT_SHIFT);
 		to = min_t(loff_t, end, ((loff_t)(index + 1) << HM_EXTENT_SHIFT) - 1);
-		hm_write_back(folio_address(home) + (from & (HM_EXTENT_BYTES - 1)), to - from + 1);
+		hm_home_write_back(pool, place, from & (HM_EXTENT_BYTES - 1),
+				   to - from + 1);
 		folio_put(home);
 		cond_resched();
 	}

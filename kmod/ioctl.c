@@ -29,6 +29,8 @@ union hm_argument {
 	struct hmem_stats stats;
 	struct hmem_heat heat;
 	struct hmem_wait wait;
+	struct hmem_poison poison;
+	struct hmem_pool_poison pool_poison;
 };
 
 enum hm_who {
@@ -117,6 +119,15 @@ static char (*pool_names(const struct hmem_region_create *c))[HMEM_NAME_LEN]
 		return names;
 	kvfree(names);
 	return ERR_PTR(error);
+}
+
+static int pool_poison(struct file *file, union hm_argument *arg)
+{
+	const struct hmem_pool_poison *p = &arg->pool_poison;
+
+	if (p->flags || !p->bytes || !hm_media_name_ok(p->name))
+		return -EINVAL;
+	return hm_pool_poison(&arg->pool_poison);
 }
 
 static int region_create(struct file *file, union hm_argument *arg)
@@ -226,6 +237,21 @@ static int region_wait(struct file *file, union hm_argument *arg)
 	return hm_events_get(file->private_data, &arg->wait);
 }
 
+static int region_poison(struct file *file, union hm_argument *arg)
+{
+	const struct hmem_poison *p = &arg->poison;
+
+	if (p->flags || p->reserved || p->reserved2 || p->op > HMEM_POISON_CLEAR ||
+	    !IS_ALIGNED(p->offset | p->bytes, PAGE_SIZE) ||
+	    (p->op != HMEM_POISON_LIST && (!p->bytes || p->nr_ranges)))
+		return -EINVAL;
+	if (p->op == HMEM_POISON_REPORT && !capable(CAP_SYS_ADMIN))
+		return -EPERM;
+	if (p->op == HMEM_POISON_CLEAR && !(file->f_mode & FMODE_WRITE))
+		return -EACCES;
+	return hm_region_poison(region_of(file), &arg->poison);
+}
+
 #define COMMAND(number, type, constant, who, handler) \
 	{ number, sizeof(struct type), constant##_SIZE_V1, who, false, handler }
 
@@ -233,6 +259,7 @@ static const struct hm_command control_commands[] = {
 	COMMAND(HMEM_VERSION, hmem_version, HMEM_VERSION, ANYBODY, version),
 	COMMAND(HMEM_POOL_ATTACH, hmem_pool_attach, HMEM_POOL_ATTACH, ADMIN, pool_attach),
 	COMMAND(HMEM_POOL_DETACH, hmem_pool_detach, HMEM_POOL_DETACH, ADMIN, pool_detach),
+	COMMAND(HMEM_POOL_POISON, hmem_pool_poison, HMEM_POOL_POISON, ADMIN, pool_poison),
 	COMMAND(HMEM_REGION_CREATE, hmem_region_create, HMEM_REGION_CREATE, ADMIN,
 		region_create),
 	COMMAND(HMEM_REGION_RESIZE, hmem_region_resize, HMEM_REGION_RESIZE, ADMIN,
@@ -250,6 +277,8 @@ static const struct hm_command region_commands[] = {
 	COMMAND(HMEM_REGION_STATS, hmem_stats, HMEM_REGION_STATS, ANYBODY, region_stats),
 	COMMAND(HMEM_REGION_HEAT, hmem_heat, HMEM_REGION_HEAT, ANYBODY, region_heat),
 	COMMAND(HMEM_REGION_WAIT, hmem_wait, HMEM_REGION_WAIT, ANYBODY, region_wait),
+	{ HMEM_REGION_POISON, sizeof(struct hmem_poison), HMEM_REGION_POISON_SIZE_V1, ANYBODY, true,
+	  region_poison },
 };
 
 static long run_command(const struct hm_command *commands, size_t count, unsigned int cmd,

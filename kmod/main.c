@@ -44,11 +44,16 @@ static int __init hm_init(void)
 	error = hm_regions_init();
 	if (error)
 		goto pools;
-	error = misc_register(&hm_control);
+	error = hm_poison_init();
 	if (error)
 		goto regions;
+	error = misc_register(&hm_control);
+	if (error)
+		goto poison;
 	return 0;
 
+poison:
+	hm_poison_exit();
 regions:
 	hm_regions_exit();
 pools:
@@ -68,6 +73,7 @@ static void __exit hm_exit(void)
 	/* The CXL bus is heard until the last claim is given back, and trackers run as long. */
 	hm_pools_release();
 	hm_cxl_exit();
+	hm_poison_exit();
 	destroy_workqueue(hm_wq);
 	hm_regions_exit();
 	hm_pools_exit();

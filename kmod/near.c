@@ -46,9 +46,17 @@ static struct folio *alloc_near(struct hm_region *region, struct hm_extent *exte
 	return near;
 }
 
+/* It is an ordinary folio again. */
+static void mark_good(struct folio *near)
+{
+	if (folio_test_has_hwpoisoned(near))
+		folio_clear_has_hwpoisoned(near);
+}
+
 static void free_near(struct hm_region *region, struct folio *near)
 {
 	hm_copy_free(near->private);
+	mark_good(near);
 	hm_dram_put(region, near);
 }
 
@@ -70,22 +78,26 @@ bool hm_pinned(struct folio *folio, int own)
 	return refs != own + before || before != folio_mapcount(folio);
 }
 
-/* False when the memory of either reports an error. */
-static bool copy_extent(struct hm_region *region, struct folio *to, struct folio *from)
+/* Pages that are in @skip are not copied; those whose memory reports an error are in @met then. */
+static void copy_extent(struct hm_region *region, struct folio *to, struct folio *from,
+			const unsigned long *skip, unsigned long *met)
 {
 	void *dst = folio_address(to), *src = folio_address(from);
 	u64 began = ktime_get_ns();
-	unsigned long i;
+	unsigned long i, pages = 0;
 
 	for (i = 0; i < HM_EXTENT_PAGES; i++) {
+		if (test_bit(i, skip))
+			continue;
 		if (copy_mc_to_kernel(dst + i * PAGE_SIZE, src + i * PAGE_SIZE, PAGE_SIZE))
-			break;
+			__set_bit(i, met);
+		else
+			pages++;
 		if (i % 64 == 63)
 			cond_resched();
 	}
-	atomic64_add(i * PAGE_SIZE, &region->near.copied);
+	atomic64_add(pages * PAGE_SIZE, &region->near.copied);
 	atomic64_add(ktime_get_ns() - began, &region->near.copy_ns);
-	return i == HM_EXTENT_PAGES;
 }
 
 static void set_dirty(struct hm_region *region, struct hm_extent *extent, bool dirty)
@@ -159,6 +171,7 @@ int hm_near_store(struct hm_region *region, struct hm_extent *extent, u32 index,
 		return -EAGAIN;
 	}
 	retire(region, extent);
+	hm_poison_home(region, extent, index);
 	return 0;
 }
 
@@ -186,7 +199,7 @@ static enum hmem_moved begin_promotion(struct hm_region *region, struct hm_exten
 		return HMEM_MOVED_KEPT;
 	quiesce(region, extent->home, index, force);
 	if (region->persistent)
-		hm_write_back(hm_extent_address(extent), HM_EXTENT_BYTES);
+		hm_home_write_back(hm_extent_pool(region, extent), extent->index, 0, HM_EXTENT_BYTES);
 	return hm_pinned(extent->home, 1) ? HMEM_MOVED_PINNED : HMEM_MOVED;
 }
 
@@ -215,21 +228,46 @@ static enum hmem_moved finish_promotion(struct hm_region *region, struct hm_exte
 	/* A bound that was lowered meanwhile has not seen this one. */
 	if (atomic_long_read(&region->near.pages) > READ_ONCE(region->near.max))
 		return HMEM_MOVED_OVER_BOUND;
+	/* Whoever hears of a page of it from now on finds it in the extent. */
+	if (hm_folio_bad(near))
+		return HMEM_MOVED_NO_MEMORY;
 	near->index = extent->home->index;
 	near->mapping = region->inode->i_mapping;
 	extent->front = (unsigned long)near;
 	hm_copy_count(near->private, HM_EXTENT_PAGES, 0);
+	if (unlikely(extent->flags & HM_EXTENT_BAD))
+		hm_poison_refresh(region, extent, index);
 	atomic64_add(HM_EXTENT_PAGES, &region->near.promoted);
 	return HMEM_MOVED;
+}
+
+/* What was not copied is nobody's data, and must be none of whoever had the memory before. */
+static void wipe(struct folio *near, const unsigned long *skip, const unsigned long *met)
+{
+	unsigned long i;
+
+	for (i = 0; i < HM_EXTENT_PAGES; i++)
+		if (test_bit(i, skip) || test_bit(i, met))
+			clear_page(folio_address(near) + i * PAGE_SIZE);
+}
+
+/* Under the lock again: the pages that could not be copied are lost, alone. */
+static bool settle(struct hm_region *region, struct hm_extent *extent, u32 index,
+		   enum hmem_place from, const unsigned long *skip, const unsigned long *met)
+{
+	if (likely(bitmap_empty(skip, HM_EXTENT_PAGES) && bitmap_empty(met, HM_EXTENT_PAGES)))
+		return true;
+	return hm_poison_met(region, extent, index, from, skip, met);
 }
 
 static enum hmem_moved promote(struct hm_region *region, u32 index, struct folio *near,
 			       bool force)
 {
+	DECLARE_BITMAP(skip, HM_EXTENT_PAGES) = {};
+	DECLARE_BITMAP(met, HM_EXTENT_PAGES) = {};
 	struct hm_extent *extent = hm_extent_lock(region, index);
 	enum hmem_moved result;
 	struct folio *home;
-	bool copied;
 
 	if (IS_ERR(extent))
 		return PTR_ERR(extent) == -EIO ? HMEM_MOVED_POISONED : HMEM_MOVED_UNTOUCHED;
@@ -238,14 +276,16 @@ static enum hmem_moved promote(struct hm_region *region, u32 index, struct folio
 	if (result != HMEM_MOVED)
 		goto unlock;
 	begin_copy(extent);
+	hm_poison_skip(region, extent, index, HMEM_HOME, skip);
 	if (!force)
 		folio_unlock(home);
-	copied = copy_extent(region, near, home);
+	copy_extent(region, near, home, skip, met);
+	wipe(near, skip, met);
 	if (!force)
 		folio_lock(home);
 	if (!end_copy(extent))
 		result = HMEM_MOVED_WRITTEN;
-	else if (!copied)
+	else if (!settle(region, extent, index, HMEM_HOME, skip, met))
 		result = HMEM_MOVED_POISONED;
 	else
 		result = finish_promotion(region, extent, near, index);
@@ -290,24 +330,26 @@ enum hmem_moved hm_near_promote(struct hm_region *region, u32 index, bool force)
  * not unless @force.
  */
 static enum hmem_moved copy_home(struct hm_region *region, struct hm_extent *extent,
-				 struct folio *near, bool force)
+				 struct folio *near, u32 index, bool force)
 {
+	DECLARE_BITMAP(skip, HM_EXTENT_PAGES) = {};
+	DECLARE_BITMAP(met, HM_EXTENT_PAGES) = {};
 	struct folio *home = extent->home;
-	bool copied;
 
 	begin_copy(extent);
+	hm_poison_skip(region, extent, index, HMEM_NEAR, skip);
 	if (!force) {
 		folio_unlock(near);
 		folio_unlock(home);
 	}
-	copied = copy_extent(region, home, near);
+	copy_extent(region, home, near, skip, met);
 	if (!force) {
 		folio_lock(home);
 		folio_lock(near);
 	}
 	if (!end_copy(extent))
 		return HMEM_MOVED_WRITTEN;
-	if (!copied)
+	if (!settle(region, extent, index, HMEM_NEAR, skip, met))
 		return HMEM_MOVED_POISONED;
 	set_dirty(region, extent, false);
 	return HMEM_MOVED;
@@ -319,11 +361,13 @@ static enum hmem_moved demote(struct hm_region *region, struct hm_extent *extent
 {
 	enum hmem_moved result;
 
+	if (hm_poison_keeps(region, extent, index))
+		return HMEM_MOVED_POISONED;
 	if (extent->flags & HM_EXTENT_DIRTY) {
 		quiesce(region, near, index, force);
 		if (hm_pinned(near, 2))
 			return HMEM_MOVED_PINNED;
-		result = copy_home(region, extent, near, force);
+		result = copy_home(region, extent, near, index, force);
 		if (result != HMEM_MOVED)
 			return result;
 	}
@@ -331,6 +375,7 @@ static enum hmem_moved demote(struct hm_region *region, struct hm_extent *extent
 	if (hm_pinned(near, 2))
 		return HMEM_MOVED_PINNED;
 	retire(region, extent);
+	hm_poison_home(region, extent, index);
 	return HMEM_MOVED;
 }
 

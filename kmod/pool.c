@@ -102,6 +102,7 @@ static void hm_pool_release_dev(struct device *dev)
 
 	vfree(pool->image);
 	bitmap_free(pool->used);
+	xa_destroy(&pool->bad);
 	kfree(pool);
 }
 
@@ -144,6 +145,7 @@ static struct hm_pool *pool_alloc(const char *name, const struct hm_pool_ops *op
 	INIT_LIST_HEAD(&pool->node);
 	INIT_LIST_HEAD(&pool->parts);
 	init_completion(&pool->released);
+	xa_init(&pool->bad);
 	device_initialize(&pool->dev);
 	pool->dev.class = &hm_pool_class;
 	pool->dev.type = &hm_pool_type;

@@ -338,6 +338,21 @@ static void hm_cxl_unpeek(struct hm_pool *pool, void *address)
 	memunmap(address);
 }
 
+static int hm_cxl_failure(struct dev_pagemap *pgmap, unsigned long pfn, unsigned long pages,
+			  int flags)
+{
+	struct hm_pool *pool = pgmap->owner;
+	int error = 0;
+
+	for (; pages && !error; pages--, pfn++)
+		error = hm_poison_failure(pool, pfn - PHYS_PFN(pgmap->range.start));
+	return error;
+}
+
+static const struct dev_pagemap_ops hm_cxl_pgmap_ops = {
+	.memory_failure = hm_cxl_failure,
+};
+
 static int hm_cxl_map(struct hm_pool *pool)
 {
 	struct hm_cxl *cxl = pool->provider;
@@ -345,6 +360,8 @@ static int hm_cxl_map(struct hm_pool *pool)
 	cxl->pgmap.type = MEMORY_DEVICE_GENERIC;
 	cxl->pgmap.vmemmap_shift = HM_EXTENT_ORDER;
 	cxl->pgmap.nr_range = 1;
+	cxl->pgmap.ops = &hm_cxl_pgmap_ops;
+	cxl->pgmap.owner = pool;
 	cxl->pgmap.range.start = cxl->start;
 	cxl->pgmap.range.end = cxl->start + pool->bytes - 1;
 	return PTR_ERR_OR_ZERO(memremap_pages(&cxl->pgmap, NUMA_NO_NODE));
@@ -364,6 +381,14 @@ static struct folio *hm_cxl_folio(struct hm_pool *pool, u32 index)
 	return pfn_folio(PHYS_PFN(cxl->start) + (unsigned long)index * HM_EXTENT_PAGES);
 }
 
+static long hm_cxl_find(struct hm_pool *pool, unsigned long pfn)
+{
+	struct hm_cxl *cxl = pool->provider;
+	unsigned long page = pfn - PHYS_PFN(cxl->start);
+
+	return page < pool->bytes >> PAGE_SHIFT ? page : -1;
+}
+
 const struct hm_pool_ops hm_cxl_ops = {
 	.name = "cxl",
 	.prepare = hm_cxl_prepare,
@@ -376,4 +401,5 @@ const struct hm_pool_ops hm_cxl_ops = {
 	.map = hm_cxl_map,
 	.unmap = hm_cxl_unmap,
 	.folio = hm_cxl_folio,
+	.find = hm_cxl_find,
 };

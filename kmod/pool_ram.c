@@ -37,7 +37,7 @@ static void hm_ram_unclaim(struct hm_pool *pool)
 	struct folio **folios = pool->provider;
 
 	for (u64 i = 0; i < pool->bytes >> HM_EXTENT_SHIFT && folios[i]; i++) {
-		folio_put(folios[i]);
+		hm_folio_free(folios[i]);
 		cond_resched();
 	}
 	kvfree(folios);
@@ -92,6 +92,16 @@ static struct folio *hm_ram_folio(struct hm_pool *pool, u32 index)
 	return folios[index];
 }
 
+static long hm_ram_find(struct hm_pool *pool, unsigned long pfn)
+{
+	struct folio **folios = pool->provider;
+
+	for (u64 i = 0; i < pool->bytes >> HM_EXTENT_SHIFT; i++)
+		if (pfn - folio_pfn(folios[i]) < HM_EXTENT_PAGES)
+			return i * HM_EXTENT_PAGES + (pfn - folio_pfn(folios[i]));
+	return -1;
+}
+
 const struct hm_pool_ops hm_ram_ops = {
 	.name = "ram",
 	.prepare = hm_ram_prepare,
@@ -102,4 +112,5 @@ const struct hm_pool_ops hm_ram_ops = {
 	.map = hm_ram_map,
 	.unmap = hm_ram_unmap,
 	.folio = hm_ram_folio,
+	.find = hm_ram_find,
 };

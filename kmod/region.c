@@ -214,6 +214,7 @@ static void hm_region_release(struct device *dev)
 	struct hm_region *region = to_hm_region(dev);
 
 	hm_table_free(&region->table);
+	xa_destroy(&region->bad);
 	kfree(region->events);
 	if (dev->devt)
 		ida_free(&hm_minors, MINOR(dev->devt));
@@ -326,6 +327,7 @@ struct hm_region *hm_region_alloc(const char *name, bool persistent)
 	region->persistent = persistent;
 	spin_lock_init(&region->touch_lock);
 	INIT_LIST_HEAD(&region->node);
+	xa_init(&region->bad);
 	INIT_DELAYED_WORK(&region->linger, hm_region_linger);
 	mutex_init(&region->tier_lock);
 	hm_policy_defaults(&region->knobs);

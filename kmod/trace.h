@@ -119,6 +119,23 @@ TRACE_EVENT(hmem_pages,
 		  __entry->index, __entry->near, __entry->home, __entry->failed)
 );
 
+TRACE_EVENT(hmem_poison,
+	TP_PROTO(struct hm_region *region, u64 offset, u64 bytes),
+	TP_ARGS(region, offset, bytes),
+	TP_STRUCT__entry(
+		__string(region, dev_name(&region->dev))
+		__field(u64, offset)
+		__field(u64, bytes)
+	),
+	TP_fast_assign(
+		__assign_str(region);
+		__entry->offset = offset;
+		__entry->bytes = bytes;
+	),
+	TP_printk("region=%s offset=%#llx bytes=%llu", __get_str(region), __entry->offset,
+		  __entry->bytes)
+);
+
 TRACE_EVENT(hmem_fault,
 	TP_PROTO(struct hm_region *region, struct vm_fault *vmf, vm_fault_t ret),
 	TP_ARGS(region, vmf, ret),

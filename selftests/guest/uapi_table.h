@@ -33,6 +33,8 @@ union argument {
 	struct hmem_stats stats;
 	struct hmem_heat heat;
 	struct hmem_wait wait;
+	struct hmem_poison poison;
+	struct hmem_pool_poison pool_poison;
 	unsigned char bytes[2048];
 };
 
@@ -107,6 +109,17 @@ static inline void fill_wait(union argument *a)
 	a->wait = (struct hmem_wait){ .size = sizeof(a->wait) };
 }
 
+static inline void fill_poison(union argument *a)
+{
+	a->poison = (struct hmem_poison){ .size = sizeof(a->poison) };
+}
+
+static inline void fill_pool_poison(union argument *a)
+{
+	a->pool_poison = (struct hmem_pool_poison){ .size = sizeof(a->pool_poison),
+						    .bytes = 1, .name = POOL };
+}
+
 /* What has to be there before a command is legal. */
 enum stage { NOTHING, A_POOL, A_REGION, AN_OPEN_REGION, A_TOUCHED_REGION };
 
@@ -134,6 +147,10 @@ static const struct command {
 	  HMEM_POOL_DETACH_SIZE_V1, fill_detach, A_POOL,
 	  offsetof(struct hmem_pool_detach, flags), 0, false,
 	  { offsetof(struct hmem_pool_detach, name), NO_MEMBER } },
+	{ "POOL_POISON", HMEM_POOL_POISON, sizeof(struct hmem_pool_poison),
+	  HMEM_POOL_POISON_SIZE_V1, fill_pool_poison, A_POOL,
+	  offsetof(struct hmem_pool_poison, flags), 0, true,
+	  { offsetof(struct hmem_pool_poison, name), NO_MEMBER } },
 	{ "REGION_CREATE", HMEM_REGION_CREATE, sizeof(struct hmem_region_create),
 	  HMEM_REGION_CREATE_SIZE_V1, fill_create, A_POOL,
 	  offsetof(struct hmem_region_create, flags), HMEM_CREATE_SPREAD | HMEM_CREATE_FILL, true,
@@ -170,6 +187,9 @@ static const struct command {
 	{ "REGION_WAIT", HMEM_REGION_WAIT, sizeof(struct hmem_wait),
 	  HMEM_REGION_WAIT_SIZE_V1, fill_wait, AN_OPEN_REGION,
 	  offsetof(struct hmem_wait, flags), 0, true, { NO_MEMBER, NO_MEMBER } },
+	{ "REGION_POISON", HMEM_REGION_POISON, sizeof(struct hmem_poison),
+	  HMEM_REGION_POISON_SIZE_V1, fill_poison, AN_OPEN_REGION,
+	  offsetof(struct hmem_poison, flags), 0, true, { NO_MEMBER, NO_MEMBER } },
 };
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
@@ -208,6 +228,8 @@ static inline bool took_effect(const struct command *c)
 	switch (c->number) {
 	case HMEM_POOL_ATTACH:
 		return pool_free(POOL) >= 0;
+	case HMEM_POOL_POISON:
+		return pool_free(POOL) == (int64_t)EXTENT;
 	case HMEM_POOL_DETACH:
 		return pool_free(POOL) < 0;
 	case HMEM_REGION_CREATE:
@@ -229,7 +251,7 @@ static inline bool has_effect(const struct command *c)
 {
 	return c->number != HMEM_VERSION && c->number != HMEM_REGION_QUERY &&
 	       c->number != HMEM_REGION_STATS && c->number != HMEM_REGION_HEAT &&
-	       c->number != HMEM_REGION_WAIT;
+	       c->number != HMEM_REGION_WAIT && c->number != HMEM_REGION_POISON;
 }
 
 /* Gives one argument to one command; -EDOM when it was refused and yet done, or the reverse. */

@@ -534,6 +534,103 @@ struct hmem_stats {
 #define HMEM_REGION_STATS_SIZE_V1	112
 
 /**
+ * struct hmem_pool_poison - HMEM_POOL_POISON: memory of a pool reports errors
+ * @size: sizeof(struct hmem_pool_poison)
+ * @flags: must be 0
+ * @offset: where, in bytes from the beginning of what the pool was claimed from. -ERANGE when the
+ *	range does not lie in it.
+ * @bytes: how much, not 0; every page of which it has a part is bad
+ * @pages: out: how many of them a region has
+ * @free: out: how many nobody has; their extents will not be carved
+ * @own: out: how many are the pool's own: its superblock. Nothing is done about those.
+ * @name: the pool
+ *
+ * For what a device tells of itself: its poison list, by physical address. What the kernel hears
+ * of, the module hears of. See struct hmem_poison for what follows.
+ */
+struct hmem_pool_poison {
+	__u32 size;
+	__u32 flags;
+	__u64 offset;
+	__u64 bytes;
+	__u64 pages;
+	__u64 free;
+	__u64 own;
+	char name[HMEM_NAME_LEN];
+};
+#define HMEM_POOL_POISON_SIZE_V1	112
+
+/**
+ * enum hmem_poison_op - what to do about bad memory of a region
+ * @HMEM_POISON_LIST: tell where it is
+ * @HMEM_POISON_REPORT: the memory of these pages' home reports errors; needs CAP_SYS_ADMIN
+ * @HMEM_POISON_CLEAR: pages whose data are lost read as zeroes again. The file must be open for
+ *	writing, and for those whose home is bad (HMEM_POISONED_HOME) CAP_SYS_ADMIN is needed
+ *	as well: the device must have been told to clear its error first (cxl(1)).
+ */
+enum hmem_poison_op {
+	HMEM_POISON_LIST = 0,
+	HMEM_POISON_REPORT = 1,
+	HMEM_POISON_CLEAR = 2,
+};
+
+/* In hmem_poison_range.state */
+#define HMEM_POISONED_DATA	(1U << 0)	/* its data are lost: an access fails */
+#define HMEM_POISONED_HOME	(1U << 1)	/* the memory of its home reports errors */
+
+/**
+ * struct hmem_poison_range - pages of which the same can be said
+ * @offset: where they begin in the region
+ * @bytes: how much they are, a multiple of 4096
+ * @state: HMEM_POISONED_*; without HMEM_POISONED_DATA their data are in a near copy, which stays
+ * @reserved: 0
+ */
+struct hmem_poison_range {
+	__u64 offset;
+	__u64 bytes;
+	__u32 state;
+	__u32 reserved;
+};
+
+/**
+ * struct hmem_poison - HMEM_REGION_POISON, on a region: memory that reports errors
+ * @size: sizeof(struct hmem_poison)
+ * @flags: must be 0
+ * @op: enum hmem_poison_op
+ * @reserved: must be 0
+ * @offset: where the range begins in the region, a multiple of 4096
+ * @bytes: how long it is, a multiple of 4096; -ERANGE when it goes beyond the end. LIST: 0: up
+ *	to the end.
+ * @ranges: LIST: address of an array of struct hmem_poison_range
+ * @nr_ranges: LIST: how many fit there; else must be 0. Out: how many were filled in
+ * @reserved2: must be 0
+ * @next: out, also with an error: up to which offset the range was dealt with
+ * @pages: out, also with an error: LIST: pages listed; REPORT: pages in the range up to @next;
+ *	CLEAR: pages that were bad and are not any more
+ *
+ * A load or store of a page whose data are lost raises SIGBUS (BUS_MCEERR_AR, si_addr and
+ * si_addr_lsb say which page), read(2) and write(2) of it fail with -EIO, O_DIRECT I/O to or from
+ * it with -EFAULT or -EIO. All others go on, those of the same extent in mappings of 4 KiB.
+ *
+ * CLEAR: -EIO: the kernel has taken the page out of use for good (system RAM). -EBUSY: somebody
+ * holds, or moves, the near copy of its extent. A page whose data are in a near copy keeps them.
+ */
+struct hmem_poison {
+	__u32 size;
+	__u32 flags;
+	__u32 op;
+	__u32 reserved;
+	__u64 offset;
+	__u64 bytes;
+	__u64 ranges;
+	__u32 nr_ranges;
+	__u32 reserved2;
+	__u64 next;
+	__u64 pages;
+};
+#define HMEM_REGION_POISON_SIZE_V1	64
+
+/**
  * enum hmem_event_type - what happened to a region
  * @HMEM_EVENT_POISON: memory of the range reports an error; HMEM_REGION_POISON says what that
  *	means for it
@@ -604,6 +701,7 @@ struct hmem_wait {
 #define HMEM_REGION_CREATE	_IO(HMEM_IOC_TYPE, 0x03)
 #define HMEM_REGION_RESIZE	_IO(HMEM_IOC_TYPE, 0x04)
 #define HMEM_REGION_DESTROY	_IO(HMEM_IOC_TYPE, 0x05)
+#define HMEM_POOL_POISON	_IO(HMEM_IOC_TYPE, 0x08)
 
 /* On /dev/hmem/NAME */
 #define HMEM_REGION_QUERY	_IO(HMEM_IOC_TYPE, 0x20)
@@ -613,5 +711,6 @@ struct hmem_wait {
 #define HMEM_REGION_HEAT	_IO(HMEM_IOC_TYPE, 0x24)
 #define HMEM_REGION_PIN		_IO(HMEM_IOC_TYPE, 0x25)
 #define HMEM_REGION_WAIT	_IO(HMEM_IOC_TYPE, 0x26)
+#define HMEM_REGION_POISON	_IO(HMEM_IOC_TYPE, 0x27)
 
 #endif /* _UAPI_LINUX_HMEM_H */

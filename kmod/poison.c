@@ -1,0 +1,575 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * DOC: poison
+ *
+ * Memory that reports an error when it is read. One page fails then, and the rest goes on. What
+ * is known of it is kept by page, in two places:
+ *
+ *   pool->bad    pages whose memory is bad, by their number on the pool. It outlives regions:
+ *                an extent with such a page is not carved again.
+ *   region->bad  HM_BAD_LOST: the page's data are lost, wherever they would be read;
+ *                HM_BAD_NEAR: they are at home, and its near copy must not be read.
+ *
+ * A page fails when its data are lost, or when they are at home alone and that is bad. An extent
+ * of which either set has a page is HM_EXTENT_BAD, and its folios are marked as the kernel marks
+ * those with a bad page (has_hwpoisoned): they are mapped page by page. All of that changes under
+ * the folio lock of the extent's home.
+ *
+ * Who hears of bad memory marks it at once, so that nobody meets it twice, and leaves it to a
+ * work item to tell the region, as that takes hm_lock.
+ */
+#define pr_fmt(fmt) "hmem: " fmt
+
+#include <linux/mm.h>
+#include <linux/pagemap.h>
+#include <linux/slab.h>
+#include <linux/tracepoint.h>
+
+#include "core.h"
+#include "trace.h"
+
+/* In pool->bad: whoever has the page was told. */
+#define HM_TOLD		XA_MARK_0
+
+/* Number on the pool of a page of an extent. */
+static unsigned long home_page(const struct hm_extent *extent, pgoff_t pgoff)
+{
+	return (unsigned long)extent->index * HM_EXTENT_PAGES + pgoff % HM_EXTENT_PAGES;
+}
+
+static bool home_bad(struct hm_region *region, const struct hm_extent *extent, pgoff_t pgoff)
+{
+	return xa_load(&hm_extent_pool(region, extent)->bad, home_page(extent, pgoff));
+}
+
+static bool any_bad(struct xarray *set, unsigned long extent)
+{
+	unsigned long page = extent * HM_EXTENT_PAGES;
+
+	return xa_find(set, &page, page + HM_EXTENT_PAGES - 1, XA_PRESENT);
+}
+
+static void mark_folio(struct folio *folio, bool bad)
+{
+	if (bad)
+		folio_set_has_hwpoisoned(folio);
+	else if (folio_test_has_hwpoisoned(folio))
+		folio_clear_has_hwpoisoned(folio);
+}
+
+/**
+ * hm_poison_refresh - what an extent and its folios say of bad pages
+ *
+ * After either set, or where the data are, has changed. The home is locked.
+ */
+void hm_poison_refresh(struct hm_region *region, struct hm_extent *extent, u32 index)
+{
+	bool bad = any_bad(&hm_extent_pool(region, extent)->bad, extent->index) || any_bad(&region->bad, index);
+
+	extent->flags = (extent->flags & ~HM_EXTENT_BAD) | (bad ? HM_EXTENT_BAD : 0);
+	mark_folio(extent->home, bad);
+	if (hm_near(extent))
+		mark_folio(hm_near(extent), bad);
+}
+
+/* Tell the region's users, and the log. */
+static void report_poison(struct hm_region *region, pgoff_t pgoff, unsigned long pages)
+{
+	u64 offset = (u64)pgoff << PAGE_SHIFT, bytes = (u64)pages << PAGE_SHIFT;
+
+	dev_err_ratelimited(&region->dev, "memory error at offset %#llx, %llu bytes\n", offset,
+			    bytes);
+	trace_hmem_poison(region, offset, bytes);
+	hm_event(region, HMEM_EVENT_POISON, offset, bytes);
+}
+
+/**
+ * hm_poison_check - may a page be read, or stored to?
+ *
+ * The home is locked. What the home still has and its near copy has not goes home first.
+ *
+ * Return: 0; -EHWPOISON: no; -EAGAIN: somebody holds the near copy, to be tried again without
+ * the lock.
+ */
+int hm_poison_check(struct hm_region *region, struct hm_extent *extent, pgoff_t pgoff, bool store)
+{
+	u32 index = pgoff >> HM_EXTENT_ORDER;
+	unsigned long bits = hm_bad_bits(region, pgoff);
+
+	if (bits & HM_BAD_LOST)
+		return -EHWPOISON;
+	if (bits & HM_BAD_NEAR && hm_near(extent) &&
+	    (extent->flags & HM_EXTENT_MOVING || !hm_near_yield(region, extent, index)))
+		return -EAGAIN;
+	/* A store goes to a persistent home, whatever is near. */
+	if (hm_near(extent) && !(store && region->persistent))
+		return 0;
+	return home_bad(region, extent, pgoff) ? -EHWPOISON : 0;
+}
+
+/**
+ * hm_poison_room - how much of an extent can be read or written at once
+ * @position: where in the region; that page is good
+ * @bytes: how much is wanted, within the extent
+ * @folio: which has the data; referenced
+ */
+size_t hm_poison_room(struct hm_region *region, loff_t position, size_t bytes,
+		      const struct folio *folio)
+{
+	struct hm_extent *extent = hm_table_find(&region->table, position >> HM_EXTENT_SHIFT);
+	pgoff_t last = (position + bytes - 1) >> PAGE_SHIFT, pgoff;
+	bool near = folio != READ_ONCE(extent->home);
+
+	if (likely(!(READ_ONCE(extent->flags) & HM_EXTENT_BAD)) || !bytes)
+		return bytes;
+	for (pgoff = (position >> PAGE_SHIFT) + 1; pgoff <= last; pgoff++)
+		if (hm_bad_bits(region, pgoff) || (!near && home_bad(region, extent, pgoff)))
+			return ((loff_t)pgoff << PAGE_SHIFT) - position;
+	return bytes;
+}
+
+/**
+ * hm_home_bad - is the memory of a page on a pool bad?
+ * @index: number of its extent on the pool
+ * @page: of the page in it
+ */
+bool hm_home_bad(struct hm_pool *pool, u32 index, u32 page)
+{
+	return xa_load(&pool->bad, (unsigned long)index * HM_EXTENT_PAGES + page);
+}
+
+/**
+ * hm_home_write_back - make part of a persistent home durable, but for bad pages
+ * @index: number of the extent on the pool
+ *
+ * The kernel may have taken bad pages out of its own mapping.
+ */
+void hm_home_write_back(struct hm_pool *pool, u32 index, size_t from, size_t bytes)
+{
+	void *address = folio_address(hm_pool_folio(pool, index));
+	size_t end = from + bytes, stop, next;
+
+	for (; from < end; from = next) {
+		unsigned long first = (unsigned long)index * HM_EXTENT_PAGES;
+		unsigned long page = first + (from >> PAGE_SHIFT);
+
+		stop = end;
+		next = end;
+		if (xa_find(&pool->bad, &page, first + ((end - 1) >> PAGE_SHIFT), XA_PRESENT)) {
+			stop = max(from, (page - first) << PAGE_SHIFT);
+			next = (page - first + 1) << PAGE_SHIFT;
+		}
+		if (stop > from)
+			hm_write_back(address + from, stop - from);
+	}
+}
+
+/* Moving */
+
+/**
+ * hm_poison_skip - pages that need not be copied, as nothing is there to be read
+ * @place: where they would be read
+ * @skip: HM_EXTENT_PAGES bits, all zero; out: one for each such page
+ */
+void hm_poison_skip(struct hm_region *region, const struct hm_extent *extent, u32 index,
+		    enum hmem_place place, unsigned long *skip)
+{
+	pgoff_t first = (pgoff_t)index << HM_EXTENT_ORDER;
+
+	if (likely(!(extent->flags & HM_EXTENT_BAD)))
+		return;
+	for (u32 i = 0; i < HM_EXTENT_PAGES; i++)
+		if (hm_bad_bits(region, first + i) ||
+		    (place == HMEM_HOME && home_bad(region, extent, first + i)))
+			__set_bit(i, skip);
+}
+
+/** hm_poison_keeps - whether a near copy has data that its home could not take; home is locked */
+bool hm_poison_keeps(struct hm_region *region, const struct hm_extent *extent, u32 index)
+{
+	pgoff_t first = (pgoff_t)index << HM_EXTENT_ORDER;
+
+	if (likely(!(extent->flags & HM_EXTENT_BAD)))
+		return false;
+	for (u32 i = 0; i < HM_EXTENT_PAGES; i++)
+		if (home_bad(region, extent, first + i) && !hm_bad_bits(region, first + i))
+			return true;
+	return false;
+}
+
+static bool set_bits(struct hm_region *region, pgoff_t pgoff, unsigned long bits, gfp_t gfp)
+{
+	return !xa_err(xa_store(&region->bad, pgoff, xa_mk_value(bits), gfp));
+}
+
+/**
+ * hm_poison_met - a copy of an extent was made, but for some pages
+ * @place: from where
+ * @skip: pages that were not copied
+ * @met: pages that reported an error
+ *
+ * The home is locked. What was not copied is lost where the copy is; when it was copied from
+ * home, that is bad.
+ *
+ * Return: false: no memory to remember it; then the copy must not be used.
+ */
+bool hm_poison_met(struct hm_region *region, struct hm_extent *extent, u32 index,
+		   enum hmem_place place, const unsigned long *skip, const unsigned long *met)
+{
+	const gfp_t gfp = GFP_NOWAIT | __GFP_NOWARN;
+	pgoff_t first = (pgoff_t)index << HM_EXTENT_ORDER;
+	struct hm_pool *pool = hm_extent_pool(region, extent);
+	u32 i;
+
+	for (i = 0; i < HM_EXTENT_PAGES; i++) {
+		unsigned long page = home_page(extent, i);
+		bool now = test_bit(i, met);
+
+		if (now && place == HMEM_HOME) {
+			if (xa_err(xa_store(&pool->bad, page, xa_mk_value(1), gfp)))
+				return false;
+			xa_set_mark(&pool->bad, page, HM_TOLD);
+		}
+		/* At home there may still be what a near copy that went bad has not. */
+		if (!now && !(place == HMEM_HOME && test_bit(i, skip)))
+			continue;
+		if (!set_bits(region, first + i, HM_BAD_LOST, gfp))
+			return false;
+		if (now)
+			report_poison(region, first + i, 1);
+	}
+	hm_poison_refresh(region, extent, index);
+	return true;
+}
+
+/** hm_poison_home - the near copy of an extent is given up: what it had is of no interest */
+void hm_poison_home(struct hm_region *region, struct hm_extent *extent, u32 index)
+{
+	unsigned long first = (unsigned long)index << HM_EXTENT_ORDER, pgoff;
+	void *entry;
+
+	if (likely(!(extent->flags & HM_EXTENT_BAD)))
+		return;
+	xa_for_each_range(&region->bad, pgoff, entry, first, first + HM_EXTENT_PAGES - 1)
+		if (xa_to_value(entry) == HM_BAD_NEAR)
+			xa_erase(&region->bad, pgoff);
+	hm_poison_refresh(region, extent, index);
+}
+
+/** hm_poison_forget - the region has no extents from @from on any more */
+void hm_poison_forget(struct hm_region *region, u32 from)
+{
+	unsigned long pgoff;
+	void *entry;
+
+	xa_for_each_start(&region->bad, pgoff, entry, (unsigned long)from << HM_EXTENT_ORDER)
+		xa_erase(&region->bad, pgoff);
+}
+
+/** hm_folio_bad - whether the kernel holds a page of a DRAM folio for bad */
+bool hm_folio_bad(struct folio *folio)
+{
+	for (long i = 0; i < folio_nr_pages(folio); i++)
+		if (PageHWPoison(folio_page(folio, i)))
+			return true;
+	return false;
+}
+
+/**
+ * hm_folio_free - give DRAM of one extent, or of a page, back
+ *
+ * The kernel does not look at each page of a large folio that is freed, and would give a bad
+ * one to somebody else: such a folio is kept for ever.
+ */
+void hm_folio_free(struct folio *folio)
+{
+	if (folio_test_large(folio) && hm_folio_bad(folio))
+		pr_warn("2 MiB of DRAM at %#llx are not given back: a page is bad\n",
+			(u64)PFN_PHYS(folio_pfn(folio)));
+	else
+		folio_put(folio);
+}
+
+/* Hearing of it */
+
+/**
+ * hm_poison_mark - the memory of a page of a pool is bad from now on
+ * @page: its number on the pool
+ *
+ * Whoever has it mapped meets it at his next access.
+ *
+ * Return: 0, also when that was known, or -ENOMEM.
+ */
+int hm_poison_mark(struct hm_pool *pool, unsigned long page)
+{
+	struct folio *home = hm_pool_folio(pool, page / HM_EXTENT_PAGES);
+	struct hm_extent *extent;
+	struct hm_region *region;
+	int error = 0;
+	u32 index;
+
+	if (xa_load(&pool->bad, page))
+		return 0;
+	folio_lock(home);
+	if (!xa_load(&pool->bad, page))
+		error = xa_err(xa_store(&pool->bad, page, xa_mk_value(1), GFP_KERNEL));
+	/* Whose region it is stays so, and there, for as long as this is locked. */
+	if (!error && home->mapping) {
+		region = home->mapping->host->i_private;
+		index = home->index >> HM_EXTENT_ORDER;
+		extent = hm_table_find(&region->table, index);
+		extent->flags |= HM_EXTENT_STORED;	/* a copy that is being made may have it */
+		hm_poison_refresh(region, extent, index);
+		if (!hm_near(extent))
+			hm_extent_unmap(region, index);
+	}
+	folio_unlock(home);
+	return error;
+}
+
+/**
+ * hm_poison_retire - free extents with a bad page are not carved any more
+ *
+ * They count as taken, by nobody.
+ */
+void hm_poison_retire(struct hm_pool *pool)
+{
+	unsigned long page;
+	void *entry;
+
+	lockdep_assert_held(&hm_lock);
+	xa_for_each(&pool->bad, page, entry)
+		if (!__test_and_set_bit(page / HM_EXTENT_PAGES, pool->used))
+			pool->nr_free--;
+}
+
+/* The region that has an extent of a pool, and where; NULL: nobody. Under hm_lock. */
+static struct hm_region *owner_of(struct hm_pool *pool, u32 extent, u32 *index)
+{
+	struct hm_part *part;
+
+	list_for_each_entry(part, &pool->parts, node) {
+		struct hm_region *region = part->region;
+		const struct hm_layout *layout =
+			rcu_dereference_protected(region->layout, lockdep_is_held(&hm_lock));
+
+		for (u32 i = 0; i < layout->nr_runs; i++) {
+			const struct hm_run *run = &layout->runs[i];
+
+			if (&region->parts[run->part] != part || extent < run->start ||
+			    extent - run->start >= run->count)
+				continue;
+			*index = run->first + (extent - run->start) * run->stride;
+			return region;
+		}
+	}
+	return NULL;
+}
+
+/* Pages of a pool that were just found bad; their region, if one has them, and where there. */
+static void tell(struct hm_pool *pool, struct hm_region *region, u32 index, unsigned long page,
+		 unsigned long pages)
+{
+	if (region)
+		report_poison(region, ((pgoff_t)index << HM_EXTENT_ORDER) + page % HM_EXTENT_PAGES, pages);
+	else
+		dev_err_ratelimited(&pool->dev, "memory error in extent %lu, which nobody has\n",
+				    page / HM_EXTENT_PAGES);
+}
+
+/**
+ * hm_poison_tell - pages of an extent of a pool were marked: who has them learns of it, once
+ * @page: the first one's number on the pool
+ * @pages: how many, all in one extent
+ *
+ * Under hm_lock.
+ *
+ * Return: whether a region has them; if not, their extent is retired.
+ */
+bool hm_poison_tell(struct hm_pool *pool, unsigned long page, unsigned long pages)
+{
+	unsigned long extent = page / HM_EXTENT_PAGES, end = page + pages, told = page;
+	struct hm_region *region;
+	u32 index = 0;
+
+	region = owner_of(pool, extent, &index);
+	for (; page < end; page++) {
+		if (!xa_get_mark(&pool->bad, page, HM_TOLD)) {
+			xa_set_mark(&pool->bad, page, HM_TOLD);
+			continue;
+		}
+		if (page > told)
+			tell(pool, region, index, told, page - told);
+		told = page + 1;
+	}
+	if (end > told)
+		tell(pool, region, index, told, end - told);
+	if (!region && !__test_and_set_bit(extent, pool->used))
+		pool->nr_free--;
+	return region;
+}
+
+/* A page of an extent's near copy is bad. The home is locked. */
+static void mark_near(struct hm_region *region, struct hm_extent *extent, u32 index, u32 page)
+{
+	pgoff_t pgoff = ((pgoff_t)index << HM_EXTENT_ORDER) + page;
+	bool lost = extent->flags & HM_EXTENT_DIRTY;
+
+	if (hm_bad_bits(region, pgoff))
+		return;
+	/* Without it the next who reads the page is stopped by the hardware again. */
+	if (!set_bits(region, pgoff, lost ? HM_BAD_LOST : HM_BAD_NEAR, GFP_KERNEL))
+		return;
+	folio_lock(hm_near(extent));
+	extent->flags |= HM_EXTENT_STORED;
+	hm_poison_refresh(region, extent, index);
+	hm_extent_unmap(region, index);
+	folio_unlock(hm_near(extent));
+	if (lost)
+		report_poison(region, pgoff, 1);
+	else
+		dev_warn_ratelimited(&region->dev,
+				     "memory error in the near copy of offset %#llx: nothing is lost\n",
+				     (u64)pgoff << PAGE_SHIFT);
+	/* What is held stays until somebody moves it. */
+	if (!(extent->flags & HM_EXTENT_MOVING))
+		hm_near_yield(region, extent, index);
+}
+
+static bool contains(struct folio *folio, unsigned long pfn)
+{
+	return folio && pfn - folio_pfn(folio) < HM_EXTENT_PAGES;
+}
+
+static bool find_near(struct hm_region *region, unsigned long pfn)
+{
+	struct hm_extent *extent;
+	bool found = false;
+	u32 index;
+	int srcu;
+
+	srcu = srcu_read_lock(&hm_srcu);
+	hm_table_for_each(&region->table, index, extent, 0) {
+		struct folio *home = READ_ONCE(extent->home);
+
+		if (!home || !contains(hm_near(extent), pfn))
+			continue;
+		folio_lock(home);
+		found = contains(hm_near(extent), pfn);
+		if (found)
+			mark_near(region, extent, index, pfn - folio_pfn(hm_near(extent)));
+		folio_unlock(home);
+		if (found)
+			break;
+	}
+	srcu_read_unlock(&hm_srcu, srcu);
+	return found;
+}
+
+/**
+ * struct hm_failure - memory that the kernel says is bad
+ * @work: deals with it
+ * @pfn: which page
+ */
+struct hm_failure {
+	struct work_struct work;
+	unsigned long pfn;
+};
+
+static bool failure_in_pool(struct hm_pool *pool, unsigned long pfn)
+{
+	struct hm_part *part;
+	long page = pool->ops->find(pool, pfn) - (long)pool->first * (long)HM_EXTENT_PAGES;
+
+	if (page >= 0) {
+		/* Device memory was marked at once, and may have been cleared since. */
+		if (PageHWPoison(pfn_to_page(pfn)))
+			hm_poison_mark(pool, page);
+		if (xa_load(&pool->bad, page))
+			hm_poison_tell(pool, page, 1);
+		return true;
+	}
+	list_for_each_entry(part, &pool->parts, node)
+		if (find_near(part->region, pfn))
+			return true;
+	return false;
+}
+
+static void failure_work(struct work_struct *work)
+{
+	struct hm_failure *failure = container_of(work, struct hm_failure, work);
+	struct hm_pool *pool;
+
+	mutex_lock(&hm_lock);
+	list_for_each_entry(pool, &hm_pools, node)
+		if (!pool->gone && failure_in_pool(pool, failure->pfn))
+			break;
+	mutex_unlock(&hm_lock);
+	kfree(failure);
+}
+
+/* The kernel has dealt with bad memory as it can; called wherever that may be. */
+static void hear(void *unused, unsigned long pfn, int type, int result)
+{
+	struct hm_failure *failure = kmalloc(sizeof(*failure), GFP_ATOMIC);
+
+	if (!failure)
+		return;
+	INIT_WORK(&failure->work, failure_work);
+	failure->pfn = pfn;
+	queue_work(hm_wq, &failure->work);
+}
+
+/**
+ * hm_poison_failure - the kernel asks what to do about bad memory of a pool
+ * @page: its number, counted from the pool's first byte
+ *
+ * May be called while the pool is being taken apart, and keeps it from that: no hm_lock here.
+ * hear() follows.
+ *
+ * Return: 0: nobody reads it from now on; or an error.
+ */
+int hm_poison_failure(struct hm_pool *pool, unsigned long page)
+{
+	unsigned long first = (unsigned long)pool->first * HM_EXTENT_PAGES;
+
+	if (page < first) {
+		dev_err(&pool->dev, "memory error in the superblock, at %#lx\n",
+			page << PAGE_SHIFT);
+		return -EIO;
+	}
+	return hm_poison_mark(pool, page - first);
+}
+
+static struct tracepoint *hm_memory_failure;
+
+static void find_tracepoint(struct tracepoint *tp, void *unused)
+{
+	if (!strcmp(tp->name, "memory_failure_event"))
+		hm_memory_failure = tp;
+}
+
+/**
+ * hm_poison_init - hear of bad memory
+ *
+ * Near copies and pools of system RAM are ordinary memory, of which the kernel tells nobody but
+ * those who trace it.
+ */
+int hm_poison_init(void)
+{
+	for_each_kernel_tracepoint(find_tracepoint, NULL);
+	if (!hm_memory_failure) {
+		pr_info("this kernel does not tell of memory failures\n");
+		return 0;
+	}
+	return tracepoint_probe_register(hm_memory_failure, hear, NULL);
+}
+
+/** hm_poison_exit - hear no more; what was heard is on hm_wq */
+void hm_poison_exit(void)
+{
+	if (!hm_memory_failure)
+		return;
+	tracepoint_probe_unregister(hm_memory_failure, hear, NULL);
+	tracepoint_synchronize_unregister();
+}
