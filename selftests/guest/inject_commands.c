@@ -11,6 +11,7 @@
  */
 #include "inject.h"
 #include "near.h"
+#include "poison.h"
 
 #include <glob.h>
 #include <sys/sysmacros.h>
@@ -24,6 +25,9 @@
  * in the table relies on that.
  */
 #define RECORD	"hm_store_write"
+
+/* -ENOMEM as the kernel's arrays have it */
+#define XA_ENOMEM	(-ENOMEM * 4 + 2)
 
 /* Where it stands twice, one kernel has it under the one name, one under the other. */
 static const struct import {
@@ -63,8 +67,10 @@ static const struct import {
 	{ "mutex_lock_interruptible", -EINTR },
 	{ "mutex_lock_killable", -EINTR },
 	{ "shrinker_alloc", 0 },
+	{ "tracepoint_probe_register", -ENOMEM },
 	{ "vmalloc_noprof", 0 },
 	{ "vzalloc_noprof", 0 },
+	{ "xa_store", XA_ENOMEM },
 };
 
 /* Names that sound as if they could fail, and why they are not above. */
@@ -245,10 +251,37 @@ static int do_near(void)
 	rc = near_max_set(fd, EXTENT);
 	if (!rc)
 		rc = migrate(fd, 0, 0, HMEM_NEAR, &m);
-	if (!rc && m.pages[HMEM_MOVED_NO_MEMORY])
+	if (!rc && (m.pages[HMEM_MOVED_NO_MEMORY] || m.pages[HMEM_MOVED_POISONED]))
 		rc = -ENOMEM;
 	close(fd);
 	return rc;
+}
+
+/* A page of what make_data() has touched, and not what it has stored. */
+#define BAD_PAGE	(EXTENT + 3 * PAGE)
+
+static int do_report(void)
+{
+	int fd = region_open("a", O_RDWR), rc;
+
+	if (fd < 0)
+		return fd;
+	rc = poison(fd, HMEM_POISON_REPORT, BAD_PAGE, PAGE, NULL);
+	close(fd);
+	return rc;
+}
+
+static void clear_bad(void)
+{
+	int fd = must_open("a", O_RDWR);
+
+	must(poison(fd, HMEM_POISON_CLEAR, BAD_PAGE, PAGE, NULL), "clear");
+	close(fd);
+}
+
+static void begin_near_bad(void)
+{
+	must(do_report(), "report");
 }
 
 static int do_auto(void)
@@ -296,6 +329,12 @@ static void end_tier(void)
 	must(policy_mode_set(fd, HMEM_POLICY_OFF), "off");
 	must(near_max_set(fd, 0), "near_max");
 	close(fd);
+}
+
+static void end_near_bad(void)
+{
+	end_tier();
+	clear_bad();
 }
 
 static void undo_first(void)
@@ -387,6 +426,9 @@ static const struct command {
 	{ "destroy", do_destroy, undo_destroy, NULL, NULL, false, false, 0 },
 	{ "query", do_query, undo_nothing, NULL, NULL, false, false, 0 },
 	{ "near", do_near, undo_nothing, NULL, end_tier, false, false, 200 },
+	{ "report", do_report, undo_nothing, NULL, clear_bad, false, false, 200 },
+	{ "near, but for a page", do_near, undo_nothing, begin_near_bad, end_near_bad, false, false,
+	  0 },
 	{ "policy", do_auto, undo_nothing, NULL, end_tier, false, false, 200 },
 	{ "first read(2)", do_touch_read, undo_nothing, begin_touch, end_touch, false, false, 0 },
 	{ "first write(2)", do_touch_write, undo_nothing, begin_touch, end_touch, false, false, 0 },
