@@ -21,7 +21,7 @@
  *
  * Errors, and the one meaning that each has here:
  *
- *   -EPERM         the command needs CAP_SYS_ADMIN
+ *   -EPERM         the command, or what it is to do, needs CAP_SYS_ADMIN
  *   -EFAULT        the argument does not point at memory the caller may use
  *   -EINVAL        a size, flag, reserved member, name or number is malformed
  *   -E2BIG         the struct is larger than this kernel's and the excess is
@@ -30,7 +30,7 @@
  *   -ENOENT        no pool, region or knob of that name, or no such source to claim
  *   -EEXIST        a pool or region of that name is there already
  *   -EBUSY         the source is held by somebody else, or the pool or region
- *                  is open or mapped or has pinned pages
+ *                  is open or mapped or has pinned pages, or they are just moved
  *   -ENOTEMPTY     a volatile pool still has regions
  *   -ENOSPC        the pool or pools have no room for that many bytes
  *   -EMFILE        the pool's region table or the module's table is full, or the region has
