@@ -31,6 +31,9 @@ enum command {
 	POLICY,
 	KNOB,
 	HEAT,
+	BAD,
+	CLEAR,
+	WAIT,
 };
 
 /*
@@ -43,20 +46,27 @@ static const struct {
 	const char *meaning;
 } meanings[] = {
 	{ EPERM, KNOB, "setting a knob needs CAP_SYS_ADMIN; run it as root" },
+	{ EPERM, CLEAR,
+	  "its memory was bad itself, so it needs CAP_SYS_ADMIN; have the device clear its error, "
+	  "and run it as root" },
 	{ EPERM, POLICY, "raising near_max needs CAP_SYS_ADMIN; run it as root" },
 	{ EPERM, ANY, "it needs CAP_SYS_ADMIN; run it as root" },
 	{ EFAULT, HEAT, "the map cannot be written to the memory that was given" },
+	{ EFAULT, WAIT, "the answer cannot be written to the memory that was given" },
 	{ EFAULT, ANY, "the module could not read the request; library and module disagree" },
 	{ EINVAL, ATTACH, "the module refused a name, a size or a NUMA node in the request" },
 	{ EINVAL, MIGRATE, "offset and length must be multiples of the region's granularity" },
 	{ EINVAL, POLICY, "the module has no such mode" },
 	{ EINVAL, HEAT, "offset, length and cell must be multiples of 4096" },
+	{ EINVAL, BAD, "offset and length must be multiples of 4096" },
+	{ EINVAL, CLEAR, "offset and length must be multiples of 4096, and the length not 0" },
 	{ EINVAL, ANY, "the module refused a name or a size in the request" },
 	{ E2BIG, ANY, "the module is older than this library; load a newer hmem.ko" },
 	{ ENOTTY, ANY, "the module does not know this command; load a newer hmem.ko" },
 	{ ENOENT, ATTACH, "there is no such CXL region; `cxl list -R` shows them" },
 	{ ENOENT, DETACH, "there is no such pool; `hmemctl list -P` shows them" },
 	{ ENOENT, CREATE, "there is no such pool; `hmemctl list -P` shows them" },
+	{ ENOENT, BAD, "there is no such pool; `hmemctl list -P` shows them" },
 	{ ENOENT, KNOB, "there is no such knob; `hmemctl set-policy` of the region shows them" },
 	{ ENOENT, ANY, "there is no such region; `hmemctl list` shows them" },
 	{ EEXIST, ATTACH,
@@ -68,6 +78,8 @@ static const struct {
 	  "log names the holder, `hmemctl doctor` says how to free it" },
 	{ EBUSY, DETACH, "a region of it is open or mapped; end the programs that use it" },
 	{ EBUSY, RESIZE, "pages beyond the new end are pinned, by direct I/O or a device" },
+	{ EBUSY, CLEAR,
+	  "somebody holds or moves a near copy that would have to go; it can be tried again" },
 	{ EBUSY, ANY, "it is open or mapped; `fuser -v` on its device names who" },
 	{ ENOTEMPTY, ANY, "a volatile pool with regions is not detached; destroy them first" },
 	{ ENOSPC, ATTACH, "there is not enough memory for a pool of that size" },
@@ -89,9 +101,12 @@ static const struct {
 	{ EUSERS, ANY,
 	  "another host used the pool last and did not detach it; detach it there, or "
 	  "take it over if that host is gone" },
+	{ EIO, CLEAR, "the kernel has taken a page of it out of use for good" },
 	{ EIO, ANY, "the memory reports an error; the kernel log has the address" },
 	{ ENOMEM, ANY, "the kernel has no memory left for its bookkeeping" },
 	{ EACCES, ANY, "the region is not open for writing" },
+	{ ERANGE, BAD, "that goes beyond its end" },
+	{ ERANGE, WAIT, "so much has not happened to it yet" },
 	{ ERANGE, ANY, "that goes beyond the end of the region" },
 	{ EINTR, ANY, "a signal came while it waited; it can be tried again" },
 };
@@ -473,5 +488,96 @@ int hmem_kernel_tier_heat(struct hmem_ctx *ctx, int fd, const char *name, uint64
 		memcpy(histogram->near, arg.near, sizeof(histogram->near));
 		memcpy(histogram->home, arg.home, sizeof(histogram->home));
 	}
+	return 0;
+}
+
+_Static_assert(sizeof(struct hmem_bad) == sizeof(struct hmem_poison_range) &&
+	       offsetof(struct hmem_bad, state) == offsetof(struct hmem_poison_range, state) &&
+	       HMEM_BAD_DATA == HMEM_POISONED_DATA && HMEM_BAD_HOME == HMEM_POISONED_HOME &&
+	       sizeof(struct hmem_happened) == sizeof(struct hmem_event) &&
+	       offsetof(struct hmem_happened, what) == offsetof(struct hmem_event, type) &&
+	       HMEM_HAPPENED_POISON == (int)HMEM_EVENT_POISON &&
+	       HMEM_HAPPENED_PRESSURE == (int)HMEM_EVENT_PRESSURE,
+	       "hmem/poison.h and linux/hmem.h agree");
+
+/* What fits into a member of 32 bits. */
+static uint32_t clamp(size_t count)
+{
+	return count < UINT32_MAX ? (uint32_t)count : UINT32_MAX;
+}
+
+int hmem_kernel_poison_list(struct hmem_ctx *ctx, int fd, const char *name, uint64_t offset,
+			    struct hmem_bad *bad, size_t *nr_bad)
+{
+	struct hmem_poison arg = {
+		.size = sizeof(arg),
+		.op = HMEM_POISON_LIST,
+		.offset = offset,
+		.ranges = (uintptr_t)bad,
+		.nr_ranges = clamp(*nr_bad),
+	};
+	char tried[128];
+
+	snprintf(tried, sizeof(tried), "list bad memory of region %s", name);
+	if (ioctl(fd, HMEM_REGION_POISON, &arg))
+		return refused(ctx, BAD, tried, errno);
+	*nr_bad = arg.nr_ranges;
+	return 0;
+}
+
+int hmem_kernel_poison_report(struct hmem_ctx *ctx, const char *pool, uint64_t offset,
+			      uint64_t bytes, uint64_t *pages)
+{
+	struct hmem_pool_poison arg = { .size = sizeof(arg), .offset = offset, .bytes = bytes };
+	char tried[192];
+	int err;
+
+	set_name(arg.name, pool);
+	snprintf(tried, sizeof(tried), "report %llu bytes at offset %llu of pool %s as bad",
+		 (unsigned long long)bytes, (unsigned long long)offset, pool);
+	err = control(ctx, BAD, tried, HMEM_POOL_POISON, &arg);
+	if (!err)
+		*pages = arg.pages;
+	return err;
+}
+
+int hmem_kernel_poison_clear(struct hmem_ctx *ctx, int fd, const char *name, uint64_t offset,
+			     uint64_t bytes, uint64_t *pages)
+{
+	struct hmem_poison arg = {
+		.size = sizeof(arg),
+		.op = HMEM_POISON_CLEAR,
+		.offset = offset,
+		.bytes = bytes,
+	};
+	char tried[192];
+
+	snprintf(tried, sizeof(tried), "clear %llu bytes at offset %llu of region %s",
+		 (unsigned long long)bytes, (unsigned long long)offset, name);
+	if (ioctl(fd, HMEM_REGION_POISON, &arg))
+		return refused(ctx, CLEAR, tried, errno);
+	*pages = arg.pages;
+	return 0;
+}
+
+int hmem_kernel_wait(struct hmem_ctx *ctx, int fd, const char *name, uint64_t *number,
+		     uint64_t timeout_ns, struct hmem_happened *happened, size_t *nr_happened,
+		     uint64_t *lost)
+{
+	struct hmem_wait arg = {
+		.size = sizeof(arg),
+		.seq = *number,
+		.timeout_ns = timeout_ns,
+		.events = (uintptr_t)happened,
+		.nr_events = clamp(*nr_happened),
+	};
+	char tried[128];
+
+	snprintf(tried, sizeof(tried), "wait for what happens to region %s", name);
+	if (ioctl(fd, HMEM_REGION_WAIT, &arg))
+		return refused(ctx, WAIT, tried, errno);
+	*number = arg.seq;
+	*nr_happened = arg.nr_events;
+	*lost = arg.lost;
 	return 0;
 }

@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include <hmem/poison.h>
 #include <hmem/tier.h>
 
 struct hmem_ctx;
@@ -83,6 +84,17 @@ int hmem_kernel_tier_stats(struct hmem_ctx *ctx, int fd, const char *name,
 int hmem_kernel_tier_heat(struct hmem_ctx *ctx, int fd, const char *name, uint64_t offset,
 			  uint64_t bytes, uint64_t cell, struct hmem_tier_cell *cells,
 			  size_t *nr_cells, struct hmem_tier_histogram *histogram);
+
+/* Bad memory and events. Numbers and arrays are as the module takes them. */
+int hmem_kernel_poison_list(struct hmem_ctx *ctx, int fd, const char *name, uint64_t offset,
+			    struct hmem_bad *bad, size_t *nr_bad);
+int hmem_kernel_poison_report(struct hmem_ctx *ctx, const char *pool, uint64_t offset,
+			      uint64_t bytes, uint64_t *pages);
+int hmem_kernel_poison_clear(struct hmem_ctx *ctx, int fd, const char *name, uint64_t offset,
+			     uint64_t bytes, uint64_t *pages);
+int hmem_kernel_wait(struct hmem_ctx *ctx, int fd, const char *name, uint64_t *number,
+		     uint64_t timeout_ns, struct hmem_happened *happened, size_t *nr_happened,
+		     uint64_t *lost);
 
 /* Is /dev/hmem/control there? */
 bool hmem_kernel_loaded(struct hmem_ctx *ctx);

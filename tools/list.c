@@ -11,6 +11,7 @@
 
 #include "json.h"
 #include "options.h"
+#include "poison.h"
 #include "report.h"
 #include "tier.h"
 
@@ -126,6 +127,7 @@ static int add_info(struct session *s, const char *name, bool only_pool, struct 
 		struct json_object *o = json_region(s, &region);
 
 		tier_show(s, o, &region);
+		poison_show(s, o, &region);
 		json_object_array_add(array, o);
 		return EXIT_DONE;
 	}

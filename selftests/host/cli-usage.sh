@@ -63,6 +63,16 @@ usage "migrate a --near --home" "one too many"
 usage "migrate a b --near" "one region at a time"
 usage "migrate a --near --offset here" "here is no offset"
 usage "migrate a --near --bytes 0" "0 is no size"
+usage "list-poison" "which region"
+usage "list-poison a b" "one region at a time"
+usage "clear-poison" "which region"
+usage "clear-poison a b" "one region at a time"
+usage "clear-poison a --offset here" "here is no offset"
+usage "clear-poison a --bytes 0" "0 is no size"
+usage "report-poison" "which pool"
+usage "report-poison a b" "one pool at a time"
+usage "report-poison a" "how much is bad"
+usage "report-poison a --bytes 50%" "is no range in bytes"
 usage "heat" "which region"
 usage "heat a b" "one region at a time"
 usage "heat a --cell 0" "0 is no size"
@@ -98,6 +108,7 @@ usage "help frobnicate" "no such verb"
 # --- help and version
 
 for verb in list info create-region resize-region destroy-region set-policy migrate heat \
+	list-poison clear-poison report-poison \
 	attach-pool detach-pool doctor version help; do
 	ctl "$verb" --help
 	tap_is "$status:$err" "0:" "$verb --help succeeds, on stdout"
@@ -123,7 +134,8 @@ for args in "create-region --size 64M" "attach-pool region0" "attach-pool --all"
 	tap_matches "$err" "to do: load the module.*insmod hmem.ko" "and what to do"
 done
 for args in "resize-region x --size 1G" "destroy-region x" "detach-pool x" "info x" \
-	"set-policy x" "migrate x --near" "heat x"; do
+	"set-policy x" "migrate x --near" "heat x" "list-poison x" "clear-poison x" \
+	"report-poison x --bytes 4K"; do
 	# shellcheck disable=SC2086 # words
 	ctl $args
 	tap_is "$status" 1 "$args fails without the module"
@@ -136,7 +148,7 @@ ctl info "$TMPDIR/region"
 tap_matches "$status:$out" '^0:.*"size": 4194304' "info knows files"
 ctl resize-region "$TMPDIR/region" --size 8M
 tap_is "$status:$(stat -c %s "$TMPDIR/region")" "0:8388608" "resize-region too"
-for args in set-policy "set-policy --mode off" "migrate --home" heat; do
+for args in set-policy "set-policy --mode off" "migrate --home" heat list-poison clear-poison; do
 	# shellcheck disable=SC2086 # words
 	ctl $args "$TMPDIR/region"
 	tap_is "$status:$out" "2:" "but they have no near copies: $args"
