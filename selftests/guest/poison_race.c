@@ -20,7 +20,7 @@ static int control, fd;
 static char *p;
 static char cxl[HMEM_NAME_LEN];
 static volatile bool done;
-static unsigned long met, wrong, cleared;
+static volatile unsigned long met, wrong, cleared;
 
 /* Odd pages may go bad. Page 0 says what all even ones of the first two extents hold. */
 static uint64_t odd_page(unsigned int *seed)
@@ -118,7 +118,7 @@ int main(void)
 	pthread_create(&threads[2], NULL, spoils, (void *)4);
 	pthread_create(&threads[3], NULL, moves, NULL);
 	pthread_create(&threads[4], NULL, resizes, NULL);
-	for (int i = 0; i < ROUNDS; i++) {
+	for (int i = 0; i < ROUNDS || ((!met || !cleared) && i < 20 * ROUNDS); i++) {
 		kernel_spoils(&seed);
 		usleep(50000);
 	}
