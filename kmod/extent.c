@@ -266,8 +266,8 @@ static int check_page(struct hm_region *region, struct hm_extent *extent, pgoff_
  * Under hm_srcu. What is found stays the place of the data for as long as it is locked, and
  * while it is referenced nothing is moved.
  *
- * Return: the page, or as hm_extent_lock(); or -EHWPOISON: its memory reports an error; or -EAGAIN:
- * somebody holds what has to go first, and it is to be tried again a little later.
+ * Return: the page, or as hm_extent_lock(); or -EHWPOISON: its memory reports an error; or
+ * -EAGAIN: somebody holds what has to go first, and it is to be tried again a little later.
  */
 struct page *hm_extent_get(struct hm_region *region, pgoff_t pgoff, bool *alone)
 {

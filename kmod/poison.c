@@ -371,7 +371,8 @@ static void tell(struct hm_pool *pool, struct hm_region *region, u32 index, unsi
 		 unsigned long pages)
 {
 	if (region)
-		report_poison(region, ((pgoff_t)index << HM_EXTENT_ORDER) + page % HM_EXTENT_PAGES, pages);
+		report_poison(region, ((pgoff_t)index << HM_EXTENT_ORDER) + page % HM_EXTENT_PAGES,
+			      pages);
 	else
 		dev_err_ratelimited(&pool->dev, "memory error in extent %lu, which nobody has\n",
 				    page / HM_EXTENT_PAGES);
