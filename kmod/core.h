@@ -513,7 +513,8 @@ int hm_pages_store(struct hm_region *region, struct hm_extent *extent, pgoff_t p
 		   const struct folio *held);
 void hm_pages_move(struct hm_region *region, struct hm_extent *extent, u32 index,
 		   const struct hm_policy_pages *asked, struct hm_policy_pages *done);
-bool hm_pages_go_home(struct hm_region *region, struct hm_extent *extent, u32 index);
+enum hmem_moved hm_pages_go_home(struct hm_region *region, struct hm_extent *extent, u32 index);
+bool hm_pages_discard(struct hm_region *region, struct hm_extent *extent, u32 index, u32 page);
 unsigned int hm_pages_yield(struct hm_region *region, struct hm_extent *extent, u32 index,
 			    bool dirty);
 void hm_pages_drop(struct hm_region *region, struct hm_extent *extent);
@@ -521,6 +522,14 @@ struct folio *hm_near_next(const struct hm_extent *extent, u32 *page);
 static inline struct folio *hm_page_near(const u64 *pages, u32 page)
 {
 	return pages[page] & HM_PAGE_PFN ? pfn_folio(pages[page] & HM_PAGE_PFN) : NULL;
+}
+
+/* What lies in front of a page of an extent whose home is locked; or NULL. */
+static inline struct folio *hm_near_of(const struct hm_extent *extent, u32 page)
+{
+	const u64 *pages = hm_pages(extent);
+
+	return pages ? hm_page_near(pages, page) : hm_near(extent);
 }
 
 /* Every folio that lies in front of an extent's home, which is locked. */
@@ -542,7 +551,8 @@ void hm_pressure_exit(void);
 /* heat.c */
 int hm_heat_set(struct hm_region *region, enum hmem_policy_mode mode);
 void hm_heat_stop(struct hm_region *region);
-int hm_heat_make_whole(struct hm_region *region, struct hm_extent *extent, u32 index);
+enum hmem_moved hm_heat_make_whole(struct hm_region *region, struct hm_extent *extent, u32 index,
+				   u32 *near);
 void hm_heat_touched(struct hm_region *region, struct hm_extent *extent, u32 index, u32 page);
 void hm_heat_stats(struct hm_region *region, struct hmem_stats *arg);
 int hm_heat_get(struct hm_region *region, struct hmem_heat *arg);
@@ -568,6 +578,8 @@ __poll_t hm_events_poll(struct hm_file *file, struct file *filp, struct poll_tab
 /* In region->bad */
 #define HM_BAD_LOST	1UL	/* the page's data are lost */
 #define HM_BAD_NEAR	2UL	/* they are at home, and its near copy is not to be read */
+/* Beside them, in what hm_poison_of_page() returns: its home is bad. */
+#define HM_BAD_HOME	4UL
 
 static inline unsigned long hm_bad_bits(struct hm_region *region, pgoff_t pgoff)
 {
@@ -588,6 +600,10 @@ bool hm_poison_keeps(struct hm_region *region, const struct hm_extent *extent, u
 bool hm_poison_met(struct hm_region *region, struct hm_extent *extent, u32 index,
 		   enum hmem_place place, const unsigned long *skip, const unsigned long *met);
 void hm_poison_home(struct hm_region *region, struct hm_extent *extent, u32 index);
+unsigned int hm_poison_of_page(struct hm_region *region, const struct hm_extent *extent, u32 page);
+bool hm_poison_met_page(struct hm_region *region, struct hm_extent *extent, u32 page,
+			enum hmem_place place);
+void hm_poison_left(struct hm_region *region, struct hm_extent *extent, u32 page);
 void hm_poison_forget(struct hm_region *region, u32 from);
 bool hm_folio_bad(struct folio *folio);
 void hm_folio_free(struct folio *folio);

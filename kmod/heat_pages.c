@@ -59,7 +59,7 @@ static void meet_pages(struct hm_tracker *t, struct hm_extent *extent, struct ne
  */
 bool hm_heat_discard_pages(struct hm_region *region, struct hm_extent *extent, u32 index)
 {
-	if (!hm_pages_go_home(region, extent, index))
+	if (hm_pages_go_home(region, extent, index) != HMEM_MOVED)
 		return false;
 	hm_pages_free(hm_pages_detach(extent));
 	return true;
@@ -94,7 +94,7 @@ static void collapse(struct hm_tracker *t, struct hm_extent *extent, u32 index,
 	bool near = extent->heat.near_pages;
 	u64 *pages;
 
-	if (!hm_pages_go_home(t->region, extent, index)) {
+	if (hm_pages_go_home(t->region, extent, index) != HMEM_MOVED) {
 		hm_policy_collapsed(&t->policy, &extent->heat, hm_pages(extent), maps->is, false,
 				    false, ktime_get_ns());
 		return;
@@ -141,27 +141,29 @@ void hm_heat_scan(struct hm_tracker *t, struct hm_extent *extent, u32 index)
 /**
  * hm_heat_make_whole - a split extent is made whole, so that it can be moved as that
  *
+ * @near: how many of its pages were near
+ *
  * Under hm_srcu. What is known of its heat stays.
  *
- * Return: its pages that were near; -EBUSY when somebody holds one of them, or its memory
- * reports an error.
+ * Return: HMEM_MOVED: it is whole, and at home; or what became of a page that keeps it split.
  */
-int hm_heat_make_whole(struct hm_region *region, struct hm_extent *extent, u32 index)
+enum hmem_moved hm_heat_make_whole(struct hm_region *region, struct hm_extent *extent, u32 index,
+				   u32 *near)
 {
 	struct hm_tracker *t = srcu_dereference(region->tracker, &hm_srcu);
+	enum hmem_moved result = HMEM_MOVED;
 	struct near_maps maps;
 	struct folio *home;
-	int near = 0;
 
+	*near = 0;
 	if (t)
 		mutex_lock(&t->lock);
 	home = hm_extent_lock_home(extent);
 	if (home && hm_pages(extent) && !hm_extent_lost(region, extent)) {
 		map_near(hm_pages(extent), &maps);
-		near = hm_copy_of(extent)->near;
-		if (!hm_pages_go_home(region, extent, index)) {
-			near = -EBUSY;
-		} else {
+		*near = hm_copy_of(extent)->near;
+		result = hm_pages_go_home(region, extent, index);
+		if (result == HMEM_MOVED) {
 			if (t && extent->flags & HM_EXTENT_RANKED)
 				hm_policy_collapsed(&t->policy, &extent->heat, hm_pages(extent),
 						    maps.was, false, true, ktime_get_ns());
@@ -172,7 +174,7 @@ int hm_heat_make_whole(struct hm_region *region, struct hm_extent *extent, u32 i
 		folio_unlock(home);
 	if (t)
 		mutex_unlock(&t->lock);
-	return near;
+	return result;
 }
 
 /** hm_heat_forget_pages - of a split extent, whose pages stay where they are; NULL: it is whole */

@@ -25,11 +25,8 @@
 #include <linux/slab.h>
 #include <linux/tracepoint.h>
 
-#include "core.h"
+#include "poison.h"
 #include "trace.h"
-
-/* In pool->bad: whoever has the page was told. */
-#define HM_TOLD		XA_MARK_0
 
 /* Number on the pool of a page of an extent. */
 static unsigned long home_page(const struct hm_extent *extent, pgoff_t pgoff)
@@ -72,8 +69,8 @@ void hm_poison_refresh(struct hm_region *region, struct hm_extent *extent, u32 i
 		mark_folio(hm_near(extent), bad);
 }
 
-/* Tell the region's users, and the log. */
-static void report_poison(struct hm_region *region, pgoff_t pgoff, unsigned long pages)
+/** hm_poison_report - tell a region's users, and the log, that pages are bad */
+void hm_poison_report(struct hm_region *region, pgoff_t pgoff, unsigned long pages)
 {
 	u64 offset = (u64)pgoff << PAGE_SHIFT, bytes = (u64)pages << PAGE_SHIFT;
 
@@ -81,6 +78,14 @@ static void report_poison(struct hm_region *region, pgoff_t pgoff, unsigned long
 			    bytes);
 	trace_hmem_poison(region, offset, bytes);
 	hm_event(region, HMEM_EVENT_POISON, offset, bytes);
+}
+
+/* What lies in front of a page is not to be read; the home is locked. */
+static bool give_up(struct hm_region *region, struct hm_extent *extent, u32 index, u32 page)
+{
+	if (hm_pages(extent))
+		return hm_pages_discard(region, extent, index, page);
+	return !(extent->flags & HM_EXTENT_MOVING) && hm_near_yield(region, extent, index);
 }
 
 /**
@@ -93,16 +98,16 @@ static void report_poison(struct hm_region *region, pgoff_t pgoff, unsigned long
  */
 int hm_poison_check(struct hm_region *region, struct hm_extent *extent, pgoff_t pgoff, bool store)
 {
-	u32 index = pgoff >> HM_EXTENT_ORDER;
+	u32 index = pgoff >> HM_EXTENT_ORDER, page = pgoff % HM_EXTENT_PAGES;
 	unsigned long bits = hm_bad_bits(region, pgoff);
 
 	if (bits & HM_BAD_LOST)
 		return -EHWPOISON;
-	if (bits & HM_BAD_NEAR && hm_near(extent) &&
-	    (extent->flags & HM_EXTENT_MOVING || !hm_near_yield(region, extent, index)))
+	if (bits & HM_BAD_NEAR && hm_near_of(extent, page) &&
+	    !give_up(region, extent, index, page))
 		return -EAGAIN;
 	/* A store goes to a persistent home, whatever is near. */
-	if (hm_near(extent) && !(store && region->persistent))
+	if (hm_near_of(extent, page) && !(store && region->persistent))
 		return 0;
 	return home_bad(region, extent, pgoff) ? -EHWPOISON : 0;
 }
@@ -197,7 +202,8 @@ bool hm_poison_keeps(struct hm_region *region, const struct hm_extent *extent, u
 	return false;
 }
 
-static bool set_bits(struct hm_region *region, pgoff_t pgoff, unsigned long bits, gfp_t gfp)
+/** hm_poison_set - remember what is bad of a page of a region; false: no memory for that */
+bool hm_poison_set(struct hm_region *region, pgoff_t pgoff, unsigned long bits, gfp_t gfp)
 {
 	return !xa_err(xa_store(&region->bad, pgoff, xa_mk_value(bits), gfp));
 }
@@ -233,10 +239,10 @@ bool hm_poison_met(struct hm_region *region, struct hm_extent *extent, u32 index
 		/* At home there may still be what a near copy that went bad has not. */
 		if (!now && !(place == HMEM_HOME && test_bit(i, skip)))
 			continue;
-		if (!set_bits(region, first + i, HM_BAD_LOST, gfp))
+		if (!hm_poison_set(region, first + i, HM_BAD_LOST, gfp))
 			return false;
 		if (now)
-			report_poison(region, first + i, 1);
+			hm_poison_report(region, first + i, 1);
 	}
 	hm_poison_refresh(region, extent, index);
 	return true;
@@ -371,7 +377,7 @@ static void tell(struct hm_pool *pool, struct hm_region *region, u32 index, unsi
 		 unsigned long pages)
 {
 	if (region)
-		report_poison(region, ((pgoff_t)index << HM_EXTENT_ORDER) + page % HM_EXTENT_PAGES,
+		hm_poison_report(region, ((pgoff_t)index << HM_EXTENT_ORDER) + page % HM_EXTENT_PAGES,
 			      pages);
 	else
 		dev_err_ratelimited(&pool->dev, "memory error in extent %lu, which nobody has\n",
@@ -410,36 +416,75 @@ bool hm_poison_tell(struct hm_pool *pool, unsigned long page, unsigned long page
 	return region;
 }
 
-/* A page of an extent's near copy is bad. The home is locked. */
-static void mark_near(struct hm_region *region, struct hm_extent *extent, u32 index, u32 page)
+/**
+ * hm_poison_note_near - what a near copy has of a page is not to be read any more
+ * @lost: nor has the home it
+ *
+ * The home is locked.
+ *
+ * Return: false: that was known, or there is no memory to remember it; then the next who reads
+ * the page is stopped by the hardware again.
+ */
+bool hm_poison_note_near(struct hm_region *region, struct hm_extent *extent, pgoff_t pgoff,
+			 bool lost)
 {
-	pgoff_t pgoff = ((pgoff_t)index << HM_EXTENT_ORDER) + page;
-	bool lost = extent->flags & HM_EXTENT_DIRTY;
-
-	if (hm_bad_bits(region, pgoff))
-		return;
-	/* Without it the next who reads the page is stopped by the hardware again. */
-	if (!set_bits(region, pgoff, lost ? HM_BAD_LOST : HM_BAD_NEAR, GFP_KERNEL))
-		return;
-	folio_lock(hm_near(extent));
+	if (hm_bad_bits(region, pgoff) ||
+	    !hm_poison_set(region, pgoff, lost ? HM_BAD_LOST : HM_BAD_NEAR, GFP_KERNEL))
+		return false;
 	extent->flags |= HM_EXTENT_STORED;
-	hm_poison_refresh(region, extent, index);
-	hm_extent_unmap(region, index);
-	folio_unlock(hm_near(extent));
+	hm_poison_refresh(region, extent, pgoff >> HM_EXTENT_ORDER);
 	if (lost)
-		report_poison(region, pgoff, 1);
+		hm_poison_report(region, pgoff, 1);
 	else
 		dev_warn_ratelimited(&region->dev,
 				     "memory error in the near copy of offset %#llx: nothing is lost\n",
 				     (u64)pgoff << PAGE_SHIFT);
+	return true;
+}
+
+/* A page of an extent's near copy is bad. The home is locked. */
+static void mark_near(struct hm_region *region, struct hm_extent *extent, u32 index, u32 page)
+{
+	struct folio *near = hm_near(extent);
+	bool noted;
+
+	folio_lock(near);
+	noted = hm_poison_note_near(region, extent, ((pgoff_t)index << HM_EXTENT_ORDER) + page,
+				    extent->flags & HM_EXTENT_DIRTY);
+	if (noted)
+		hm_extent_unmap(region, index);
+	folio_unlock(near);
 	/* What is held stays until somebody moves it. */
-	if (!(extent->flags & HM_EXTENT_MOVING))
+	if (noted && !(extent->flags & HM_EXTENT_MOVING))
 		hm_near_yield(region, extent, index);
 }
 
 static bool contains(struct folio *folio, unsigned long pfn)
 {
 	return folio && pfn - folio_pfn(folio) < HM_EXTENT_PAGES;
+}
+
+/* Whether the page lies in front of an extent; then that is dealt with. */
+static bool mark_in(struct hm_region *region, struct hm_extent *extent, u32 index,
+		    unsigned long pfn)
+{
+	struct folio *home;
+	bool found;
+
+	if (!hm_pages(extent) && !contains(hm_near(extent), pfn))
+		return false;
+	home = hm_extent_lock_home(extent);
+	if (!home)
+		return false;
+	if (hm_pages(extent)) {
+		found = hm_poison_in_pages(region, extent, index, pfn);
+	} else {
+		found = contains(hm_near(extent), pfn);
+		if (found)
+			mark_near(region, extent, index, pfn - folio_pfn(hm_near(extent)));
+	}
+	folio_unlock(home);
+	return found;
 }
 
 static bool find_near(struct hm_region *region, unsigned long pfn)
@@ -451,15 +496,7 @@ static bool find_near(struct hm_region *region, unsigned long pfn)
 
 	srcu = srcu_read_lock(&hm_srcu);
 	hm_table_for_each(&region->table, index, extent, 0) {
-		struct folio *home = READ_ONCE(extent->home);
-
-		if (!home || !contains(hm_near(extent), pfn))
-			continue;
-		folio_lock(home);
-		found = contains(hm_near(extent), pfn);
-		if (found)
-			mark_near(region, extent, index, pfn - folio_pfn(hm_near(extent)));
-		folio_unlock(home);
+		found = mark_in(region, extent, index, pfn);
 		if (found)
 			break;
 	}

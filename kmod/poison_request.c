@@ -13,7 +13,7 @@
 #include <linux/uaccess.h>
 #include <linux/libnvdimm.h>
 
-#include "core.h"
+#include "poison.h"
 
 /* Pages of one range that are looked at before anybody else who waits for hm_srcu may go on. */
 #define HM_LONGEST	(64 * HM_EXTENT_PAGES)
@@ -157,12 +157,25 @@ static pgoff_t next_bad(struct hm_region *region, const struct hm_layout *layout
 	return end;
 }
 
+/* Under the lock of its home, or a split extent could be made whole while it is looked at. */
+static bool is_near(struct hm_extent *extent, u32 page)
+{
+	struct folio *home = hm_extent_lock_home(extent);
+	bool near;
+
+	if (!home)
+		return false;
+	near = hm_near_of(extent, page);
+	folio_unlock(home);
+	return near;
+}
+
 /* HMEM_POISONED_* of a page */
 static u32 state_of(struct hm_region *region, const struct hm_layout *layout, pgoff_t pgoff)
 {
 	struct hm_extent *extent = hm_table_find(&region->table, pgoff >> HM_EXTENT_ORDER);
 	bool lost = hm_bad_bits(region, pgoff) & HM_BAD_LOST;
-	bool near = extent && hm_near(extent);
+	bool near = extent && is_near(extent, pgoff % HM_EXTENT_PAGES);
 	unsigned long page;
 	struct hm_pool *pool = page_on_pool(region, layout, pgoff, &page);
 	bool bad = pool && xa_load(&pool->bad, page);
@@ -234,6 +247,8 @@ static void rewrite(struct hm_region *region, struct hm_extent *extent, u32 page
 
 	if (hm_near(extent))
 		data = folio_address(hm_near(extent)) + page * PAGE_SIZE;
+	else if (hm_near_of(extent, page))
+		data = folio_address(hm_near_of(extent, page));
 	/* When the error was real the kernel has taken the page out of its own mapping. */
 	if (hm_home_bad(hm_extent_pool(region, extent), extent->index, page))
 		clear_mce_nospec(folio_pfn(extent->home) + page);
@@ -250,6 +265,8 @@ static bool leave_near(struct hm_region *region, struct hm_extent *extent, pgoff
 	u32 page = pgoff % HM_EXTENT_PAGES;
 	struct folio *near;
 
+	if (hm_pages(extent))
+		return hm_pages_discard(region, extent, pgoff >> HM_EXTENT_ORDER, page);
 	if (extent->flags & HM_EXTENT_MOVING)
 		return false;
 	if (hm_near_yield(region, extent, pgoff >> HM_EXTENT_ORDER))
@@ -274,7 +291,8 @@ static int clear_page_of(struct hm_region *region, struct hm_extent *extent, pgo
 	/* Stores to memory that is still bad may take the machine down. */
 	if (bad && !capable(CAP_SYS_ADMIN))
 		return -EPERM;
-	if (hm_bad_bits(region, pgoff) && hm_near(extent) && !leave_near(region, extent, pgoff))
+	if (hm_bad_bits(region, pgoff) && hm_near_of(extent, page) &&
+	    !leave_near(region, extent, pgoff))
 		return -EBUSY;
 	extent->flags |= HM_EXTENT_STORED;
 	rewrite(region, extent, page);

@@ -67,6 +67,8 @@ static void retire(struct hm_region *region, struct hm_extent *extent, u32 page)
 	set_dirty(region, extent, page, false);
 	hm_copy_count(hm_copy_of(extent), -1, 0);
 	hm_pages(extent)[page] &= ~HM_PAGE_PFN;
+	if (unlikely(extent->flags & HM_EXTENT_BAD))
+		hm_poison_left(region, extent, page);
 	near->mapping = NULL;
 	near->index = 0;
 	folio_clear_dirty(near);
@@ -88,15 +90,22 @@ static bool copy_page_mc(struct hm_region *region, void *to, const void *from)
 /* The page is at home and not mapped. */
 static bool promote(struct hm_region *region, struct hm_extent *extent, u32 page)
 {
-	struct folio *near = hm_dram_get(region, 0);
+	struct folio *near;
 
+	if (unlikely(extent->flags & HM_EXTENT_BAD) && hm_poison_of_page(region, extent, page))
+		return false;
+	near = hm_dram_get(region, 0);
 	if (IS_ERR(near))
 		return false;
 	if (region->persistent)
 		hm_write_back(home_address(extent, page), PAGE_SIZE);
-	if (hm_pinned(extent->home, 1) ||
-	    !copy_page_mc(region, folio_address(near), home_address(extent, page))) {
+	if (hm_pinned(extent->home, 1)) {
 		hm_dram_put(region, near);
+		return false;
+	}
+	if (!copy_page_mc(region, folio_address(near), home_address(extent, page))) {
+		hm_dram_put(region, near);
+		hm_poison_met_page(region, extent, page, HMEM_HOME);
 		return false;
 	}
 	near->index = extent->home->index + page;
@@ -107,20 +116,42 @@ static bool promote(struct hm_region *region, struct hm_extent *extent, u32 page
 	return true;
 }
 
-/* The near copy of the page is locked, and goes unless somebody holds it. */
-static bool demote(struct hm_region *region, struct hm_extent *extent, u32 index, u32 page)
+/*
+ * The near copy of the page is locked, and what it has goes home, if the page there is good; or
+ * it was lost, and there is nothing to go.
+ */
+static enum hmem_moved send_home(struct hm_region *region, struct hm_extent *extent, u32 page)
 {
 	struct folio *near = hm_page_near(hm_pages(extent), page);
+	unsigned int bad = 0;
+
+	if (unlikely(extent->flags & HM_EXTENT_BAD))
+		bad = hm_poison_of_page(region, extent, page);
+	if (bad & (HM_BAD_LOST | HM_BAD_NEAR))
+		return HMEM_MOVED;
+	if (bad)
+		return HMEM_MOVED_POISONED;
+	if (hm_pages(extent)[page] & HM_PAGE_DIRTY &&
+	    !copy_page_mc(region, home_address(extent, page), folio_address(near)) &&
+	    !hm_poison_met_page(region, extent, page, HMEM_NEAR))
+		return HMEM_MOVED_NO_MEMORY;
+	return HMEM_MOVED;
+}
+
+/* The near copy of the page is locked, and goes unless somebody holds it. */
+static enum hmem_moved demote(struct hm_region *region, struct hm_extent *extent, u32 index,
+			      u32 page)
+{
+	struct folio *near = hm_page_near(hm_pages(extent), page);
+	enum hmem_moved result;
 
 	unmap_pages(region, index, page, 1);
-	if (hm_pinned(near, 1) ||
-	    (hm_pages(extent)[page] & HM_PAGE_DIRTY &&
-	     !copy_page_mc(region, home_address(extent, page), folio_address(near)))) {
+	result = hm_pinned(near, 1) ? HMEM_MOVED_PINNED : send_home(region, extent, page);
+	if (result == HMEM_MOVED)
+		retire(region, extent, page);
+	else
 		folio_unlock(near);
-		return false;
-	}
-	retire(region, extent, page);
-	return true;
+	return result;
 }
 
 static bool wanted(const u64 *map, u32 page)
@@ -149,7 +180,7 @@ static void move_batch(struct hm_region *region, struct hm_extent *extent, u32 i
 
 		if (wanted(asked->demote, page) && near) {
 			folio_lock(near);
-			if (demote(region, extent, index, page))
+			if (demote(region, extent, index, page) == HMEM_MOVED)
 				done->demote[page / 64] |= 1ULL << page % 64;
 		} else if (wanted(asked->promote, page) && !near) {
 			if (page >= unmapped)
@@ -221,19 +252,42 @@ int hm_pages_store(struct hm_region *region, struct hm_extent *extent, pgoff_t p
  *
  * The home is locked.
  *
- * Return: whether none is left.
+ * Return: HMEM_MOVED: none is left; or what became of one that is.
  */
-bool hm_pages_go_home(struct hm_region *region, struct hm_extent *extent, u32 index)
+enum hmem_moved hm_pages_go_home(struct hm_region *region, struct hm_extent *extent, u32 index)
 {
-	bool all = true;
+	enum hmem_moved all = HMEM_MOVED, one;
 	struct folio *near;
 	u32 page;
 
 	hm_near_for_each(extent, near, page) {
 		folio_lock(near);
-		all &= demote(region, extent, index, page);
+		one = demote(region, extent, index, page);
+		if (one != HMEM_MOVED)
+			all = one;
 	}
 	return all;
+}
+
+/**
+ * hm_pages_discard - give up a near page of a split extent with what it has
+ *
+ * The home is locked.
+ *
+ * Return: false when somebody holds it.
+ */
+bool hm_pages_discard(struct hm_region *region, struct hm_extent *extent, u32 index, u32 page)
+{
+	struct folio *near = hm_page_near(hm_pages(extent), page);
+
+	folio_lock(near);
+	unmap_pages(region, index, page, 1);
+	if (hm_pinned(near, 1)) {
+		folio_unlock(near);
+		return false;
+	}
+	retire(region, extent, page);
+	return true;
 }
 
 /**
@@ -253,7 +307,7 @@ unsigned int hm_pages_yield(struct hm_region *region, struct hm_extent *extent, 
 
 	hm_near_for_each(extent, near, page) {
 		if ((dirty || !(hm_pages(extent)[page] & HM_PAGE_DIRTY)) && folio_trylock(near))
-			freed += demote(region, extent, index, page);
+			freed += demote(region, extent, index, page) == HMEM_MOVED;
 	}
 	return freed;
 }

@@ -20,15 +20,13 @@
 static enum hmem_moved move_extent(struct hm_region *region, u32 index, u32 place, u32 *split)
 {
 	struct hm_extent *extent = hm_table_find(&region->table, index);
-	enum hmem_moved result;
-	int pages = 0;
+	enum hmem_moved result = HMEM_MOVED;
 
 	*split = 0;
 	if (extent && hm_pages(extent))
-		pages = hm_heat_make_whole(region, extent, index);
-	if (pages < 0)
-		return HMEM_MOVED_PINNED;
-	*split = pages;
+		result = hm_heat_make_whole(region, extent, index, split);
+	if (result != HMEM_MOVED)
+		return result;
 	for (int tries = 1;; tries++) {
 		bool force = tries >= HM_TRIES;
 

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the files about bad memory have in common: poison.c hears of it and knows it,
+ * poison_pages.c is about the near pages of split extents, poison_request.c answers commands.
+ */
+#ifndef HM_POISON_H
+#define HM_POISON_H
+
+#include "core.h"
+
+/* In pool->bad: whoever has the page was told. */
+#define HM_TOLD		XA_MARK_0
+
+/* poison.c */
+bool hm_poison_set(struct hm_region *region, pgoff_t pgoff, unsigned long bits, gfp_t gfp);
+void hm_poison_report(struct hm_region *region, pgoff_t pgoff, unsigned long pages);
+bool hm_poison_note_near(struct hm_region *region, struct hm_extent *extent, pgoff_t pgoff,
+			 bool lost);
+
+/* poison_pages.c */
+bool hm_poison_in_pages(struct hm_region *region, struct hm_extent *extent, u32 index,
+			unsigned long pfn);
+
+#endif /* HM_POISON_H */
