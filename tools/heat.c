@@ -163,8 +163,8 @@ static int take(struct session *s, struct hmem_region *region, struct picture *p
 	}
 	cells = heat_samples_next(samples, at);
 	if (!cells) {
-		report_error(s, "look at region %s: no memory for %zu cells a sample", samples->name,
-			     nr);
+		report_error(s, "look at region %s: no memory for %zu cells a sample",
+			     samples->name, nr);
 		return EXIT_FAILED;
 	}
 	rc = hmem_tier_heat(region, 0, 0, samples->cell, cells, &nr, &p->histogram);
@@ -340,7 +340,8 @@ static int plan(const struct session *s, const struct usage *usage, const struct
 
 	p->count = USUAL_COUNT;
 	if (asked->seconds && asked->interval && asked->count)
-		return options_bad(s, usage, "--seconds, --interval and --count are one too many");
+		return options_bad(s, usage,
+				   "--seconds, --interval and --count are one too many");
 	if (asked->seconds && !schedule_seconds(asked->seconds, &seconds))
 		return options_bad(s, usage, "%s is no time in seconds", asked->seconds);
 	if (asked->interval && !schedule_seconds(asked->interval, &p->interval))
@@ -368,7 +369,8 @@ static int check(const struct session *s, const struct usage *usage, const struc
 	if (asked->map + asked->draw + asked->json > 1)
 		return options_bad(s, usage, "one of --map, --draw and --json");
 	if (asked->map && (files || asked->seconds || asked->interval || asked->count))
-		return options_bad(s, usage, "--map shows one instant, and goes without the others");
+		return options_bad(s, usage,
+				   "--map shows one instant, and goes without the others");
 	if (p->cell && !size_is_valid(p->cell))
 		return options_bad(s, usage, "%s is no size", p->cell);
 	if (asked->map)
@@ -392,7 +394,8 @@ int verb_heat(struct session *s, int argc, char **argv)
 	};
 	struct asked asked = { 0 };
 	const struct option_line lines[] = {
-		{ OPTION_TEXT, 'c', "cell", "SIZE", "how much one cell or row stands for", &p.cell },
+		{ OPTION_TEXT, 'c', "cell", "SIZE", "how much one cell or row stands for",
+		  &p.cell },
 		{ OPTION_TEXT, 's', "seconds", "SECONDS", "how long to look; 10 for a drawing",
 		  &asked.seconds },
 		{ OPTION_TEXT, 'i', "interval", "SECONDS", "between two looks", &asked.interval },

@@ -36,16 +36,16 @@ static struct json_object *json_histogram(const struct session *s,
 	return array;
 }
 
-static struct json_object *json_cells(const struct session *s, const struct heat_samples *samples)
+struct json_object *heat_json_cells(const struct session *s, const struct hmem_tier_cell *cells,
+				    size_t nr, uint64_t bytes)
 {
-	const struct hmem_tier_cell *cells = samples->cells + (samples->nr - 1) * samples->nr_cells;
 	struct json_object *array = json_object_new_array();
 
-	for (size_t i = 0; i < samples->nr_cells; i++) {
+	for (size_t i = 0; i < nr; i++) {
 		struct json_object *o = json_object_new_object();
 		char text[16];
 
-		json_size(s, o, "offset", i * samples->cell);
+		json_size(s, o, "offset", i * bytes);
 		json_heat(s, o, cells[i].heat);
 		snprintf(text, sizeof(text), "%u %%", cells[i].near * 100U / 255);
 		if (s->human)
@@ -60,6 +60,7 @@ static struct json_object *json_cells(const struct session *s, const struct heat
 struct json_object *heat_json(const struct session *s, const struct heat_samples *samples,
 			      const struct hmem_tier_histogram *histogram)
 {
+	const struct hmem_tier_cell *last = samples->cells + (samples->nr - 1) * samples->nr_cells;
 	struct json_object *o = json_object_new_object();
 
 	json_text(o, "region", samples->name);
@@ -69,6 +70,7 @@ struct json_object *heat_json(const struct session *s, const struct heat_samples
 	json_size(s, o, "near_max", samples->policy.near_max);
 	json_size(s, o, "cell", samples->cell);
 	json_object_object_add(o, "histogram", json_histogram(s, histogram));
-	json_object_object_add(o, "cells", json_cells(s, samples));
+	json_object_object_add(o, "cells",
+			       heat_json_cells(s, last, samples->nr_cells, samples->cell));
 	return o;
 }

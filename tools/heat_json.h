@@ -12,4 +12,8 @@
 struct json_object *heat_json(const struct session *s, const struct heat_samples *samples,
 			      const struct hmem_tier_histogram *histogram);
 
+/** heat_json_cells - @nr cells from the region's beginning on, each of @bytes */
+struct json_object *heat_json_cells(const struct session *s, const struct hmem_tier_cell *cells,
+				    size_t nr, uint64_t bytes);
+
 #endif

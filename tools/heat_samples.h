@@ -71,7 +71,7 @@ struct heat_grid {
 };
 
 /**
- * heat_grid_make - join neighbours until they fit: the highest heat, and how much is near altogether
+ * heat_grid_make - join neighbours until they fit: the highest heat, and how much is near
  * @columns: most that there is room for, not 0
  * @rows: the same; the grid has no more of either than there are samples and cells
  *

@@ -11,7 +11,7 @@
 /** Columns of a drawing, beside the times. */
 #define HEAT_TEXT_MARGIN 14
 
-/** What --map, --draw and strips use for heat at home, from the coldest to the hottest. */
+/** What drawings and strips use for heat at home, from the coldest to the hottest. */
 #define HEAT_TEXT_HOME " .:-=+*%@"
 
 /** And near; 0 is for what is not known. */

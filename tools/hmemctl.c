@@ -42,6 +42,7 @@ static const struct verb {
 	{ "list-poison", verb_list_poison, "which memory of a region is bad" },
 	{ "clear-poison", verb_clear_poison, "use bad memory of a region again, as zeroes" },
 	{ "report-poison", verb_report_poison, "tell the module which memory a device finds bad" },
+	{ "monitor", verb_monitor, "watch regions: what is near, what is hot, what moves" },
 	{ "attach-pool", verb_attach_pool, "claim CXL memory or system RAM as a pool" },
 	{ "detach-pool", verb_detach_pool, "give a pool's memory back" },
 	{ "create-shelf", verb_create_shelf, "make a shelf, for objects, in a region" },

@@ -44,6 +44,7 @@ int verb_list_poison(struct session *s, int argc, char **argv);
 int verb_report_poison(struct session *s, int argc, char **argv);
 int verb_clear_poison(struct session *s, int argc, char **argv);
 int verb_heat(struct session *s, int argc, char **argv);
+int verb_monitor(struct session *s, int argc, char **argv);
 int verb_create_shelf(struct session *s, int argc, char **argv);
 int verb_grow_shelf(struct session *s, int argc, char **argv);
 int verb_destroy_shelf(struct session *s, int argc, char **argv);

@@ -90,6 +90,11 @@ usage "heat a --map --draw" "one of --map, --draw and --json"
 usage "heat a --map --svg b" "--map shows one instant"
 usage "heat a --map --count 1" "--map shows one instant"
 usage "heat a --png" "--png needs a value"
+for seconds in 0 -1 1e3 1000001 ""; do
+	usage "monitor --interval=$seconds" "$seconds is no time in seconds"
+done
+usage "monitor --count 0" "0 is no number of samples"
+usage "monitor --count" "--count needs a value"
 usage "attach-pool" "which source"
 usage "attach-pool --all region0" "--all takes no source"
 usage "attach-pool --all --format" "--all goes without"
@@ -108,7 +113,7 @@ usage "help frobnicate" "no such verb"
 # --- help and version
 
 for verb in list info create-region resize-region destroy-region set-policy migrate heat \
-	list-poison clear-poison report-poison \
+	list-poison clear-poison report-poison monitor \
 	attach-pool detach-pool doctor version help; do
 	ctl "$verb" --help
 	tap_is "$status:$err" "0:" "$verb --help succeeds, on stdout"
@@ -135,7 +140,7 @@ for args in "create-region --size 64M" "attach-pool region0" "attach-pool --all"
 done
 for args in "resize-region x --size 1G" "destroy-region x" "detach-pool x" "info x" \
 	"set-policy x" "migrate x --near" "heat x" "list-poison x" "clear-poison x" \
-	"report-poison x --bytes 4K"; do
+	"report-poison x --bytes 4K" "monitor x" monitor; do
 	# shellcheck disable=SC2086 # words
 	ctl $args
 	tap_is "$status" 1 "$args fails without the module"
@@ -148,7 +153,8 @@ ctl info "$TMPDIR/region"
 tap_matches "$status:$out" '^0:.*"size": 4194304' "info knows files"
 ctl resize-region "$TMPDIR/region" --size 8M
 tap_is "$status:$(stat -c %s "$TMPDIR/region")" "0:8388608" "resize-region too"
-for args in set-policy "set-policy --mode off" "migrate --home" heat list-poison clear-poison; do
+for args in set-policy "set-policy --mode off" "migrate --home" heat list-poison clear-poison \
+	monitor; do
 	# shellcheck disable=SC2086 # words
 	ctl $args "$TMPDIR/region"
 	tap_is "$status:$out" "2:" "but they have no near copies: $args"
