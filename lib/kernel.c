@@ -28,6 +28,7 @@ enum command {
 	DESTROY,
 	INFO,
 	MIGRATE,
+	KEEP,
 	POLICY,
 	KNOB,
 	HEAT,
@@ -56,6 +57,7 @@ static const struct {
 	{ EFAULT, ANY, "the module could not read the request; library and module disagree" },
 	{ EINVAL, ATTACH, "the module refused a name, a size or a NUMA node in the request" },
 	{ EINVAL, MIGRATE, "offset and length must be multiples of the region's granularity" },
+	{ EINVAL, KEEP, "offset and length must be multiples of the region's granularity" },
 	{ EINVAL, POLICY, "the module has no such mode" },
 	{ EINVAL, HEAT, "offset, length and cell must be multiples of 4096" },
 	{ EINVAL, BAD, "offset and length must be multiples of 4096" },
@@ -80,6 +82,9 @@ static const struct {
 	{ EBUSY, RESIZE, "pages beyond the new end are pinned, by direct I/O or a device" },
 	{ EBUSY, CLEAR,
 	  "somebody holds or moves a near copy that would have to go; it can be tried again" },
+	{ EBUSY, KEEP,
+	  "a page of it is held by direct I/O, a device or a pipe; end what holds it, and try "
+	  "again" },
 	{ EBUSY, ANY, "it is open or mapped; `fuser -v` on its device names who" },
 	{ ENOTEMPTY, ANY, "a volatile pool with regions is not detached; destroy them first" },
 	{ ENOSPC, ATTACH, "there is not enough memory for a pool of that size" },
@@ -103,6 +108,11 @@ static const struct {
 	  "take it over if that host is gone" },
 	{ EIO, CLEAR, "the kernel has taken a page of it out of use for good" },
 	{ EIO, ANY, "the memory reports an error; the kernel log has the address" },
+	{ EDQUOT, ANY,
+	  "the region's near_max is used up; `hmemctl set-policy` of the region raises it" },
+	{ ENOMEM, KEEP,
+	  "there is no DRAM for it; free memory on the nodes with CPUs, or raise the limit of the "
+	  "memory cgroup" },
 	{ ENOMEM, ANY, "the kernel has no memory left for its bookkeeping" },
 	{ EACCES, ANY, "the region is not open for writing" },
 	{ ERANGE, BAD, "that goes beyond its end" },
@@ -338,6 +348,44 @@ int hmem_kernel_tier_migrate(struct hmem_ctx *ctx, int fd, const char *name, uin
 	moved->pinned = arg.pinned;
 	memcpy(moved->pages, arg.pages, sizeof(moved->pages));
 	return 0;
+}
+
+int hmem_kernel_tier_keep(struct hmem_ctx *ctx, int fd, const char *name, uint64_t offset,
+			  uint64_t bytes, enum hmem_tier_place place, uint64_t *next)
+{
+	struct hmem_pin arg = {
+		.size = sizeof(arg),
+		.offset = offset,
+		.bytes = bytes,
+		.place = place,
+		.next = offset,
+	};
+	char tried[192], length[40] = "all";
+	int error;
+
+	if (bytes)
+		snprintf(length, sizeof(length), "%llu bytes", (unsigned long long)bytes);
+	snprintf(tried, sizeof(tried), "keep %s from offset %llu of region %s %s", length,
+		 (unsigned long long)offset, name, place == HMEM_TIER_NEAR ? "near" : "at home");
+	error = ioctl(fd, HMEM_REGION_PIN, &arg) ? errno : 0;
+	*next = arg.next;
+	return error ? refused(ctx, KEEP, tried, error) : 0;
+}
+
+int hmem_kernel_tier_release(struct hmem_ctx *ctx, int fd, const char *name, uint64_t offset,
+			     uint64_t bytes)
+{
+	struct hmem_pin arg = {
+		.size = sizeof(arg),
+		.flags = HMEM_PIN_RELEASE,
+		.offset = offset,
+		.bytes = bytes,
+	};
+	char tried[128];
+
+	snprintf(tried, sizeof(tried), "let go a range from offset %llu of region %s",
+		 (unsigned long long)offset, name);
+	return ioctl(fd, HMEM_REGION_PIN, &arg) ? refused(ctx, KEEP, tried, errno) : 0;
 }
 
 int hmem_kernel_tier_get(struct hmem_ctx *ctx, int fd, const char *name,

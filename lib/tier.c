@@ -70,6 +70,44 @@ int hmem_tier_migrate(struct hmem_region *region, uint64_t offset, uint64_t byte
 	return UNCANCELLED(do_migrate(region, offset, bytes, place, moved));
 }
 
+static int do_keep(struct hmem_region *region, uint64_t offset, uint64_t bytes,
+		   enum hmem_tier_place place, uint64_t *next)
+{
+	struct target t;
+	uint64_t ours;
+	int err = find(region, &t);
+
+	if (!err && place != HMEM_TIER_HOME && place != HMEM_TIER_NEAR)
+		err = hmem_fail(t.ctx, -EINVAL, "region %s: there is no place %d to keep it at",
+				t.name, (int)place);
+	if (err)
+		return err;
+	ours = offset;
+	err = hmem_kernel_tier_keep(t.ctx, t.fd, t.name, offset, bytes, place, &ours);
+	if (next && (!err || ours != offset))
+		*next = ours;
+	return err;
+}
+
+int hmem_tier_keep(struct hmem_region *region, uint64_t offset, uint64_t bytes,
+		   enum hmem_tier_place place, uint64_t *next)
+{
+	return UNCANCELLED(do_keep(region, offset, bytes, place, next));
+}
+
+static int do_release(struct hmem_region *region, uint64_t offset, uint64_t bytes)
+{
+	struct target t;
+	int err = find(region, &t);
+
+	return err ? err : hmem_kernel_tier_release(t.ctx, t.fd, t.name, offset, bytes);
+}
+
+int hmem_tier_release(struct hmem_region *region, uint64_t offset, uint64_t bytes)
+{
+	return UNCANCELLED(do_release(region, offset, bytes));
+}
+
 static int do_get(struct hmem_region *region, struct hmem_tier_policy *policy)
 {
 	struct hmem_tier_policy ours = { .size = sizeof(ours) };

@@ -38,6 +38,8 @@ static const struct verb {
 	{ "destroy-region", verb_destroy_region, "remove regions and what is in them" },
 	{ "set-policy", verb_set_policy, "how much of a region may be in DRAM, and who decides" },
 	{ "migrate", verb_migrate, "move a part of a region into DRAM, or home" },
+	{ "keep-range", verb_keep_range, "keep a part of a region in DRAM, or out of it" },
+	{ "release-range", verb_release_range, "let a part of a region that is kept go" },
 	{ "heat", verb_heat, "how hot a region is, and where" },
 	{ "list-poison", verb_list_poison, "which memory of a region is bad" },
 	{ "clear-poison", verb_clear_poison, "use bad memory of a region again, as zeroes" },

@@ -43,6 +43,8 @@ int verb_migrate(struct session *s, int argc, char **argv);
 int verb_list_poison(struct session *s, int argc, char **argv);
 int verb_report_poison(struct session *s, int argc, char **argv);
 int verb_clear_poison(struct session *s, int argc, char **argv);
+int verb_keep_range(struct session *s, int argc, char **argv);
+int verb_release_range(struct session *s, int argc, char **argv);
 int verb_heat(struct session *s, int argc, char **argv);
 int verb_monitor(struct session *s, int argc, char **argv);
 int verb_create_shelf(struct session *s, int argc, char **argv);

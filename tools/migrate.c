@@ -7,7 +7,6 @@
 #include "options.h"
 #include "progress.h"
 #include "report.h"
-#include "size_option.h"
 #include "tier.h"
 
 /* Moved by one call: some hundredths of a second, between two looks at the progress. */
@@ -34,25 +33,17 @@ static const struct {
 	[HMEM_TIER_POISONED] = { "poisoned", "on memory that reports an error",
 				 "the kernel log has the address" },
 	[HMEM_TIER_KEPT] = { "kept", "kept where they are",
-			     "let them go with HMEM_REGION_PIN, and try again" },
+			     "hmemctl release-range lets them go" },
 };
 
 #define N_RESULTS (sizeof(results) / sizeof(results[0]))
 
 struct move {
-	const char *offset;
-	const char *bytes;
+	struct tier_range range;
 	enum hmem_tier_place place;
-	uint64_t from;
-	uint64_t to;
 	struct hmem_tier_moved sum;
 	uint64_t left;		/* pages that ought to have been moved and were not */
 };
-
-static const char *place_name(enum hmem_tier_place place)
-{
-	return place == HMEM_TIER_NEAR ? "near" : "home";
-}
 
 static uint64_t unknown_results(const struct move *move)
 {
@@ -69,10 +60,10 @@ static int move_all(struct session *s, struct hmem_region *region, struct move *
 	int rc = 0;
 
 	move->sum.pinned = UINT64_MAX;
-	progress_begin(&progress, s, move->to - move->from);
-	for (uint64_t at = move->from; !rc && at < move->to;) {
+	progress_begin(&progress, s, move->range.to - move->range.from);
+	for (uint64_t at = move->range.from; !rc && at < move->range.to;) {
 		struct hmem_tier_moved moved = { .size = sizeof(moved) };
-		uint64_t bytes = move->to - at < AT_ONCE ? move->to - at : AT_ONCE;
+		uint64_t bytes = move->range.to - at < AT_ONCE ? move->range.to - at : AT_ONCE;
 
 		rc = hmem_tier_migrate(region, at, bytes, move->place, &moved);
 		if (rc)
@@ -82,7 +73,7 @@ static int move_all(struct session *s, struct hmem_region *region, struct move *
 		if (move->sum.pinned == UINT64_MAX)
 			move->sum.pinned = moved.pinned;
 		at = moved.next;
-		progress_show(&progress, at - move->from);
+		progress_show(&progress, at - move->range.from);
 	}
 	progress_end(&progress);
 	for (size_t i = HMEM_TIER_UNTOUCHED + 1; i < HMEM_TIER_RESULTS; i++)
@@ -96,9 +87,9 @@ static struct json_object *json_move(const struct session *s, const char *name,
 	struct json_object *o = json_object_new_object(), *pages = json_object_new_object();
 
 	json_text(o, "region", name);
-	json_text(o, "place", place_name(move->place));
-	json_size(s, o, "offset", move->from);
-	json_size(s, o, "bytes", move->to - move->from);
+	json_text(o, "place", tier_place_name(move->place));
+	json_size(s, o, "offset", move->range.from);
+	json_size(s, o, "bytes", move->range.to - move->range.from);
 	for (size_t i = 0; i < N_RESULTS; i++)
 		json_number(pages, results[i].name, move->sum.pages[i]);
 	json_number(pages, "other", unknown_results(move));
@@ -132,45 +123,16 @@ static void report_left(const struct session *s, const char *name, const struct 
 	}
 	if (move->sum.pages[HMEM_TIER_MOVED])
 		report_warning(s, "%llu pages of region %s were not moved %s: %s",
-			       (unsigned long long)move->left, name, place_name(move->place), why);
+			       (unsigned long long)move->left, name, tier_place_name(move->place),
+			       why);
 	else
 		report_error(s, "move region %s %s: nothing was moved, of %llu pages: %s", name,
-			     place_name(move->place), (unsigned long long)move->left, why);
+			     tier_place_name(move->place), (unsigned long long)move->left, why);
 	if (worst == HMEM_TIER_OVER_BOUND)
 		report_fix(s, "hmemctl set-policy %s --near-max SIZE raises it", name);
 	else
 		report_fix(s, "%s", worst < N_RESULTS ? results[worst].fix :
 						       "update hmemctl, which does not know why");
-}
-
-/* The range in whole extents around what was asked for. Return: exit code. */
-static int find_range(const struct session *s, const struct hmem_region_info *info,
-		      struct move *move)
-{
-	const char *offset = move->offset, *bytes = move->bytes;
-	uint64_t extent = info->granularity, from = 0, length = info->bytes;
-	char has[32];
-
-	if (offset && strcmp(offset, "0") && hmem_size_parse(offset, info->bytes, &from))
-		from = info->bytes;
-	if (from < info->bytes)
-		length = info->bytes - from;
-	/* A percentage of so little that it is no byte. */
-	if (bytes && hmem_size_parse(bytes, info->bytes, &length))
-		length = 1;
-	if (from >= info->bytes || (length > info->bytes - from &&
-				    !(bytes && !strcmp(bytes, "all")))) {
-		report_error(s, "move %s from offset %s of region %s: that goes beyond its end, it "
-			     "has %s", bytes ? bytes : "all", offset ? offset : "0",
-			     tier_name(info), hmem_size_format(info->bytes, has, sizeof(has)));
-		return EXIT_FAILED;
-	}
-	if (length > info->bytes - from)
-		length = info->bytes - from;
-	move->to = from + length;
-	move->to += extent - 1 - (move->to - 1) % extent;
-	move->from = from - from % extent;
-	return EXIT_DONE;
 }
 
 static int migrate(struct session *s, struct hmem_region *region, void *arg)
@@ -185,7 +147,7 @@ static int migrate(struct session *s, struct hmem_region *region, void *arg)
 		rc = hmem_tier_migrate(region, 0, 0, move->place, &move->sum);
 	if (rc)
 		return report_library(s, rc);
-	rc = find_range(s, &info, move);
+	rc = tier_find_range(s, &info, "move", &move->range);
 	if (rc)
 		return rc;
 	rc = move_all(s, region, move);
@@ -193,7 +155,7 @@ static int migrate(struct session *s, struct hmem_region *region, void *arg)
 		return report_library(s, rc);
 	report_count(s, "moved %llu pages %s",
 		     (unsigned long long)move->sum.pages[HMEM_TIER_MOVED],
-		     place_name(move->place));
+		     tier_place_name(move->place));
 	if (move->left)
 		report_left(s, tier_name(&info), move);
 	array = json_object_new_array();
@@ -209,8 +171,7 @@ int verb_migrate(struct session *s, int argc, char **argv)
 	const struct option_line lines[] = {
 		{ OPTION_FLAG, 0, "near", NULL, "into DRAM, as far as near_max goes", &near },
 		{ OPTION_FLAG, 0, "home", NULL, "back to the region's own memory", &home },
-		{ OPTION_TEXT, 'o', "offset", "SIZE", "where the range begins; else 0", &move.offset },
-		{ OPTION_TEXT, 'b', "bytes", "SIZE", "how long it is; else to the end", &move.bytes },
+		TIER_RANGE_OPTIONS(&move.range),
 		OPTION_HUMAN(s),
 		{ .kind = OPTION_END },
 	};
@@ -223,10 +184,9 @@ int verb_migrate(struct session *s, int argc, char **argv)
 	if (near == home)
 		return options_bad(s, &usage, near ? "--near and --home are one too many" :
 						     "where to? --near or --home");
-	if (move.offset && !tier_size_is_valid(move.offset))
-		return options_bad(s, &usage, "%s is no offset", move.offset);
-	if (move.bytes && !size_is_valid(move.bytes))
-		return options_bad(s, &usage, "%s is no size", move.bytes);
+	rc = tier_check_range(s, &usage, &move.range);
+	if (rc >= 0)
+		return rc;
 	move.place = near ? HMEM_TIER_NEAR : HMEM_TIER_HOME;
 	return tier_on_region(s, argv[first], 0, migrate, &move);
 }

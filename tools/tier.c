@@ -50,6 +50,50 @@ const char *tier_name(const struct hmem_region_info *info)
 	return strncmp(info->name, "hmem:", 5) ? info->name : info->name + 5;
 }
 
+const char *tier_place_name(enum hmem_tier_place place)
+{
+	return place == HMEM_TIER_NEAR ? "near" : "home";
+}
+
+int tier_check_range(const struct session *s, const struct usage *usage,
+		     const struct tier_range *range)
+{
+	if (range->offset && !tier_size_is_valid(range->offset))
+		return options_bad(s, usage, "%s is no offset", range->offset);
+	if (range->bytes && !size_is_valid(range->bytes))
+		return options_bad(s, usage, "%s is no size", range->bytes);
+	return -1;
+}
+
+int tier_find_range(const struct session *s, const struct hmem_region_info *info,
+		    const char *doing, struct tier_range *range)
+{
+	uint64_t extent = info->granularity, from = 0, length = info->bytes;
+	const char *offset = range->offset, *bytes = range->bytes;
+	char has[32];
+
+	if (offset && strcmp(offset, "0") && hmem_size_parse(offset, info->bytes, &from))
+		from = info->bytes;
+	if (from < info->bytes)
+		length = info->bytes - from;
+	/* A percentage of so little that it is no byte. */
+	if (bytes && hmem_size_parse(bytes, info->bytes, &length))
+		length = 1;
+	if (from >= info->bytes || (length > info->bytes - from &&
+				    !(bytes && !strcmp(bytes, "all")))) {
+		report_error(s, "%s %s from offset %s of region %s: that goes beyond its end, it "
+			     "has %s", doing, bytes ? bytes : "all", offset ? offset : "0",
+			     tier_name(info), hmem_size_format(info->bytes, has, sizeof(has)));
+		return EXIT_FAILED;
+	}
+	if (length > info->bytes - from)
+		length = info->bytes - from;
+	range->to = from + length;
+	range->to += extent - 1 - (range->to - 1) % extent;
+	range->from = from - from % extent;
+	return EXIT_DONE;
+}
+
 static void show_stats(const struct session *s, struct json_object *o,
 		       const struct hmem_tier_stats *stats)
 {

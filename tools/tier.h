@@ -6,6 +6,7 @@
 #include <json-c/json.h>
 
 #include "hmemctl.h"
+#include "options.h"
 
 /** tier_mode_name - as --mode takes it; "unknown" for one of a newer module */
 const char *tier_mode_name(enum hmem_tier_mode mode);
@@ -22,6 +23,42 @@ bool tier_size_is_valid(const char *text);
  * Return: 0, -EINVAL, -ERANGE.
  */
 int tier_size_in_region(const char *text, uint64_t size, uint64_t *bytes);
+
+/** tier_place_name - "near" or "home" */
+const char *tier_place_name(enum hmem_tier_place place);
+
+/**
+ * struct tier_range - a part of a region that was asked for
+ * @offset: as it was given, or NULL: from the beginning
+ * @bytes: as it was given, or NULL: up to the end
+ * @from: in whole extents
+ * @to: its end
+ */
+struct tier_range {
+	const char *offset;
+	const char *bytes;
+	uint64_t from;
+	uint64_t to;
+};
+
+/** TIER_RANGE_OPTIONS - lines of a table of options */
+#define TIER_RANGE_OPTIONS(range) \
+	{ OPTION_TEXT, 'o', "offset", "SIZE", "where the range begins; else 0", \
+	  &(range)->offset }, \
+	{ OPTION_TEXT, 'b', "bytes", "SIZE", "how long it is; else to the end", &(range)->bytes }
+
+/** tier_check_range - sizes that are none. Return: -1 to go on, else the exit code. */
+int tier_check_range(const struct session *s, const struct usage *usage,
+		     const struct tier_range *range);
+
+/**
+ * tier_find_range - the whole extents around what was asked for
+ * @doing: what is to be done with them, for the message: "move"
+ *
+ * Return: exit code.
+ */
+int tier_find_range(const struct session *s, const struct hmem_region_info *info,
+		    const char *doing, struct tier_range *range);
 
 /** tier_name - how a region is called on stdout: without the scheme, when it is hmem.ko's */
 const char *tier_name(const struct hmem_region_info *info);

@@ -57,7 +57,7 @@ enum hmem_tier_place {
  * @HMEM_TIER_NO_MEMORY: there is no DRAM for it
  * @HMEM_TIER_OVER_BOUND: the region's near_max is used up
  * @HMEM_TIER_POISONED: its memory reports an error
- * @HMEM_TIER_KEPT: HMEM_REGION_PIN keeps it where it is
+ * @HMEM_TIER_KEPT: hmem_tier_keep() keeps it where it is
  *
  * A newer module may have more of them.
  */
@@ -110,6 +110,41 @@ struct hmem_tier_moved {
  */
 HMEM_API int hmem_tier_migrate(struct hmem_region *region, uint64_t offset, uint64_t bytes,
 			       enum hmem_tier_place place, struct hmem_tier_moved *moved);
+
+/**
+ * hmem_tier_keep - move a range of a region, and keep it there
+ * @region: region, open for writing
+ * @offset: where the range begins
+ * @bytes: how long it is; 0: up to the end of the region
+ * @place: where to
+ * @next: up to which offset the range is kept now; written also with an error, when a part of it
+ *	was dealt with before that. NULL: not wanted.
+ *
+ * Neither the policy nor hmem_tier_migrate() nor want of memory moves what is kept, until it
+ * is let go, kept elsewhere or cut off. What nobody has used so far is used by this. Unlike
+ * hmem_tier_migrate() it ends at the first part that cannot be moved, and what it came to
+ * before stays kept. On a persistent region a store drops the near copy all the same.
+ *
+ * Return: 0; -EINVAL (also: offset or length no multiple of the granularity, no such place),
+ * -ERANGE (the range goes beyond the region), -EACCES (opened read-only), -EBUSY (somebody
+ * holds a page: direct I/O, a device, a pipe), -EDQUOT (the region's near_max is used up),
+ * -ENOMEM (also: there is no DRAM for it), -EIO (its memory reports an error).
+ */
+HMEM_API int hmem_tier_keep(struct hmem_region *region, uint64_t offset, uint64_t bytes,
+			    enum hmem_tier_place place, uint64_t *next);
+
+/**
+ * hmem_tier_release - let a range go, wherever it is kept
+ * @region: region, open for writing
+ * @offset: where the range begins
+ * @bytes: how long it is; 0: up to the end of the region
+ *
+ * It stays where it is until something moves it. What is not kept is none the worse for it.
+ *
+ * Return: 0; -EINVAL (also: offset or length no multiple of the granularity), -ERANGE (the
+ * range goes beyond the region), -EACCES (opened read-only).
+ */
+HMEM_API int hmem_tier_release(struct hmem_region *region, uint64_t offset, uint64_t bytes);
 
 /**
  * enum hmem_tier_mode - what the module does with a region by itself

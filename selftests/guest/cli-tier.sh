@@ -96,7 +96,8 @@ tap_is "$(field '.[0] | .policy, (.knobs[] | select(.knob == "split").value)' | 
 ctl set-policy r --mode off
 tap_is "$(field '.[0].policy')" off "--mode off"
 
-for verb in "set-policy" "set-policy --mode auto" "migrate --near" heat; do
+for verb in "set-policy" "set-policy --mode auto" "migrate --near" "keep-range --near" release-range \
+	heat; do
 	# shellcheck disable=SC2086 # words
 	ctl $verb nobody
 	tap_is "$status:$out" "1:" "$verb of a region that is not there"
@@ -184,6 +185,42 @@ tap_is "$("${as_user[@]}" hmemctl info mine 2>/dev/null |
 	jq -c '.[0] | [.region, .policy, .near, .near_max, .tiering]')" '["mine",null,null,null,null]' \
 	"who may not open a region does not see its policy"
 must hmemctl destroy-region mine
+
+# --- keeping
+
+must hmemctl migrate r --home
+must hmemctl set-policy r --near-max 8M
+ctl keep-range r --near --offset 2M --bytes 3M
+tap_is "$status:$err $(field '.[0] | [.region, .kept, .offset, .bytes] | join(" ")')" "0: r near 2097152 4194304" \
+	"keep-range keeps the extents around a range"
+tap_is "$(near_bytes r)" 4194304 "which are near then"
+ctl migrate r --home
+tap_is "$(pages kept) $(near_bytes r)" "1024 4194304" "and stay there"
+ctl migrate r --home --bytes 8M
+tap_matches "$err" "to do: hmemctl release-range lets them go" "migrate says how to let them go"
+ctl keep-range r --near --offset 4M --bytes 8M
+tap_is "$status:$out" "1:" "more than near_max is not kept"
+tap_matches "$err" "cannot keep .* of region r near: the region's near_max is used up" "and it says why"
+tap_matches "$err" "warning: 6.00 MiB of it, from offset 4194304 on, are kept near" "how much was"
+tap_matches "$err" "to do: hmemctl release-range r --offset 4194304 --bytes 6291456" "and how to undo it"
+ctl release-range r --offset 4194304 --bytes 6291456
+tap_is "$status:$err $(field '.[0] | [.region, .kept, .offset, .bytes] | map(tostring) | join(" ")')" \
+	"0: r null 4194304 6291456" "release-range lets it go"
+ctl migrate r --home
+tap_is "$(pages kept) $(near_bytes r)" "512 2097152" "and it moves"
+ctl keep-range r --home --bytes 2M
+ctl migrate r --near --bytes 2M
+tap_is "$(pages kept)" 512 "--home keeps out of DRAM"
+ctl keep-range r --near --offset 24M
+tap_is "$status:$out" "1:" "a range beyond the end"
+tap_matches "$err" "keep all from offset 24M of region r: that goes beyond its end" "is refused"
+ctl release-range r --bytes 25M
+tap_matches "$status:$err" "1:.*release 25M from offset 0 of region r: that goes beyond" "by release-range as well"
+same_shape keep-range keep-range r --home --bytes 2M
+ctl release-range r
+tap_is "$status $(field '.[0].bytes')" "0 25165824" "all of a region"
+must hmemctl migrate r --home
+must hmemctl migrate r --near --offset 2M --bytes 2M
 
 # --- heat
 

@@ -178,6 +178,49 @@ static void moves(void)
 	TAP_EQ(hmem_tier_get_stats(region, NULL), -EINVAL, "no place");
 }
 
+/* Of four extents three were used, near_max is one, and nothing is near. */
+static void keeping(void)
+{
+	struct hmem_tier_moved m = { .size = sizeof(m) };
+	uint64_t next = 7;
+
+	TAP_EQ(hmem_tier_keep(region, EXTENT, EXTENT, HMEM_TIER_NEAR, &next), 0, "kept near");
+	TAP_EQ(next, 2 * EXTENT, "up to its end");
+	TAP_OK(!hmem_tier_migrate(region, 0, 0, HMEM_TIER_HOME, &m) &&
+	       m.pages[HMEM_TIER_KEPT] == PAGES, "nobody moves it home");
+	next = 7;
+	TAP_EQ(hmem_tier_keep(region, EXTENT, 2 * EXTENT, HMEM_TIER_NEAR, &next), -EDQUOT,
+	       "more than near_max is not kept");
+	message("the region's near_max is used up");
+	TAP_EQ(next, 2 * EXTENT, "but what was before that is");
+	next = 7;
+	TAP_EQ(hmem_tier_keep(region, 0, EXTENT, HMEM_TIER_NEAR, &next), -EDQUOT, "none of it");
+	TAP_EQ(next, 7, "is no part");
+	TAP_EQ(hmem_tier_keep(region, 0, EXTENT, HMEM_TIER_HOME, NULL), 0, "kept at home");
+	TAP_EQ(hmem_tier_release(region, EXTENT, EXTENT), 0, "let go");
+	TAP_OK(!hmem_tier_migrate(region, EXTENT, EXTENT, HMEM_TIER_HOME, &m) &&
+	       m.pages[HMEM_TIER_MOVED] == PAGES, "it moves again");
+	TAP_OK(!hmem_tier_migrate(region, 0, EXTENT, HMEM_TIER_NEAR, &m) &&
+	       m.pages[HMEM_TIER_KEPT] == PAGES, "the other does not");
+	TAP_EQ(hmem_tier_release(region, 0, 0), 0, "all let go, kept or not");
+	TAP_OK(!hmem_tier_migrate(region, 0, EXTENT, HMEM_TIER_NEAR, &m) &&
+	       m.pages[HMEM_TIER_MOVED] == PAGES, "it moves as well");
+	TAP_EQ(hmem_tier_migrate(region, 0, EXTENT, HMEM_TIER_HOME, &m), 0, "and home");
+
+	TAP_EQ(hmem_tier_keep(region, 0, 0, (enum hmem_tier_place)2, NULL), -EINVAL, "where?");
+	message("there is no place 2 to keep it at");
+	TAP_EQ(hmem_tier_keep(region, 4096, EXTENT, HMEM_TIER_NEAR, &next), -EINVAL, "no extent");
+	message("must be multiples of the region's granularity");
+	TAP_EQ(hmem_tier_release(region, 4096, EXTENT), -EINVAL, "to let go neither");
+	TAP_EQ(hmem_tier_keep(region, EXTENT, EXTENTS * EXTENT, HMEM_TIER_NEAR, &next), -ERANGE,
+	       "kept beyond the end");
+	TAP_EQ(hmem_tier_release(region, EXTENT, EXTENTS * EXTENT), -ERANGE, "and let go there");
+	message("beyond the end of the region");
+	TAP_EQ(next, 7, "no offset comes of that");
+	TAP_EQ(hmem_tier_keep(reader, 0, 0, HMEM_TIER_HOME, NULL), -EACCES, "a reader keeps nothing");
+	TAP_EQ(hmem_tier_release(reader, 0, 0), -EACCES, "and lets nothing go");
+}
+
 /* Pages in the histogram, once the worker has been to them, or after ten seconds. */
 static uint64_t counted(void)
 {
@@ -232,6 +275,7 @@ int main(void)
 	unprivileged();
 	knobs();
 	moves();
+	keeping();
 	heat();
 	end();
 	return tap_done();

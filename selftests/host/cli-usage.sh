@@ -73,6 +73,15 @@ usage "report-poison" "which pool"
 usage "report-poison a b" "one pool at a time"
 usage "report-poison a" "how much is bad"
 usage "report-poison a --bytes 50%" "is no range in bytes"
+usage "keep-range" "which region"
+usage "keep-range a b --near" "one region at a time"
+usage "keep-range a" "where. --near or --home"
+usage "keep-range a --near --home" "one too many"
+usage "keep-range a --near --offset here" "here is no offset"
+usage "keep-range a --home --bytes 0" "0 is no size"
+usage "release-range" "which region"
+usage "release-range a --offset here" "here is no offset"
+usage "release-range a --near" "no such option: --near"
 usage "heat" "which region"
 usage "heat a b" "one region at a time"
 usage "heat a --cell 0" "0 is no size"
@@ -112,8 +121,8 @@ usage "help frobnicate" "no such verb"
 
 # --- help and version
 
-for verb in list info create-region resize-region destroy-region set-policy migrate heat \
-	list-poison clear-poison report-poison monitor \
+for verb in list info create-region resize-region destroy-region set-policy migrate keep-range \
+	release-range heat list-poison clear-poison report-poison monitor \
 	attach-pool detach-pool doctor version help; do
 	ctl "$verb" --help
 	tap_is "$status:$err" "0:" "$verb --help succeeds, on stdout"
@@ -139,8 +148,8 @@ for args in "create-region --size 64M" "attach-pool region0" "attach-pool --all"
 	tap_matches "$err" "to do: load the module.*insmod hmem.ko" "and what to do"
 done
 for args in "resize-region x --size 1G" "destroy-region x" "detach-pool x" "info x" \
-	"set-policy x" "migrate x --near" "heat x" "list-poison x" "clear-poison x" \
-	"report-poison x --bytes 4K" "monitor x" monitor; do
+	"set-policy x" "migrate x --near" "keep-range x --near" "release-range x" "heat x" \
+	"list-poison x" "clear-poison x" "report-poison x --bytes 4K" "monitor x" monitor; do
 	# shellcheck disable=SC2086 # words
 	ctl $args
 	tap_is "$status" 1 "$args fails without the module"
@@ -153,8 +162,8 @@ ctl info "$TMPDIR/region"
 tap_matches "$status:$out" '^0:.*"size": 4194304' "info knows files"
 ctl resize-region "$TMPDIR/region" --size 8M
 tap_is "$status:$(stat -c %s "$TMPDIR/region")" "0:8388608" "resize-region too"
-for args in set-policy "set-policy --mode off" "migrate --home" heat list-poison clear-poison \
-	monitor; do
+for args in set-policy "set-policy --mode off" "migrate --home" "keep-range --home" release-range \
+	heat list-poison clear-poison monitor; do
 	# shellcheck disable=SC2086 # words
 	ctl $args "$TMPDIR/region"
 	tap_is "$status:$out" "2:" "but they have no near copies: $args"
@@ -213,5 +222,6 @@ tap_is "$(complete_for create-region --policy a)" auto "completion of policies"
 tap_is "$(complete_for create-region --mode a)" "" "which are others for create-region"
 tap_is "$(complete_for create-region --owner roo)" root "completion of owners"
 tap_is "$(complete_for migrate a --n)" --near "completion of places"
+tap_is "$(complete_for keep-range a --h | xargs)" "--home --human" "for keep-range as well"
 tap_is "$(complete_for attach-pool ra)" ram "completion of sources"
 tap_done
