@@ -173,6 +173,31 @@ static ssize_t extents_used_show(struct device *dev, struct device_attribute *at
 }
 static DEVICE_ATTR_RO(extents_used);
 
+static ssize_t policy_show(struct device *dev, struct device_attribute *attr, char *buf)
+{
+	static const char *const names[] = {
+		[HMEM_POLICY_OFF] = "off",
+		[HMEM_POLICY_MANUAL] = "manual",
+		[HMEM_POLICY_AUTO] = "auto",
+	};
+
+	return sysfs_emit(buf, "%s\n", names[READ_ONCE(to_hm_region(dev)->policy_mode)]);
+}
+static DEVICE_ATTR_RO(policy);
+
+static ssize_t near_show(struct device *dev, struct device_attribute *attr, char *buf)
+{
+	return sysfs_emit(buf, "%llu\n",
+			  (u64)atomic_long_read(&to_hm_region(dev)->near.pages) << PAGE_SHIFT);
+}
+static DEVICE_ATTR_RO(near);
+
+static ssize_t near_max_show(struct device *dev, struct device_attribute *attr, char *buf)
+{
+	return sysfs_emit(buf, "%llu\n", (u64)READ_ONCE(to_hm_region(dev)->near.max) << PAGE_SHIFT);
+}
+static DEVICE_ATTR_RO(near_max);
+
 static struct attribute *hm_region_attrs[] = {
 	&dev_attr_size.attr,
 	&dev_attr_pool.attr,
@@ -188,6 +213,9 @@ static struct attribute *hm_region_attrs[] = {
 	&dev_attr_extent_size.attr,
 	&dev_attr_faults.attr,
 	&dev_attr_extents_used.attr,
+	&dev_attr_policy.attr,
+	&dev_attr_near.attr,
+	&dev_attr_near_max.attr,
 	NULL
 };
 ATTRIBUTE_GROUPS(hm_region);

@@ -24,11 +24,14 @@ struct listing {
 static int add_region(void *arg, const struct hmem_region_info *info)
 {
 	struct listing *l = arg;
+	struct json_object *o;
 
 	/* The library finds device-dax devices too; those are listed by daxctl. */
 	if (strncmp(info->name, "hmem:", 5) || (l->pool && strcmp(l->pool, info->pool)))
 		return 0;
-	json_object_array_add(l->array, json_region(l->s, info));
+	o = json_region(l->s, info);
+	tier_show_placement(l->s, o, info);
+	json_object_array_add(l->array, o);
 	return 0;
 }
 

@@ -7,6 +7,7 @@
 #include "json.h"
 #include "report.h"
 #include "size_option.h"
+#include "sysfs.h"
 
 static const char *const modes[] = {
 	[HMEM_TIER_OFF] = "off",
@@ -114,28 +115,44 @@ static void show_stats(const struct session *s, struct json_object *o,
 	json_number(o, "collapses", stats->collapses);
 }
 
+void tier_show_placement(const struct session *s, struct json_object *o,
+			 const struct hmem_region_info *info)
+{
+	bool ours = !strncmp(info->name, "hmem:", 5);
+	uint64_t near, near_max;
+	char policy[16];
+
+	/* Everybody may read these, without opening the region. */
+	if (!ours ||
+	    sysfs_read(policy, sizeof(policy), "/sys/class/hmem/%s/policy", info->name + 5) ||
+	    sysfs_read_u64(&near, "/sys/class/hmem/%s/near", info->name + 5) ||
+	    sysfs_read_u64(&near_max, "/sys/class/hmem/%s/near_max", info->name + 5)) {
+		json_text(o, "policy", NULL);
+		json_text(o, "near", NULL);
+		json_text(o, "near_max", NULL);
+		return;
+	}
+	json_text(o, "policy", policy);
+	json_size(s, o, "near", near);
+	json_size(s, o, "near_max", near_max);
+}
+
 void tier_show(struct session *s, struct json_object *o, const struct hmem_region_info *info)
 {
-	struct hmem_tier_policy policy = { .size = sizeof(policy) };
 	struct hmem_tier_stats stats = { .size = sizeof(stats) };
 	struct json_object *tiering = NULL;
 	struct hmem_region *region = NULL;
 	bool known;
 
+	tier_show_placement(s, o, info);
 	/* Others than hmem.ko's are not even opened. */
 	known = !strncmp(info->name, "hmem:", 5) &&
 		!hmem_region_open(s->hmem, info->name, HMEM_OPEN_READ_ONLY, &region) &&
-		!hmem_tier_get(region, &policy) && !hmem_tier_get_stats(region, &stats);
+		!hmem_tier_get_stats(region, &stats);
 	hmem_region_close(region);
-	json_text(o, "policy", known ? tier_mode_name(policy.mode) : NULL);
 	if (known) {
-		json_size(s, o, "near", stats.near);
-		json_size(s, o, "near_max", stats.near_max);
 		tiering = json_object_new_object();
 		show_stats(s, tiering, &stats);
-	} else {
-		json_text(o, "near", NULL);
-		json_text(o, "near_max", NULL);
 	}
 	json_object_object_add(o, "tiering", tiering);
 }

@@ -182,8 +182,8 @@ ctl info mine
 tap_is "$(field '.[0].policy')" manual "nothing came of it"
 chmod 0600 /dev/hmem/mine
 tap_is "$("${as_user[@]}" hmemctl info mine 2>/dev/null |
-	jq -c '.[0] | [.region, .policy, .near, .near_max, .tiering]')" '["mine",null,null,null,null]' \
-	"who may not open a region does not see its policy"
+	jq -c '.[0] | [.region, .policy, .near, .near_max, .tiering]')" '["mine","manual",0,0,null]' \
+	"who may not open a region does not see what was done"
 must hmemctl destroy-region mine
 
 # --- keeping
@@ -274,7 +274,9 @@ ctl info r
 tap_is "$(field '.[0] | [.policy, .near, .near_max] | join(" ")')" "auto 8388608 8388608" "info has it"
 tap_check "and what was done" test "$(field '.[0].tiering.promotions')" -ge 4096
 ctl list
-tap_is "$(field '.[0] | has("policy")')" false "list opens no region"
+tap_is "$(field '.[0] | [.policy, .near, .near_max] | join(" ")')" "auto 8388608 8388608" "list as well"
+tap_is "$(field '.[0] | has("tiering")')" false "but not what was done, as it opens no region"
+same_shape list list
 tap_check_status 1 "stdout that is full fails heat --map" bash -c 'hmemctl heat r --map >/dev/full'
 tap_matches "$tap_output" "write the drawing to stdout: No space" "and is told"
 must hmemctl destroy-region r

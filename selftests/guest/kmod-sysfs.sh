@@ -22,7 +22,7 @@ shows() {
 
 check_pool() {
 	local kind=$1 pool=$2 provider=$3 source=$4 persistent=$5
-	local at=/sys/class/hmem_pool/$pool size
+	local at=/sys/class/hmem_pool/$pool size mode
 
 	tap_is "$(files "$at")" \
 		"extent_size free numa_node persistent provider regions size source uuid " \
@@ -44,7 +44,8 @@ check_pool() {
 	shows "$at" regions 1 "$kind pool with a region"
 	at=/sys/class/hmem/s
 	tap_is "$(files "$at")" \
-		"extent_size extents_used faults gid mode numa_node persistent pool size uid uuid " \
+		"extent_size extents_used faults gid mode near near_max numa_node persistent policy pool \
+size uid uuid " \
 		"$kind region: the files that there are"
 	shows "$at" size 4194304 "$kind region"
 	shows "$at" pool "$pool" "$kind region"
@@ -55,12 +56,23 @@ check_pool() {
 	shows "$at" extent_size 2097152 "$kind region"
 	shows "$at" faults 0 "$kind region"
 	shows "$at" extents_used 0 "$kind region"
+	shows "$at" policy off "$kind region"
+	shows "$at" near 0 "$kind region"
+	shows "$at" near_max 0 "$kind region"
 	tap_matches "$(cat "$at/uuid")" "$uuid_pattern" "$kind region: uuid"
 	tap_is "$(tr -d - <"$at/uuid")" "$(kmodctl info s | sed 's/.*uuid=//')" \
 		"$kind region: the one that the ioctl gives"
 	must kmodctl fill s 1 2097152 2097152
 	shows "$at" faults 1 "$kind region, touched"
 	shows "$at" extents_used 1 "$kind region, touched"
+	must hmemctl set-policy s --near-max 4M
+	must hmemctl migrate s --near
+	shows "$at" near 2097152 "$kind region, near"
+	shows "$at" near_max 4194304 "$kind region, near"
+	for mode in manual auto off; do
+		must hmemctl set-policy s --mode $mode
+		shows "$at" policy $mode "$kind region, near"
+	done
 	tap_is "$(setpriv --reuid 1000 --regid 1000 --clear-groups \
 		cat /sys/class/hmem_pool/*/* /sys/class/hmem/*/* 2>&1 |
 		grep -c 'Permission denied')" "$(find /sys/class/hmem_pool/*/ /sys/class/hmem/*/ \
