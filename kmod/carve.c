@@ -21,7 +21,6 @@ struct draft {
 	struct hm_region *region;
 	struct hm_layout *layout;
 	u32 room;
-	u32 nr_old;
 };
 
 static struct hm_layout *layout_alloc(u32 nr_runs)
@@ -80,8 +79,9 @@ bool hm_layout_place(const struct hm_layout *layout, u32 index, struct hm_place 
 				   find_any(layout->runs, layout->nr_runs, index);
 
 	if (run)
-		*place = (struct hm_place){ .index = run->start + (index - run->first) / run->stride,
-					    .gen = run->gen, .part = run->part };
+		*place = (struct hm_place){
+			.index = run->start + (index - run->first) / run->stride,
+			.gen = run->gen, .part = run->part };
 	return run;
 }
 
@@ -177,7 +177,8 @@ static int take(struct draft *d, u8 number, u32 first, u32 stride, u32 count)
 		if (!run)
 			return -ENOMEM;
 		*run = (struct hm_run){ .first = first, .stride = stride, .start = start,
-					.count = n, .gen = pool->next_gen++, .part = number };
+					.count = n, .gen = pool->next_gen++, .part = number,
+					.taken = true };
 		bitmap_set(pool->used, start, n);
 		pool->nr_free -= n;
 		pool->nr_runs++;
@@ -190,10 +191,10 @@ static int take(struct draft *d, u8 number, u32 first, u32 stride, u32 count)
 	return 0;
 }
 
-/* Whether a region may get extents there now. */
-static bool open_for(const struct hm_part *part)
+/** hm_part_room - how many extents a region may get there now */
+u32 hm_part_room(const struct hm_part *part)
 {
-	return part->pool && !part->lost && part->pool->nr_free;
+	return part->pool && !part->lost && !part->pool->draining ? part->pool->nr_free : 0;
 }
 
 static int fill(struct draft *d, u32 first, u32 left)
@@ -203,9 +204,9 @@ static int fill(struct draft *d, u32 first, u32 left)
 	for (u8 i = 0; i < HM_MAX_PARTS && left && !error; i++) {
 		u32 n;
 
-		if (!open_for(&d->region->parts[i]))
+		n = min(left, hm_part_room(&d->region->parts[i]));
+		if (!n)
 			continue;
-		n = min(left, d->region->parts[i].pool->nr_free);
 		error = take(d, i, first, 1, n);
 		first += n;
 		left -= n;
@@ -220,10 +221,12 @@ static int spread(struct draft *d, u32 first, u32 left)
 		u8 lanes[HM_MAX_PARTS];
 
 		for (u8 i = 0; i < HM_MAX_PARTS; i++) {
-			if (!open_for(&d->region->parts[i]))
+			u32 room = hm_part_room(&d->region->parts[i]);
+
+			if (!room)
 				continue;
 			lanes[n++] = i;
-			rows = min(rows, d->region->parts[i].pool->nr_free);
+			rows = min(rows, room);
 		}
 		if (!n)
 			return -ENOSPC;
@@ -243,6 +246,40 @@ static int spread(struct draft *d, u32 first, u32 left)
 	return 0;
 }
 
+static bool draft_begin(struct draft *d, struct hm_region *region, u32 nr_extents, u32 nr_runs)
+{
+	*d = (struct draft){ .region = region, .room = nr_runs + 1,
+			     .layout = layout_alloc(nr_runs + 1) };
+	if (d->layout)
+		d->layout->nr_extents = nr_extents;
+	return d->layout;
+}
+
+/* The layout that was made, or an error; then what was taken goes back. */
+static struct hm_layout *draft_end(struct draft *d, int error)
+{
+	if (!error) {
+		d->layout->ordered = is_ordered(d->layout);
+		return d->layout;
+	}
+	for (u32 i = 0; i < d->layout->nr_runs; i++)
+		if (d->layout->runs[i].taken)
+			untake(d->region, &d->layout->runs[i], 0);
+	kvfree(d->layout);
+	return ERR_PTR(error);
+}
+
+static int draft_copy(struct draft *d, const struct hm_run *old)
+{
+	struct hm_run *run = draft_add(d);
+
+	if (!run)
+		return -ENOMEM;
+	*run = *old;
+	run->taken = false;
+	return 0;
+}
+
 /**
  * hm_carve - take extents from a region's pools
  * @old: layout to continue, or NULL
@@ -253,30 +290,159 @@ static int spread(struct draft *d, u32 first, u32 left)
  */
 struct hm_layout *hm_carve(struct hm_region *region, const struct hm_layout *old, u32 nr_extents)
 {
-	u32 had = old ? old->nr_extents : 0;
-	struct draft d = { .region = region };
-	int error;
+	u32 had = old ? old->nr_extents : 0, nr_old = old ? old->nr_runs : 0;
+	struct draft d;
+	int error = 0;
 
 	lockdep_assert_held(&hm_lock);
-	d.nr_old = old ? old->nr_runs : 0;
-	d.room = d.nr_old + 1;
-	d.layout = layout_alloc(d.room);
-	if (!d.layout)
+	if (!draft_begin(&d, region, nr_extents, nr_old))
 		return ERR_PTR(-ENOMEM);
-	d.layout->nr_extents = nr_extents;
-	d.layout->nr_runs = d.nr_old;
-	if (old)
-		memcpy(d.layout->runs, old->runs, d.nr_old * sizeof(old->runs[0]));
-	error = region->spread ? spread(&d, had, nr_extents - had) :
-				 fill(&d, had, nr_extents - had);
-	if (!error) {
-		d.layout->ordered = is_ordered(d.layout);
-		return d.layout;
+	d.layout->leaving = old ? old->leaving : NULL;
+	for (u32 i = 0; i < nr_old && !error; i++)
+		error = draft_copy(&d, &old->runs[i]);
+	if (!error)
+		error = region->spread ? spread(&d, had, nr_extents - had) :
+					 fill(&d, had, nr_extents - had);
+	return draft_end(&d, error);
+}
+
+/* Whether what is on a pool may go to another one. */
+static bool may_take(const struct hm_pool *other, const struct hm_pool *pool)
+{
+	return other != pool && !other->gone && !other->draining && other->nr_free &&
+	       other->persistent == pool->persistent;
+}
+
+/** hm_room_elsewhere - how many extents other pools of its kind have room for */
+u64 hm_room_elsewhere(const struct hm_pool *pool)
+{
+	struct hm_pool *other;
+	u64 room = 0;
+
+	lockdep_assert_held(&hm_lock);
+	list_for_each_entry(other, &hm_pools, node)
+		if (may_take(other, pool))
+			room += other->nr_free;
+	return room;
+}
+
+/* Of those that may take it the one with most room. */
+static struct hm_pool *roomiest(const struct hm_pool *pool)
+{
+	struct hm_pool *other, *best = NULL;
+
+	list_for_each_entry(other, &hm_pools, node)
+		if (may_take(other, pool) && (!best || other->nr_free > best->nr_free))
+			best = other;
+	return best;
+}
+
+static int part_of(struct hm_region *region, struct hm_pool *pool)
+{
+	for (int i = 0; i < HM_MAX_PARTS; i++)
+		if (region->parts[i].pool == pool && !region->parts[i].lost)
+			return i;
+	return hm_region_add(region, pool);
+}
+
+/* The extents of a run get places elsewhere. */
+static int take_elsewhere(struct draft *d, const struct hm_run *run)
+{
+	u32 first = run->first, left = run->count;
+	int error = 0;
+
+	while (left && !error) {
+		struct hm_pool *to = roomiest(d->region->parts[run->part].pool);
+		int part = to ? part_of(d->region, to) : -ENOSPC;
+		u32 n = to ? min(left, to->nr_free) : 0;
+
+		error = part < 0 ? part : take(d, part, first, run->stride, n);
+		first += n * run->stride;
+		left -= n;
 	}
-	for (u32 i = d.nr_old; i < d.layout->nr_runs; i++)
-		untake(region, &d.layout->runs[i], 0);
-	kvfree(d.layout);
-	return ERR_PTR(error);
+	return error;
+}
+
+/* What leaves, with what was leaving before; an error pointer when there is no memory. */
+static struct hm_layout *gather_leaving(struct hm_region *region, const struct hm_layout *old,
+					u8 from)
+{
+	const struct hm_layout *before = old->leaving;
+	struct draft d;
+	int error = 0;
+
+	if (!draft_begin(&d, region, old->nr_extents, before ? before->nr_runs : 0))
+		return ERR_PTR(-ENOMEM);
+	for (u32 i = 0; before && i < before->nr_runs && !error; i++)
+		error = draft_copy(&d, &before->runs[i]);
+	for (u32 i = 0; i < old->nr_runs && !error; i++)
+		if (old->runs[i].part == from)
+			error = draft_copy(&d, &old->runs[i]);
+	return draft_end(&d, error);
+}
+
+/**
+ * hm_carve_away - take extents elsewhere for those on a pool that is drained
+ * @from: the part that is to have none any more
+ *
+ * Return: a new layout, with what leaves as its own; or an error as hm_carve(). Then no more
+ * has changed than that the region may have parts without extents.
+ */
+struct hm_layout *hm_carve_away(struct hm_region *region, const struct hm_layout *old, u8 from)
+{
+	struct hm_layout *leaving;
+	struct draft d;
+	int error = 0;
+
+	lockdep_assert_held(&hm_lock);
+	leaving = gather_leaving(region, old, from);
+	if (IS_ERR(leaving))
+		return leaving;
+	if (!draft_begin(&d, region, old->nr_extents, old->nr_runs)) {
+		kvfree(leaving);
+		return ERR_PTR(-ENOMEM);
+	}
+	for (u32 i = 0; i < old->nr_runs && !error; i++)
+		error = old->runs[i].part == from ? take_elsewhere(&d, &old->runs[i]) :
+						    draft_copy(&d, &old->runs[i]);
+	if (error)
+		kvfree(leaving);
+	else
+		d.layout->leaving = leaving;
+	return draft_end(&d, error);
+}
+
+/**
+ * hm_uncarve_left - give back what is left behind on a pool that is drained
+ *
+ * No extent has its home there any more.
+ */
+void hm_uncarve_left(struct hm_region *region, struct hm_layout *layout, u8 from)
+{
+	struct hm_layout *leaving = layout->leaving;
+	u32 kept = 0;
+
+	lockdep_assert_held(&hm_lock);
+	for (u32 i = 0; leaving && i < leaving->nr_runs; i++) {
+		if (leaving->runs[i].part == from)
+			untake(region, &leaving->runs[i], 0);
+		else
+			leaving->runs[kept++] = leaving->runs[i];
+	}
+	if (!leaving)
+		return;
+	leaving->nr_runs = kept;
+	if (kept)
+		return;
+	layout->leaving = NULL;
+	kvfree(leaving);
+}
+
+void hm_layout_free(struct hm_layout *layout)
+{
+	if (layout)
+		kvfree(layout->leaving);
+	kvfree(layout);
 }
 
 /**
@@ -291,6 +457,13 @@ struct hm_layout *hm_layout_cut(const struct hm_layout *old, u32 nr_extents)
 
 	if (!layout)
 		return NULL;
+	if (old->leaving) {
+		layout->leaving = hm_layout_cut(old->leaving, nr_extents);
+		if (!layout->leaving) {
+			kvfree(layout);
+			return NULL;
+		}
+	}
 	layout->nr_extents = nr_extents;
 	layout->ordered = old->ordered;
 	for (u32 i = 0; i < old->nr_runs; i++) {
@@ -317,4 +490,6 @@ void hm_uncarve(struct hm_region *region, const struct hm_layout *layout, u32 fr
 		if (keep < layout->runs[i].count)
 			untake(region, &layout->runs[i], keep);
 	}
+	if (layout->leaving)
+		hm_uncarve(region, layout->leaving, from);
 }

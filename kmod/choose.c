@@ -9,7 +9,7 @@
 
 static bool of_kind(const struct hm_pool *pool, bool persistent)
 {
-	return !pool->gone && pool->persistent == persistent;
+	return !pool->gone && !pool->draining && pool->persistent == persistent;
 }
 
 /* The first pool with room for the whole, volatile ones first. */
@@ -74,6 +74,8 @@ static int choose_named(struct hm_choice *choice, const char (*names)[HMEM_NAME_
 			return -ENOENT;
 		if (chosen(choice, pool) || pool->persistent != hm_pool_find(names[0])->persistent)
 			return -EINVAL;
+		if (pool->draining)
+			return -EBUSY;
 		choice->pools[choice->nr_pools++] = pool;
 		room += pool->nr_free;
 	}
@@ -86,7 +88,8 @@ static int choose_named(struct hm_choice *choice, const char (*names)[HMEM_NAME_
  *
  * Under hm_lock.
  *
- * Return: 0; -ENOENT, -ENOSPC; -EINVAL: they are not of one kind, or one comes twice; -EOPNOTSUPP.
+ * Return: 0; -ENOENT, -ENOSPC; -EINVAL: they are not of one kind, or one comes twice; -EBUSY: one
+ * is being drained; -EOPNOTSUPP.
  */
 int hm_choose(struct hm_choice *choice, const struct hmem_region_create *arg,
 	      const char (*names)[HMEM_NAME_LEN], u64 extents)

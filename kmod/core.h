@@ -109,6 +109,7 @@ struct hm_pool_ops {
  * @used: one bit an extent
  * @bad: pages whose memory reports errors (poison.c), counted from extent 0
  * @gone: its memory is being taken away; every use fails from now on
+ * @draining: nothing new is carved from it
  * @released: completed when the memory was given back after @gone
  * @uuid: identity of a persistent pool
  * @host: who attached it
@@ -137,6 +138,7 @@ struct hm_pool {
 	unsigned long *used;
 	struct xarray bad;
 	bool gone;
+	bool draining;
 	struct completion released;
 
 	u8 uuid[UUID_SIZE];
@@ -174,13 +176,23 @@ struct hm_run {
 	u32 count;
 	u32 gen;
 	u8 part;	/* which pool: index in region->parts */
+	bool taken;	/* for the layout that is being made */
 };
 
-/* A region's size and runs; replaced as a whole, read under hm_srcu. */
+/**
+ * struct hm_layout - a region's size and runs; replaced as a whole, read under hm_srcu
+ * @nr_extents: its size
+ * @nr_runs: how many there are in @runs
+ * @ordered: the runs follow one another
+ * @leaving: what it still has on pools that are drained, or NULL: of each extent that is there
+ *	@runs has the place where it belongs. Under hm_lock.
+ * @runs: which extents of which pools are its own
+ */
 struct hm_layout {
 	u32 nr_extents;
 	u32 nr_runs;
-	bool ordered;	/* the runs follow one another */
+	bool ordered;
+	struct hm_layout *leaving;
 	struct hm_run runs[];
 };
 
@@ -422,6 +434,11 @@ void hm_pools_exit(void);
 
 /* carve.c */
 struct hm_layout *hm_carve(struct hm_region *region, const struct hm_layout *old, u32 nr_extents);
+struct hm_layout *hm_carve_away(struct hm_region *region, const struct hm_layout *old, u8 from);
+void hm_uncarve_left(struct hm_region *region, struct hm_layout *layout, u8 from);
+u64 hm_room_elsewhere(const struct hm_pool *pool);
+u32 hm_part_room(const struct hm_part *part);
+void hm_layout_free(struct hm_layout *layout);
 void hm_uncarve(struct hm_region *region, const struct hm_layout *layout, u32 from);
 struct hm_layout *hm_layout_cut(const struct hm_layout *old, u32 nr_extents);
 bool hm_layout_place(const struct hm_layout *layout, u32 index, struct hm_place *place);
@@ -451,6 +468,7 @@ int hm_region_destroy(const struct hmem_region_destroy *arg);
 int hm_region_query(struct hm_region *region, struct hmem_region_query *info);
 struct hm_region *hm_region_alloc(const char *name, bool persistent);
 int hm_region_add(struct hm_region *region, struct hm_pool *pool);
+void hm_region_leave(struct hm_part *part);
 struct hm_pool *hm_region_pool(const struct hm_region *region);
 int hm_region_publish(struct hm_region *region);
 void hm_region_unpublish(struct hm_region *region);
@@ -540,6 +558,13 @@ static inline struct folio *hm_near_of(const struct hm_extent *extent, u32 page)
 bool hm_can_scan(void);
 void hm_scan(struct hm_region *region, u32 index, u64 *accessed, struct cpumask *cpus);
 void hm_scan_flush(struct cpumask *cpus);
+
+/* rehome.c */
+enum hmem_moved hm_extent_rehome(struct hm_region *region, struct hm_extent *extent, u32 index,
+				 const struct hm_place *place);
+
+/* drain.c */
+int hm_pool_drain(struct hmem_pool_drain *arg);
 
 /* pressure.c */
 struct hm_copy *hm_copy_alloc(struct hm_region *region, struct hm_extent *extent, u32 index);

@@ -19,6 +19,7 @@ union hm_argument {
 	struct hmem_version version;
 	struct hmem_pool_attach attach;
 	struct hmem_pool_detach detach;
+	struct hmem_pool_drain drain;
 	struct hmem_region_create create;
 	struct hmem_region_resize resize;
 	struct hmem_region_destroy destroy;
@@ -97,6 +98,20 @@ static int pool_detach(struct file *file, union hm_argument *arg)
 	if (arg->detach.flags || !hm_media_name_ok(arg->detach.name))
 		return -EINVAL;
 	return hm_pool_detach(&arg->detach);
+}
+
+static int pool_drain(struct file *file, union hm_argument *arg)
+{
+	struct hmem_pool_drain *d = &arg->drain;
+
+	d->state = 0;
+	d->left = 0;
+	d->moved = 0;
+	d->held = U64_MAX;
+	memset(d->region, 0, sizeof(d->region));
+	if (d->flags & ~(HMEM_DRAIN_STATUS | HMEM_DRAIN_STOP) || !hm_media_name_ok(d->name))
+		return -EINVAL;
+	return hm_pool_drain(d);
 }
 
 /* Those that the caller's array has; NULL when there is none. To be freed. */
@@ -260,6 +275,8 @@ static const struct hm_command control_commands[] = {
 	COMMAND(HMEM_POOL_ATTACH, hmem_pool_attach, HMEM_POOL_ATTACH, ADMIN, pool_attach),
 	COMMAND(HMEM_POOL_DETACH, hmem_pool_detach, HMEM_POOL_DETACH, ADMIN, pool_detach),
 	COMMAND(HMEM_POOL_POISON, hmem_pool_poison, HMEM_POOL_POISON, ADMIN, pool_poison),
+	{ HMEM_POOL_DRAIN, sizeof(struct hmem_pool_drain), HMEM_POOL_DRAIN_SIZE_V1, ADMIN, true,
+	  pool_drain },
 	COMMAND(HMEM_REGION_CREATE, hmem_region_create, HMEM_REGION_CREATE, ADMIN,
 		region_create),
 	COMMAND(HMEM_REGION_RESIZE, hmem_region_resize, HMEM_REGION_RESIZE, ADMIN,

@@ -82,6 +82,12 @@ static ssize_t extent_size_show(struct device *dev, struct device_attribute *att
 }
 static DEVICE_ATTR_RO(extent_size);
 
+static ssize_t draining_show(struct device *dev, struct device_attribute *attr, char *buf)
+{
+	return sysfs_emit(buf, "%d\n", READ_ONCE(to_hm_pool(dev)->draining));
+}
+static DEVICE_ATTR_RO(draining);
+
 static struct attribute *hm_pool_attrs[] = {
 	&dev_attr_provider.attr,
 	&dev_attr_source.attr,
@@ -92,6 +98,7 @@ static struct attribute *hm_pool_attrs[] = {
 	&dev_attr_uuid.attr,
 	&dev_attr_numa_node.attr,
 	&dev_attr_extent_size.attr,
+	&dev_attr_draining.attr,
 	NULL
 };
 ATTRIBUTE_GROUPS(hm_pool);

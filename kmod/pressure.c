@@ -77,7 +77,9 @@ static HM_LRU_WALK(isolate)
 
 	if (!walk->want || !folio_trylock(home))
 		return LRU_SKIP;
-	if (copy->extent->flags & (HM_EXTENT_MOVING | HM_EXTENT_KEEP_NEAR) || !home->mapping ||
+	/* Another one than what was tried, when it has just moved. */
+	if (home != copy->extent->home || !home->mapping ||
+	    copy->extent->flags & (HM_EXTENT_MOVING | HM_EXTENT_KEEP_NEAR) ||
 	    hm_extent_lost(home->mapping->host->i_private, copy->extent) ||
 	    (copy->near == copy->dirty && !walk->dirty)) {
 		folio_unlock(home);

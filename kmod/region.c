@@ -63,7 +63,8 @@ static DEVICE_ATTR_RO(size);
 static ssize_t pool_show(struct device *dev, struct device_attribute *attr, char *buf)
 {
 	int srcu = srcu_read_lock(&hm_srcu);
-	ssize_t length = sysfs_emit(buf, "%s\n", dev_name(&hm_region_pool(to_hm_region(dev))->dev));
+	const struct hm_pool *pool = hm_region_pool(to_hm_region(dev));
+	ssize_t length = sysfs_emit(buf, "%s\n", dev_name(&pool->dev));
 
 	srcu_read_unlock(&hm_srcu, srcu);
 	return length;
@@ -248,7 +249,7 @@ static void hm_region_release(struct device *dev)
 		ida_free(&hm_minors, MINOR(dev->devt));
 	iput(region->inode);
 	mem_cgroup_put(region->memcg);
-	kvfree(rcu_access_pointer(region->layout));
+	hm_layout_free(rcu_dereference_protected(region->layout, true));
 	for (int i = 0; i < HM_MAX_PARTS; i++)
 		if (region->parts[i].pool)
 			put_device(&region->parts[i].pool->dev);
@@ -291,7 +292,8 @@ int hm_region_add(struct hm_region *region, struct hm_pool *pool)
 	return -EMFILE;
 }
 
-static void leave(struct hm_part *part)
+/** hm_region_leave - a region gets no extents of a pool any more, and has none */
+void hm_region_leave(struct hm_part *part)
 {
 	struct hm_pool *pool = part->pool;
 
@@ -309,7 +311,7 @@ void hm_regions_leave(struct hm_pool *pool)
 	lockdep_assert_held(&hm_lock);
 	list_for_each_entry_safe(part, next, &pool->parts, node)
 		if (!part->nr_runs)
-			leave(part);
+			hm_region_leave(part);
 }
 
 /**
@@ -601,12 +603,12 @@ static int shrink(struct hm_region *region, u32 extents)
 		rcu_assign_pointer(region->layout, old);
 		i_size_write(region->inode, (loff_t)old->nr_extents << HM_EXTENT_SHIFT);
 		synchronize_srcu(&hm_srcu);
-		kvfree(new);
+		hm_layout_free(new);
 		return -EBUSY;
 	}
 	hm_extents_forget(region, extents);
 	hm_uncarve(region, old, extents);
-	kvfree(old);
+	hm_layout_free(old);
 	return record(region);
 }
 
@@ -616,8 +618,7 @@ static u64 room(const struct hm_region *region)
 	u64 extents = 0;
 
 	for (int i = 0; i < HM_MAX_PARTS; i++)
-		if (region->parts[i].pool && !region->parts[i].lost)
-			extents += region->parts[i].pool->nr_free;
+		extents += hm_part_room(&region->parts[i]);
 	return extents;
 }
 

@@ -198,21 +198,19 @@ static void move_batch(struct hm_region *region, struct hm_extent *extent, u32 i
  * @done: those that were
  *
  * The home is locked, and let go now and then so that nobody waits for long: the caller sees to
- * it that the extent stays split, and has its home, meanwhile.
+ * it that the extent stays split meanwhile. It may get another home.
  */
 void hm_pages_move(struct hm_region *region, struct hm_extent *extent, u32 index,
 		   const struct hm_policy_pages *asked, struct hm_policy_pages *done)
 {
-	struct folio *home = extent->home;
-
 	memset(done, 0, sizeof(*done));
 	for (u32 page = 0; page < HM_EXTENT_PAGES; page += HM_BATCH) {
 		if (!asked->promote[page / 64] && !asked->demote[page / 64])
 			continue;
 		move_batch(region, extent, index, page, asked, done);
-		folio_unlock(home);
+		folio_unlock(extent->home);
 		cond_resched();
-		folio_lock(home);
+		hm_extent_lock_home(extent);
 	}
 	trace_hmem_pages(region, index, asked, done);
 }

@@ -311,6 +311,42 @@ static int do_first(void)
 	return rc;
 }
 
+/* Two pools of system RAM, and a region on the first. */
+static void begin_two(void)
+{
+	int fd;
+
+	must(pool_attach_ram(control, "r", RAM_BYTES), "attach");
+	must(pool_attach_ram(control, "q", RAM_BYTES), "attach");
+	must(region_create(control, "t", "r", EXTENT), "create");
+	fd = must_open("t", O_RDWR);
+	if (pwrite(fd, "t's data", 8, 0) != 8)
+		tap_bail("write: %s", strerror(errno));
+	close(fd);
+}
+
+static void end_two(void)
+{
+	char data[8] = "";
+	int fd = must_open("t", O_RDONLY);
+
+	if (pread(fd, data, 8, 0) != 8 || memcmp(data, "t's data", 8))
+		tap_bail("the data is not there");
+	close(fd);
+	must(region_destroy(control, "t"), "destroy");
+	must(pool_detach(control, "q"), "detach");
+	must(pool_detach(control, "r"), "detach");
+}
+
+static int do_drain(void) { return pool_drain(control, "r", 0, NULL); }
+
+static int do_spread(void)
+{
+	static const char *const names[] = { "r", "q" };
+
+	return region_create_over(control, "new", HMEM_CREATE_SPREAD, names, 2, 3 * EXTENT);
+}
+
 static void undo_attach(void) { must(pool_detach(control, POOL), "detach"); }
 static void undo_attach_cxl(void) { must(pool_detach(control, volatile_cxl), "detach"); }
 static void undo_attach_ram(void) { must(pool_detach(control, "r"), "detach"); }
@@ -434,6 +470,8 @@ static const struct command {
 	{ "first write(2)", do_touch_write, undo_nothing, begin_touch, end_touch, false, false, 0 },
 	{ "first fault", do_touch_fault, undo_nothing, begin_touch, end_touch, true, false, 0 },
 	{ "first vmsplice", do_touch_pages, undo_nothing, begin_touch, end_touch, false, false, 0 },
+	{ "drain", do_drain, undo_nothing, begin_two, end_two, false, false, 0 },
+	{ "spread", do_spread, undo_create, begin_two, end_two, false, false, 0 },
 	{ "detach", do_detach, undo_detach, NULL, NULL, false, false, 0 },
 };
 

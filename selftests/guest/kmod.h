@@ -107,6 +107,20 @@ static inline int pool_detach(int control, const char *name)
 	return hmem_ioctl(control, HMEM_POOL_DETACH, &d);
 }
 
+/* @answer: what it said, also with an error; may be NULL */
+static inline int pool_drain(int control, const char *name, unsigned int flags,
+			     struct hmem_pool_drain *answer)
+{
+	struct hmem_pool_drain d = { .size = sizeof(d), .flags = flags };
+	int rc;
+
+	set_name(d.name, name);
+	rc = hmem_ioctl(control, HMEM_POOL_DRAIN, &d);
+	if (answer)
+		*answer = d;
+	return rc;
+}
+
 static inline int region_create_as(int control, const char *name, const char *pool, uint64_t bytes,
 				   uid_t uid, gid_t gid, unsigned int mode)
 {

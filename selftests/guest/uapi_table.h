@@ -23,6 +23,7 @@ union argument {
 	struct hmem_version version;
 	struct hmem_pool_attach attach;
 	struct hmem_pool_detach detach;
+	struct hmem_pool_drain drain;
 	struct hmem_region_create create;
 	struct hmem_region_resize resize;
 	struct hmem_region_destroy destroy;
@@ -53,6 +54,11 @@ static inline void fill_attach(union argument *a)
 static inline void fill_detach(union argument *a)
 {
 	a->detach = (struct hmem_pool_detach){ .size = sizeof(a->detach), .name = POOL };
+}
+
+static inline void fill_drain(union argument *a)
+{
+	a->drain = (struct hmem_pool_drain){ .size = sizeof(a->drain), .name = POOL };
 }
 
 static inline void fill_create(union argument *a)
@@ -151,6 +157,10 @@ static const struct command {
 	  HMEM_POOL_POISON_SIZE_V1, fill_pool_poison, A_POOL,
 	  offsetof(struct hmem_pool_poison, flags), 0, true,
 	  { offsetof(struct hmem_pool_poison, name), NO_MEMBER } },
+	{ "POOL_DRAIN", HMEM_POOL_DRAIN, sizeof(struct hmem_pool_drain), HMEM_POOL_DRAIN_SIZE_V1,
+	  fill_drain, A_POOL, offsetof(struct hmem_pool_drain, flags),
+	  HMEM_DRAIN_STATUS | HMEM_DRAIN_STOP, true,
+	  { offsetof(struct hmem_pool_drain, name), NO_MEMBER } },
 	{ "REGION_CREATE", HMEM_REGION_CREATE, sizeof(struct hmem_region_create),
 	  HMEM_REGION_CREATE_SIZE_V1, fill_create, A_POOL,
 	  offsetof(struct hmem_region_create, flags), HMEM_CREATE_SPREAD | HMEM_CREATE_FILL, true,
@@ -232,6 +242,8 @@ static inline bool took_effect(const struct command *c)
 		return pool_free(POOL) == (int64_t)EXTENT;
 	case HMEM_POOL_DETACH:
 		return pool_free(POOL) < 0;
+	case HMEM_POOL_DRAIN:
+		return sysfs_number("hmem_pool", POOL, "draining") == 1;
 	case HMEM_REGION_CREATE:
 		return sysfs_number("hmem", REGION, "size") >= 0;
 	case HMEM_REGION_RESIZE:

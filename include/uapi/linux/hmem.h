@@ -30,14 +30,16 @@
  *   -ENOENT        no pool, region or knob of that name, or no such source to claim
  *   -EEXIST        a pool or region of that name is there already
  *   -EBUSY         the source is held by somebody else, or the pool or region
- *                  is open or mapped or has pinned pages, or they are just moved
+ *                  is open or mapped or has pinned pages, or they are just moved, or the
+ *                  pool is drained
  *   -ENOTEMPTY     a volatile pool still has regions
  *   -ENOSPC        the pool or pools have no room for that many bytes
  *   -EMFILE        the pool's region table or the module's table is full, or the region has
  *                  as many pools as it can
  *   -ENODEV        the memory behind the pool or region, or that part of it, is gone
  *   -ENXIO         the source is there but not committed or not enabled
- *   -EOPNOTSUPP    this kernel or machine lacks what the provider needs
+ *   -EOPNOTSUPP    this kernel or machine lacks what the provider needs, or it cannot be
+ *                  done with persistent pools
  *   -EUCLEAN       the source holds data that is no intact hmem pool: refused,
  *                  and left as it was
  *   -EPROTONOSUPPORT  the pool was written by a newer version of the format
@@ -45,6 +47,7 @@
  *   -EIO           the memory reports an error
  *   -ENOMEM        the kernel has no memory for its bookkeeping
  *   -EINTR         a signal came while waiting
+ *   -ECANCELED     another process has ended what the command was doing
  *   -EACCES        the file is not open for writing
  *   -ERANGE        the range does not lie in the region, or an event has not happened yet
  *   -EDQUOT        the region's near_max is used up
@@ -153,6 +156,51 @@ struct hmem_pool_detach {
 	char name[HMEM_NAME_LEN];
 };
 #define HMEM_POOL_DETACH_SIZE_V1	72
+
+/* In hmem_pool_drain.flags */
+#define HMEM_DRAIN_STATUS	(1U << 0)	/* only tell how far it is */
+#define HMEM_DRAIN_STOP		(1U << 1)	/* what is there still stays, and new regions may come */
+
+/* In hmem_pool_drain.state */
+#define HMEM_DRAIN_DRAINING	(1U << 0)	/* nothing new is carved from the pool */
+
+/**
+ * struct hmem_pool_drain - HMEM_POOL_DRAIN: move all that is on a pool to others of its kind
+ * @size: sizeof(struct hmem_pool_drain)
+ * @flags: HMEM_DRAIN_*
+ * @name: the pool
+ * @state: out, also with an error, as are those below: HMEM_DRAIN_DRAINING
+ * @reserved: out: 0
+ * @left: out: bytes of regions that are on the pool still
+ * @moved: out: bytes that this call has moved
+ * @held: out: with -EBUSY or -ENOMEM: offset of the first extent that cannot be moved; all ones
+ *	when there is none
+ * @region: out: the region that it is in, or empty
+ *
+ * Regions stay open and mapped, and near copies stay; who touches an extent waits while it is
+ * copied. From the beginning on nothing new is carved from the pool, until
+ * HMEM_DRAIN_STOP or until it is detached, which can be done when the command has succeeded:
+ * then nothing of it is in use.
+ *
+ * -ENOSPC: the other pools of its kind have not enough room; then nothing was begun. -EBUSY:
+ * somebody has held a page for longer than a second (io_uring, RDMA, a pipe): all others were
+ * moved. -ENOMEM. -EINTR. -ECANCELED: HMEM_DRAIN_STOP came. After each of them the command can be
+ * given again and goes on. -EOPNOTSUPP: a persistent pool with regions.
+ *
+ * A page whose memory reports an error is lost, unless it is near, and keeps nothing from moving.
+ */
+struct hmem_pool_drain {
+	__u32 size;
+	__u32 flags;
+	char name[HMEM_NAME_LEN];
+	__u32 state;
+	__u32 reserved;
+	__u64 left;
+	__u64 moved;
+	__u64 held;
+	char region[HMEM_NAME_LEN];
+};
+#define HMEM_POOL_DRAIN_SIZE_V1	168
 
 /* In hmem_region_create.flags; at most one of them. */
 #define HMEM_CREATE_SPREAD	(1U << 0)	/* interleave the extents over the pools */
@@ -701,6 +749,7 @@ struct hmem_wait {
 #define HMEM_REGION_CREATE	_IO(HMEM_IOC_TYPE, 0x03)
 #define HMEM_REGION_RESIZE	_IO(HMEM_IOC_TYPE, 0x04)
 #define HMEM_REGION_DESTROY	_IO(HMEM_IOC_TYPE, 0x05)
+#define HMEM_POOL_DRAIN		_IO(HMEM_IOC_TYPE, 0x06)
 #define HMEM_POOL_POISON	_IO(HMEM_IOC_TYPE, 0x08)
 
 /* On /dev/hmem/NAME */

@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * DOC: draining
+ *
+ * A pool's regions move to other pools of its kind, under whoever uses them. First each region
+ * gets a layout in which it has places elsewhere instead: from then on an extent that is
+ * touched first is touched there. Then, a few at a time, with hm_lock let go in between, the homes
+ * move that are here still; and when a region has none left here, what it had goes back.
+ *
+ * What was done stays done when the command ends early: called again it goes on from there. Pages
+ * that somebody holds cannot be moved. Those of a read(2) or a fault are let go within the
+ * second that is waited for them; what is held longer is named.
+ */
+#define pr_fmt(fmt) "hmem: " fmt
+
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+
+#include "core.h"
+
+/* Extents that are moved before hm_lock is let go for others. */
+#define HM_DRAIN_BATCH	16
+
+/**
+ * struct sweep - a walk over all that is on a pool
+ * @uuid: of the region that it is in
+ * @next: extent of it that comes next
+ * @batch: extents that may still be moved before hm_lock is let go
+ * @moved: extents moved
+ * @stayed: extents that could not be moved
+ * @why: of the first of them
+ * @where: and its offset
+ * @region: and its region
+ */
+struct sweep {
+	u8 uuid[UUID_SIZE];
+	u32 next;
+	u32 batch;
+	u32 moved;
+	u32 stayed;
+	enum hmem_moved why;
+	u64 where;
+	char region[HMEM_NAME_LEN];
+};
+
+static struct hm_layout *layout_of(struct hm_region *region)
+{
+	return rcu_dereference_protected(region->layout, lockdep_is_held(&hm_lock));
+}
+
+static u8 number_of(const struct hm_part *part)
+{
+	return part - part->region->parts;
+}
+
+/* Extents that belong to a part, and have no place elsewhere yet. */
+static u64 settled(const struct hm_part *part)
+{
+	const struct hm_layout *layout = layout_of(part->region);
+	u64 extents = 0;
+
+	for (u32 i = 0; i < layout->nr_runs; i++)
+		if (layout->runs[i].part == number_of(part))
+			extents += layout->runs[i].count;
+	return extents;
+}
+
+/* Extents that are on their way, and whose home is there still. */
+static u64 on_the_way(const struct hm_part *part)
+{
+	struct hm_extent *extent;
+	struct hm_place place;
+	u64 extents = 0;
+	u32 index;
+
+	if (!layout_of(part->region)->leaving)
+		return 0;
+	hm_table_for_each(&part->region->table, index, extent, 0)
+		if (extent->part == number_of(part) &&
+		    hm_layout_place(layout_of(part->region), index, &place) &&
+		    place.part != extent->part)
+			extents++;
+	return extents;
+}
+
+static u64 extents_left(struct hm_pool *pool)
+{
+	struct hm_part *part;
+	u64 extents = 0;
+
+	list_for_each_entry(part, &pool->parts, node)
+		extents += settled(part) + on_the_way(part);
+	return extents;
+}
+
+/* A region gets places elsewhere for what it has there. */
+static int relocate(struct hm_part *part)
+{
+	struct hm_region *region = part->region;
+	struct hm_layout *old = layout_of(region), *new;
+
+	if (!settled(part))
+		return 0;
+	new = hm_carve_away(region, old, number_of(part));
+	if (IS_ERR(new))
+		return PTR_ERR(new);
+	rcu_assign_pointer(region->layout, new);
+	synchronize_srcu(&hm_srcu);
+	hm_layout_free(old);
+	return 0;
+}
+
+/* Nothing is carved from the pool any more, and all that is there gets a place elsewhere. */
+static int begin(struct hm_pool *pool)
+{
+	struct hm_part *part;
+	u64 extents = 0;
+	int error = 0;
+
+	list_for_each_entry(part, &pool->parts, node)
+		extents += settled(part);
+	if (extents > hm_room_elsewhere(pool))
+		return -ENOSPC;
+	if (extents && pool->persistent)
+		return -EOPNOTSUPP;
+	if (!pool->draining)
+		pr_info("pool %s: is drained\n", dev_name(&pool->dev));
+	WRITE_ONCE(pool->draining, true);
+	list_for_each_entry(part, &pool->parts, node) {
+		error = relocate(part);
+		if (error)
+			break;
+	}
+	return error;
+}
+
+/* One that cannot be moved now is counted, and the first of them named. */
+static void count(struct sweep *s, struct hm_region *region, u32 index, enum hmem_moved result)
+{
+	if (result == HMEM_MOVED) {
+		s->moved++;
+		s->batch--;
+		return;
+	}
+	if (result == HMEM_MOVED_ALREADY || result == HMEM_MOVED_UNTOUCHED || s->stayed++)
+		return;
+	s->why = result;
+	s->where = (u64)index << HM_EXTENT_SHIFT;
+	strscpy_pad(s->region, dev_name(&region->dev), sizeof(s->region));
+}
+
+/* From where the sweep is: true when the end of the region was reached. */
+static bool move_region(struct sweep *s, struct hm_part *part)
+{
+	struct hm_region *region = part->region;
+	struct hm_extent *extent;
+	struct hm_place place;
+
+	hm_table_for_each(&region->table, s->next, extent, s->next) {
+		if (!s->batch)
+			return false;
+		if (extent->part != number_of(part) ||
+		    !hm_layout_place(layout_of(region), s->next, &place))
+			continue;
+		count(s, region, s->next, region->parts[place.part].lost ? HMEM_MOVED_BUSY :
+		      hm_extent_rehome(region, extent, s->next, &place));
+		cond_resched();
+	}
+	return true;
+}
+
+/* Whether somebody still looks at memory that no extent has any more. */
+static bool looked_at(const struct hm_part *part)
+{
+	const struct hm_layout *leaving = layout_of(part->region)->leaving;
+
+	for (u32 i = 0; i < leaving->nr_runs; i++) {
+		const struct hm_run *run = &leaving->runs[i];
+
+		for (u32 n = 0; n < run->count && run->part == number_of(part); n++)
+			if (folio_ref_count(hm_pool_folio(part->pool, run->start + n)) != 1)
+				return true;
+	}
+	return false;
+}
+
+/* A region that has no home there any more gives back what it had; false: not yet. */
+static bool finish(struct hm_part *part)
+{
+	if (settled(part) || on_the_way(part) ||
+	    (layout_of(part->region)->leaving && looked_at(part)))
+		return false;
+	hm_uncarve_left(part->region, layout_of(part->region), number_of(part));
+	hm_region_leave(part);
+	return true;
+}
+
+/* A batch of the sweep. Return: whether it has come to the pool's end. */
+static bool sweep_some(struct hm_pool *pool, struct sweep *s)
+{
+	struct hm_part *part, *next;
+
+	s->batch = HM_DRAIN_BATCH;
+	list_for_each_entry_safe(part, next, &pool->parts, node) {
+		/* Those before it were dealt with, or are dealt with next time. */
+		if (s->next && memcmp(s->uuid, part->region->uuid, UUID_SIZE))
+			continue;
+		memcpy(s->uuid, part->region->uuid, UUID_SIZE);
+		if (!move_region(s, part))
+			return false;
+		s->next = 0;
+		finish(part);
+	}
+	s->next = 0;
+	return true;
+}
+
+static int stay_errno(enum hmem_moved why)
+{
+	return why == HMEM_MOVED_NO_MEMORY ? -ENOMEM : -EBUSY;
+}
+
+/* The pool of that name with hm_lock held; an error without it. */
+static struct hm_pool *find_and_lock(const char *name)
+{
+	int error = mutex_lock_interruptible(&hm_lock);
+	struct hm_pool *pool;
+
+	if (error)
+		return ERR_PTR(error);
+	pool = hm_pool_find(name);
+	if (pool)
+		return pool;
+	mutex_unlock(&hm_lock);
+	return ERR_PTR(-ENOENT);
+}
+
+/* One sweep over the pool. Return: how many extents are left there, or an error. */
+static s64 sweep(struct hmem_pool_drain *arg, struct sweep *s)
+{
+	struct hm_pool *pool;
+	bool ended;
+	s64 left;
+
+	*s = (struct sweep){};
+	do {
+		if (signal_pending(current))
+			return -EINTR;
+		pool = find_and_lock(arg->name);
+		if (IS_ERR(pool))	/* it was there when this began */
+			return pool == ERR_PTR(-ENOENT) ? -ENODEV : PTR_ERR(pool);
+		if (!pool->draining) {	/* HMEM_DRAIN_STOP came in between */
+			mutex_unlock(&hm_lock);
+			return -ECANCELED;
+		}
+		arg->moved -= (u64)s->moved << HM_EXTENT_SHIFT;
+		ended = sweep_some(pool, s);
+		arg->moved += (u64)s->moved << HM_EXTENT_SHIFT;
+		left = list_empty(&pool->parts) ? 0 : max(extents_left(pool), 1);
+		mutex_unlock(&hm_lock);
+		arg->left = (u64)left << HM_EXTENT_SHIFT;
+		cond_resched();
+	} while (!ended && left);
+	return left;
+}
+
+/* Sweeps until nothing is left, or somebody does not let go within a second. */
+static int sweep_all(struct hmem_pool_drain *arg)
+{
+	unsigned long patience = jiffies + HZ;
+	struct sweep s;
+
+	do {
+		s64 left = sweep(arg, &s);
+
+		if (left <= 0)
+			return left;
+		if (s.moved)
+			patience = jiffies + HZ;
+		if (s.stayed && time_after(jiffies, patience)) {
+			arg->held = s.where;
+			strscpy_pad(arg->region, s.region, sizeof(arg->region));
+			return stay_errno(s.why);
+		}
+		if (schedule_timeout_interruptible(1))
+			return -EINTR;
+	} while (1);
+}
+
+static int look(struct hmem_pool_drain *arg, bool stop)
+{
+	struct hm_pool *pool = find_and_lock(arg->name);
+
+	if (IS_ERR(pool))
+		return PTR_ERR(pool);
+	if (stop)
+		WRITE_ONCE(pool->draining, false);
+	arg->left = extents_left(pool) << HM_EXTENT_SHIFT;
+	arg->state = pool->draining ? HMEM_DRAIN_DRAINING : 0;
+	mutex_unlock(&hm_lock);
+	return 0;
+}
+
+/** hm_pool_drain - HMEM_POOL_DRAIN */
+int hm_pool_drain(struct hmem_pool_drain *arg)
+{
+	struct hm_pool *pool;
+	int error;
+
+	if (arg->flags)
+		return look(arg, arg->flags & HMEM_DRAIN_STOP);
+	pool = find_and_lock(arg->name);
+	if (IS_ERR(pool))
+		return PTR_ERR(pool);
+	hm_regions_leave(pool);
+	error = begin(pool);
+	arg->left = extents_left(pool) << HM_EXTENT_SHIFT;
+	arg->state = pool->draining ? HMEM_DRAIN_DRAINING : 0;
+	mutex_unlock(&hm_lock);
+	return error ?: sweep_all(arg);
+}
