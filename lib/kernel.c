@@ -23,6 +23,7 @@ enum command {
 	ANY,
 	ATTACH,
 	DETACH,
+	DRAIN,
 	CREATE,
 	RESIZE,
 	DESTROY,
@@ -62,11 +63,15 @@ static const struct {
 	{ EINVAL, HEAT, "offset, length and cell must be multiples of 4096" },
 	{ EINVAL, BAD, "offset and length must be multiples of 4096" },
 	{ EINVAL, CLEAR, "offset and length must be multiples of 4096, and the length not 0" },
+	{ EINVAL, CREATE,
+	  "the module refused a name or a size in the request, or the pools are not of one kind or "
+	  "one comes twice" },
 	{ EINVAL, ANY, "the module refused a name or a size in the request" },
 	{ E2BIG, ANY, "the module is older than this library; load a newer hmem.ko" },
 	{ ENOTTY, ANY, "the module does not know this command; load a newer hmem.ko" },
 	{ ENOENT, ATTACH, "there is no such CXL region; `cxl list -R` shows them" },
 	{ ENOENT, DETACH, "there is no such pool; `hmemctl list -P` shows them" },
+	{ ENOENT, DRAIN, "there is no such pool; `hmemctl list -P` shows them" },
 	{ ENOENT, CREATE, "there is no such pool; `hmemctl list -P` shows them" },
 	{ ENOENT, BAD, "there is no such pool; `hmemctl list -P` shows them" },
 	{ ENOENT, KNOB, "there is no such knob; `hmemctl set-policy` of the region shows them" },
@@ -79,6 +84,10 @@ static const struct {
 	  "the memory is held by device-dax, kmem, pmem or another pool; the kernel "
 	  "log names the holder, `hmemctl doctor` says how to free it" },
 	{ EBUSY, DETACH, "a region of it is open or mapped; end the programs that use it" },
+	{ EBUSY, DRAIN,
+	  "a program or a device holds a page of it (io_uring, RDMA, a pipe); all else was moved, "
+	  "and it goes on from there when it is let go and the command is given again" },
+	{ EBUSY, CREATE, "the pool is drained, and takes nothing new" },
 	{ EBUSY, RESIZE, "pages beyond the new end are pinned, by direct I/O or a device" },
 	{ EBUSY, CLEAR,
 	  "somebody holds or moves a near copy that would have to go; it can be tried again" },
@@ -88,6 +97,9 @@ static const struct {
 	{ EBUSY, ANY, "it is open or mapped; `fuser -v` on its device names who" },
 	{ ENOTEMPTY, ANY, "a volatile pool with regions is not detached; destroy them first" },
 	{ ENOSPC, ATTACH, "there is not enough memory for a pool of that size" },
+	{ ENOSPC, DRAIN,
+	  "the other pools of its kind have not enough room for what is on it, and nothing was "
+	  "moved; attach another one, or destroy a region" },
 	{ ENOSPC, CREATE, "no room; `hmemctl list -P` shows what is free" },
 	{ ENOSPC, ANY, "its pool has no room for that; `hmemctl list -P` shows what is free" },
 	{ EMFILE, ANY, "the table of regions is full; destroy one first" },
@@ -96,6 +108,8 @@ static const struct {
 	  "the CXL region is not committed or not enabled; `cxl enable-region` "
 	  "enables it" },
 	{ ENXIO, ANY, "its source is not committed or not enabled" },
+	{ EOPNOTSUPP, DRAIN, "regions of a persistent pool cannot be moved" },
+	{ EOPNOTSUPP, CREATE, "a region cannot be on several persistent pools" },
 	{ EOPNOTSUPP, ANY,
 	  "this kernel or machine lacks what it needs; `hmemctl doctor` says "
 	  "what" },
@@ -118,6 +132,10 @@ static const struct {
 	{ ERANGE, BAD, "that goes beyond its end" },
 	{ ERANGE, WAIT, "so much has not happened to it yet" },
 	{ ERANGE, ANY, "that goes beyond the end of the region" },
+	{ EINTR, DRAIN,
+	  "a signal came; what was moved stays so, and it goes on from there when the command is "
+	  "given again" },
+	{ ECANCELED, ANY, "somebody else has stopped it" },
 	{ EINTR, ANY, "a signal came while it waited; it can be tried again" },
 };
 
@@ -252,22 +270,68 @@ int hmem_kernel_pool_detach(struct hmem_ctx *ctx, const char *name)
 	return control(ctx, DETACH, tried, HMEM_POOL_DETACH, &arg);
 }
 
-int hmem_kernel_region_create(struct hmem_ctx *ctx, const char *name, const char *pool,
-			      uint64_t bytes, uid_t uid, gid_t gid, mode_t mode)
+/* What is held, as the message says it; "" when nothing is. */
+static void describe_held(const struct hmem_pool_drain *arg, char *text, size_t room)
 {
-	struct hmem_region_create arg = {
-		.size = sizeof(arg),
-		.bytes = bytes,
-		.uid = uid,
-		.gid = gid,
-		.mode = mode,
-	};
-	char tried[256];
+	text[0] = 0;
+	if (arg->region[0])
+		snprintf(text, room, ": region %.63s at offset %llu", arg->region,
+			 (unsigned long long)arg->held);
+}
+
+int hmem_kernel_pool_drain(struct hmem_ctx *ctx, const char *name, unsigned int flags,
+			   struct hmem_pool_drained *drained)
+{
+	struct hmem_pool_drain arg = { .size = sizeof(arg), .flags = flags, .held = UINT64_MAX };
+	char tried[192], held[112];
+	int fd, error = 0;
 
 	set_name(arg.name, name);
-	set_name(arg.pool, pool);
+	snprintf(tried, sizeof(tried), "drain pool %s", name);
+	fd = open_control(ctx, tried);
+	if (fd < 0)
+		return fd;
+	if (ioctl(fd, HMEM_POOL_DRAIN, &arg))
+		error = errno;
+	close(fd);
+	*drained = (struct hmem_pool_drained){
+		.size = sizeof(*drained),
+		.left = arg.left,
+		.moved = arg.moved,
+		.held = arg.held,
+		.draining = arg.state & HMEM_DRAIN_DRAINING,
+	};
+	snprintf(drained->region, sizeof(drained->region), "%.63s", arg.region);
+	if (!error)
+		return 0;
+	describe_held(&arg, held, sizeof(held));
+	snprintf(tried, sizeof(tried), "drain pool %s%s", name, held);
+	return refused(ctx, DRAIN, tried, error);
+}
+
+int hmem_kernel_region_create(struct hmem_ctx *ctx, const char *name,
+			      const struct hmem_region_options *options)
+{
+	char names[HMEM_REGION_POOLS][HMEM_NAME_LEN] = { { 0 } }, tried[256];
+	struct hmem_region_create arg = {
+		.size = sizeof(arg),
+		.flags = (options->flags & HMEM_REGION_SPREAD ? HMEM_CREATE_SPREAD : 0) |
+			 (options->flags & HMEM_REGION_FILL ? HMEM_CREATE_FILL : 0),
+		.bytes = options->bytes,
+		.uid = options->uid,
+		.gid = options->gid,
+		.mode = options->mode,
+		.nr_pools = options->nr_pools,
+		.pools = options->nr_pools ? (uintptr_t)names : 0,
+	};
+
+	for (unsigned int i = 0; i < options->nr_pools && i < HMEM_REGION_POOLS; i++)
+		set_name(names[i], options->pools[i]);
+	set_name(arg.name, name);
+	set_name(arg.pool, options->pool);
 	snprintf(tried, sizeof(tried), "create region %s of %llu bytes%s%s", name,
-		 (unsigned long long)bytes, *pool ? " on pool " : "", pool);
+		 (unsigned long long)options->bytes, *options->pool ? " on pool " : "",
+		 options->pool);
 	return control(ctx, CREATE, tried, HMEM_REGION_CREATE, &arg);
 }
 

@@ -13,6 +13,8 @@
 #include <sys/types.h>
 
 #include <hmem/poison.h>
+#include <hmem/pool.h>
+#include <hmem/region.h>
 #include <hmem/tier.h>
 
 struct hmem_ctx;
@@ -53,8 +55,11 @@ struct hmem_kernel_region {
 int hmem_kernel_pool_attach(struct hmem_ctx *ctx, const struct hmem_kernel_attach *attach,
 			    struct hmem_kernel_attached *attached);
 int hmem_kernel_pool_detach(struct hmem_ctx *ctx, const char *name);
-int hmem_kernel_region_create(struct hmem_ctx *ctx, const char *name, const char *pool,
-			      uint64_t bytes, uid_t uid, gid_t gid, mode_t mode);
+int hmem_kernel_pool_drain(struct hmem_ctx *ctx, const char *name, unsigned int flags,
+			   struct hmem_pool_drained *drained);
+/* @options: flags, sizes and names are as they are to be, @pool not NULL */
+int hmem_kernel_region_create(struct hmem_ctx *ctx, const char *name,
+			      const struct hmem_region_options *options);
 int hmem_kernel_region_resize(struct hmem_ctx *ctx, const char *name, uint64_t bytes);
 int hmem_kernel_region_destroy(struct hmem_ctx *ctx, const char *name);
 

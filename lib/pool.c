@@ -21,6 +21,7 @@
 #define OPTIONS_SIZE_V1 sizeof(struct hmem_pool_options)
 #define RESULT_SIZE_V1	sizeof(struct hmem_pool_result)
 #define INFO_SIZE_V1	sizeof(struct hmem_pool_info)
+#define DRAINED_SIZE_V1 sizeof(struct hmem_pool_drained)
 
 #define ATTACH_FLAGS (HMEM_POOL_FORMAT | HMEM_POOL_CHECK | HMEM_POOL_TAKE_OVER)
 
@@ -150,6 +151,33 @@ static int do_pool_detach(struct hmem_ctx *ctx, const char *name)
 int hmem_pool_detach(struct hmem_ctx *ctx, const char *name)
 {
 	return UNCANCELLED(do_pool_detach(ctx, name));
+}
+
+static int do_pool_drain(struct hmem_ctx *ctx, const char *name, unsigned int flags,
+			 struct hmem_pool_drained *drained)
+{
+	struct hmem_pool_drained ours = { .size = 0 };
+	int err;
+
+	if (!ctx)
+		return -EINVAL;
+	err = check_name(ctx, name);
+	if (!err && flags & ~(HMEM_POOL_DRAIN_STATUS | HMEM_POOL_DRAIN_STOP))
+		err = hmem_fail(ctx, -EINVAL, "draining pool %s: unknown flags %#x", name, flags);
+	if (!err && drained)
+		err = hmem_sized_check(ctx, "struct hmem_pool_drained", drained, DRAINED_SIZE_V1);
+	if (err)
+		return err;
+	err = hmem_kernel_pool_drain(ctx, name, flags, &ours);
+	if (ours.size && drained)
+		hmem_sized_write(drained, &ours, sizeof(ours));
+	return err;
+}
+
+int hmem_pool_drain(struct hmem_ctx *ctx, const char *name, unsigned int flags,
+		    struct hmem_pool_drained *drained)
+{
+	return UNCANCELLED(do_pool_drain(ctx, name, flags, drained));
 }
 
 /* -ENOENT, without a last error, when there is no such pool. */

@@ -114,22 +114,47 @@ static void device_close(struct hmem_ctx *ctx, void *state)
 	free(device);
 }
 
+/* As many names as there are, and each one that could be a pool's. */
+static int check_pools(struct hmem_ctx *ctx, const char *name,
+		       const struct hmem_region_options *options)
+{
+	bool spread = options->flags & HMEM_REGION_SPREAD, fill = options->flags & HMEM_REGION_FILL;
+	int err = 0;
+
+	if (spread && fill)
+		return hmem_fail(ctx, -EINVAL, "region %s: it is spread over pools, or fills them",
+				 name);
+	if (!options->nr_pools)
+		return 0;
+	if (options->nr_pools > 32 || !options->pools || options->pool || !(spread || fill))
+		return hmem_fail(ctx, -EINVAL,
+				 "region %s: several pools are at most 32, named in pools alone, "
+				 "with HMEM_REGION_SPREAD or HMEM_REGION_FILL",
+				 name);
+	for (unsigned int i = 0; i < options->nr_pools && !err; i++)
+		err = options->pools[i] ? hmem_name_check(ctx, "pool", options->pools[i]) :
+					  hmem_fail(ctx, -EINVAL, "region %s: a pool is NULL", name);
+	return err;
+}
+
 static int device_create(struct hmem_ctx *ctx, const char *name,
 			 const struct hmem_region_options *options, void **state)
 {
-	uid_t uid = options->uid == (uid_t)-1 ? geteuid() : options->uid;
-	gid_t gid = options->gid == (gid_t)-1 ? getegid() : options->gid;
-	const char *pool = options->pool ? options->pool : "";
+	struct hmem_region_options checked = *options;
 	int err;
 
+	checked.uid = options->uid == (uid_t)-1 ? geteuid() : options->uid;
+	checked.gid = options->gid == (gid_t)-1 ? getegid() : options->gid;
+	checked.pool = options->pool ? options->pool : "";
 	err = hmem_name_check(ctx, "region", name);
-	if (!err && *pool)
-		err = hmem_name_check(ctx, "pool", pool);
+	if (!err && *checked.pool)
+		err = hmem_name_check(ctx, "pool", checked.pool);
+	if (!err)
+		err = check_pools(ctx, name, options);
 	if (!err && !options->bytes)
 		err = hmem_fail(ctx, -EINVAL, "region %s: a region has at least one byte", name);
 	if (!err)
-		err = hmem_kernel_region_create(ctx, name, pool, options->bytes, uid, gid,
-						options->mode);
+		err = hmem_kernel_region_create(ctx, name, &checked);
 	if (err || !state)
 		return err;
 	err = device_open(ctx, name, 0, state);

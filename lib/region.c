@@ -23,11 +23,12 @@
 
 #include <hmem/region.h>
 
-/* Every member up to pool, and up to uuid: the first published versions. */
-#define OPTIONS_SIZE_V1 sizeof(struct hmem_region_options)
+/* The first published versions: options up to pool, info up to uuid. */
+#define OPTIONS_SIZE_V1 offsetof(struct hmem_region_options, pools)
 #define INFO_SIZE_V1	sizeof(struct hmem_region_info)
 
-#define CREATE_FLAGS HMEM_CREATE_EXCLUSIVE
+#define POOLS_FLAGS  (HMEM_REGION_SPREAD | HMEM_REGION_FILL)
+#define CREATE_FLAGS (HMEM_CREATE_EXCLUSIVE | POOLS_FLAGS)
 #define OPEN_FLAGS   HMEM_OPEN_READ_ONLY
 
 /* @state: the provider's */
@@ -122,6 +123,9 @@ static int do_region_create(struct hmem_ctx *ctx, const char *name,
 				 what.full, checked.bytes);
 	if (!what.ops->create)
 		return cannot(ctx, what.ops, "created");
+	if ((checked.flags & POOLS_FLAGS || checked.nr_pools) && strcmp(what.ops->scheme, "hmem"))
+		return hmem_fail(ctx, -EOPNOTSUPP, "creating %s: only regions of hmem.ko have pools",
+				 what.full);
 	if (!checked.mode)
 		checked.mode = 0600;
 

@@ -110,6 +110,44 @@ HMEM_API int hmem_pool_attach(struct hmem_ctx *ctx, const struct hmem_pool_optio
  */
 HMEM_API int hmem_pool_detach(struct hmem_ctx *ctx, const char *name);
 
+#define HMEM_POOL_DRAIN_STATUS	(1u << 0)	/* only say how far it is */
+#define HMEM_POOL_DRAIN_STOP	(1u << 1)	/* what is there still stays; new regions may come */
+
+/**
+ * struct hmem_pool_drained - how far draining is
+ * @size: sizeof(struct hmem_pool_drained), set by the caller
+ * @left: bytes of regions that are on the pool still
+ * @moved: bytes that the call has moved
+ * @held: with -EBUSY and -EIO: offset of the first extent that cannot be moved, UINT64_MAX
+ *	when there is none
+ * @draining: nothing new is carved from the pool
+ * @region: the region that @held is in, or ""
+ */
+struct hmem_pool_drained {
+	size_t size;
+	uint64_t left;
+	uint64_t moved;
+	uint64_t held;
+	bool draining;
+	char region[HMEM_NAME_MAX + 1];
+};
+
+/**
+ * hmem_pool_drain - move all that is on a pool to other pools of its kind, while it is used
+ * @flags: 0, HMEM_POOL_DRAIN_STATUS or HMEM_POOL_DRAIN_STOP
+ * @drained: how far it came, also with an error; may be NULL
+ *
+ * Regions stay open and mapped. What was moved stays so when the call ends early, and the next one
+ * goes on. When it has succeeded the pool can be detached. A signal ends it.
+ *
+ * Return: 0; -ENOENT, -ENOSPC (the other pools have not enough room: nothing was begun), -EBUSY
+ * (somebody has held a page for more than a second: @drained says where), -EIO (its memory
+ * reports an error), -EINTR, -ECANCELED (HMEM_POOL_DRAIN_STOP came), -EOPNOTSUPP (a persistent
+ * pool with regions), -EMFILE, -ENOMEM, -EPERM, -ENODEV.
+ */
+HMEM_API int hmem_pool_drain(struct hmem_ctx *ctx, const char *name, unsigned int flags,
+			     struct hmem_pool_drained *drained);
+
 /**
  * hmem_pool_get_info - what a pool is
  * @info: its member size is set by the caller

@@ -53,6 +53,8 @@ struct hmem_region;
 /* For hmem_region_create() and hmem_region_open() */
 #define HMEM_OPEN_READ_ONLY	(1u << 0)	/* open: map read-only */
 #define HMEM_CREATE_EXCLUSIVE	(1u << 1)	/* create: -EEXIST when it exists (hmem: always) */
+#define HMEM_REGION_SPREAD	(1u << 2)	/* create, hmem: interleave it over several pools */
+#define HMEM_REGION_FILL	(1u << 3)	/* create, hmem: fill one pool after the other */
 
 /*
  * Options and infos begin with their size. A smaller one from an older header is
@@ -63,13 +65,15 @@ struct hmem_region;
 /**
  * struct hmem_region_options - how to create a region
  * @size: sizeof(struct hmem_region_options)
- * @flags: HMEM_CREATE_*
+ * @flags: HMEM_CREATE_EXCLUSIVE, and at most one of HMEM_REGION_SPREAD and HMEM_REGION_FILL
  * @bytes: size wanted, not 0; rounded up to the provider's granularity. dax: 0, or at
  *	most the device's size: -ENOSPC beyond, and the region is the whole device.
  * @uid: owner, (uid_t)-1 for the caller's. hmem and file.
  * @gid: group, (gid_t)-1 for the caller's. hmem and file.
  * @mode: permission bits; 0 for 0600. hmem and file.
  * @pool: hmem: pool to carve from, NULL for the first with room
+ * @pools: with HMEM_REGION_SPREAD or _FILL: pools to carve from, all volatile or all persistent
+ * @nr_pools: how many, at most 32; 0: all with room of one kind, and @pool is NULL as well
  *
  * Initialise with HMEM_REGION_OPTIONS_INIT.
  */
@@ -81,9 +85,11 @@ struct hmem_region_options {
 	gid_t gid;
 	mode_t mode;
 	const char *pool;
+	const char *const *pools;
+	unsigned int nr_pools;
 };
 #define HMEM_REGION_OPTIONS_INIT \
-	{ sizeof(struct hmem_region_options), 0, 0, (uid_t)-1, (gid_t)-1, 0, NULL }
+	{ sizeof(struct hmem_region_options), 0, 0, (uid_t)-1, (gid_t)-1, 0, NULL, NULL, 0 }
 
 /**
  * struct hmem_region_info - what a region is
@@ -97,7 +103,7 @@ struct hmem_region_options {
  * @nid: NUMA node of the memory, -1 when unknown
  * @faults: hmem: faults served since the region appeared, else 0
  * @name: full name with scheme
- * @pool: hmem: its pool, else ""
+ * @pool: hmem: its pool, the first when it has several, else ""
  * @uuid: hmem: identity, new at every creation, else zeroes
  */
 struct hmem_region_info {
@@ -135,7 +141,8 @@ struct hmem_region_info {
  *
  * Return: 0; -EINVAL (name, size, flags), -E2BIG, -ENAMETOOLONG, -EEXIST, -ENOSPC,
  * -EFBIG (file: beyond the limit of the file system; file and anon: beyond ulimit -f),
- * -EPERM, -EACCES, -EISDIR, -EROFS, -ENOENT (no such pool, directory or device), -EMFILE
+ * -EPERM, -EACCES, -EISDIR, -EROFS, -EBUSY (hmem: the pool is drained), -ENOENT (no such pool,
+ * directory or device), -EMFILE
  * (hmem: the table of regions is full), -ENODEV (hmem.ko is not loaded), -ENOMEM,
  * -EOPNOTSUPP, or what the system answered.
  */

@@ -93,6 +93,11 @@ static int detach_pool(void)
 	return hmem_pool_detach(ctx, "p");
 }
 
+static int drain_pool(void)
+{
+	return hmem_pool_drain(ctx, "p", 0, NULL);
+}
+
 static int attach_pool(void)
 {
 	struct hmem_pool_options options = HMEM_POOL_OPTIONS_INIT;
@@ -191,6 +196,8 @@ int main(void)
 	inject("destroying", destroy_hmem, "open", EMFILE, 0);
 	inject("destroying", destroy_hmem, "ioctl", EBUSY, 0);
 	inject("detaching", detach_pool, "ioctl", EBUSY, 0);
+	inject("draining", drain_pool, "open", EMFILE, 0);
+	inject("draining", drain_pool, "ioctl", EBUSY, 0);
 	inject("attaching", attach_pool, "ioctl", EBUSY, 0);
 	/* Without a machine-id it goes on, without the control device it does not. */
 	inject("attaching", attach_pool, "read", EIO, HARMLESS);

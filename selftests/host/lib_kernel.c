@@ -26,10 +26,12 @@ static int answer, info_answer;
 static union {
 	struct hmem_pool_attach attach;
 	struct hmem_pool_detach detach;
+	struct hmem_pool_drain drain;
 	struct hmem_region_create create;
 	struct hmem_region_resize resize;
 	struct hmem_region_destroy destroy;
 } request;
+static char pools[4][HMEM_NAME_LEN];	/* that a region was to be made of */
 static struct hmem_pool_attach attached = {
 	.state = HMEM_POOL_PERSISTENT | HMEM_POOL_FORMATTED | HMEM_POOL_REPAIRED,
 	.bytes = 64 * MI,
@@ -85,8 +87,21 @@ int ioctl(int fd, unsigned long number, ...)
 	case HMEM_POOL_DETACH:
 		request.detach = *(struct hmem_pool_detach *)argument;
 		break;
+	case HMEM_POOL_DRAIN:
+		request.drain = *(struct hmem_pool_drain *)argument;
+		((struct hmem_pool_drain *)argument)->left = 2 * MI;
+		((struct hmem_pool_drain *)argument)->moved = 6 * MI;
+		((struct hmem_pool_drain *)argument)->state = HMEM_DRAIN_DRAINING;
+		if (error) {
+			((struct hmem_pool_drain *)argument)->held = 4 * MI;
+			strcpy(((struct hmem_pool_drain *)argument)->region, "db");
+		}
+		break;
 	case HMEM_REGION_CREATE:
 		request.create = *(struct hmem_region_create *)argument;
+		for (unsigned int i = 0; i < request.create.nr_pools && i < 4; i++)
+			memcpy(pools[i], (char *)(uintptr_t)request.create.pools + i * HMEM_NAME_LEN,
+			       HMEM_NAME_LEN);
 		break;
 	case HMEM_REGION_RESIZE:
 		request.resize = *(struct hmem_region_resize *)argument;
@@ -99,6 +114,79 @@ int ioctl(int fd, unsigned long number, ...)
 	}
 	errno = error;
 	return error ? -1 : 0;
+}
+
+static void draining(void)
+{
+	struct hmem_pool_drained d = { .size = sizeof(d) };
+
+	TAP_EQ(hmem_pool_drain(ctx, "fast", 0, &d), 0, "a pool is drained");
+	TAP_EQ(asked, HMEM_POOL_DRAIN, "the module is asked");
+	TAP_EQ(request.drain.size, sizeof(request.drain), "with the struct's size");
+	TAP_STR_EQ(request.drain.name, "fast", "the name");
+	TAP_OK(d.left == 2 * MI && d.moved == 6 * MI && d.held == UINT64_MAX && d.draining &&
+	       !d.region[0], "the answer is told");
+	TAP_EQ(hmem_pool_drain(ctx, "fast", HMEM_POOL_DRAIN_STOP, NULL), 0, "and stopped");
+	TAP_EQ(request.drain.flags, HMEM_DRAIN_STOP, "with the flag");
+	TAP_EQ(hmem_pool_drain(ctx, "fast", HMEM_POOL_DRAIN_STATUS, NULL), 0, "and asked about");
+	TAP_EQ(request.drain.flags, HMEM_DRAIN_STATUS, "with that flag");
+	answer = EBUSY;
+	TAP_EQ(hmem_pool_drain(ctx, "fast", 0, &d), -EBUSY, "one that somebody holds");
+	TAP_OK(d.held == 4 * MI && !strcmp(d.region, "db"), "where is told");
+	if (!TAP_OK(strstr(hmem_last_error(ctx), "drain pool fast: region db at offset 4194304"),
+		    "and said"))
+		tap_diag("%s", hmem_last_error(ctx));
+	answer = 0;
+	asked = 0;
+	TAP_EQ(hmem_pool_drain(NULL, "fast", 0, NULL), -EINVAL, "draining without a context");
+	TAP_EQ(hmem_pool_drain(ctx, NULL, 0, NULL), -EINVAL, "draining no name");
+	TAP_EQ(hmem_pool_drain(ctx, "fast", 4, NULL), -EINVAL, "draining with an unknown flag");
+	d.size = 8;
+	TAP_EQ(hmem_pool_drain(ctx, "fast", 0, &d), -EINVAL, "an answer that is too small");
+	TAP_EQ(asked, 0, "none of them reaches the module");
+}
+
+static void several_pools(void)
+{
+	static const char *const names[] = { "fast", "slow" }, *const bad[] = { "fast", NULL };
+	struct hmem_region_options options = HMEM_REGION_OPTIONS_INIT;
+
+	options.bytes = 4 * MI;
+	options.flags = HMEM_REGION_SPREAD;
+	options.pools = names;
+	options.nr_pools = 2;
+	TAP_EQ(hmem_region_create(ctx, "hmem:db", &options, NULL), 0, "a region of two pools");
+	TAP_OK(request.create.flags == HMEM_CREATE_SPREAD && request.create.nr_pools == 2 &&
+	       !strcmp(pools[0], "fast") && !strcmp(pools[1], "slow") && !request.create.pool[0],
+	       "the module gets their names");
+	options.flags = HMEM_REGION_FILL;
+	options.nr_pools = 0;
+	TAP_EQ(hmem_region_create(ctx, "hmem:db", &options, NULL), 0, "of all that there are");
+	TAP_OK(request.create.flags == HMEM_CREATE_FILL && !request.create.pools, "without names");
+	options.size = offsetof(struct hmem_region_options, pools);
+	options.flags = 0;
+	options.nr_pools = 77;
+	TAP_EQ(hmem_region_create(ctx, "hmem:db", &options, NULL), 0, "options of an older header");
+	TAP_EQ(request.create.nr_pools, 0, "have no pools");
+	options.size = sizeof(options);
+	asked = 0;
+	options.nr_pools = 2;
+	TAP_EQ(hmem_region_create(ctx, "hmem:db", &options, NULL), -EINVAL, "two, and no way");
+	options.flags = HMEM_REGION_FILL | HMEM_REGION_SPREAD;
+	TAP_EQ(hmem_region_create(ctx, "hmem:db", &options, NULL), -EINVAL, "both ways");
+	options.flags = HMEM_REGION_FILL;
+	options.pool = "fast";
+	TAP_EQ(hmem_region_create(ctx, "hmem:db", &options, NULL), -EINVAL, "one, and two");
+	options.pool = NULL;
+	options.pools = bad;
+	TAP_EQ(hmem_region_create(ctx, "hmem:db", &options, NULL), -EINVAL, "one that is NULL");
+	options.pools = names;
+	options.nr_pools = 33;
+	TAP_EQ(hmem_region_create(ctx, "hmem:db", &options, NULL), -EINVAL, "33 of them");
+	options.nr_pools = 2;
+	TAP_EQ(hmem_region_create(ctx, "anon:db", &options, NULL), -EOPNOTSUPP,
+	       "memory of this process has no pools");
+	TAP_EQ(asked, 0, "none of them reaches the module");
 }
 
 static void message(const char *sentence)
@@ -479,6 +567,8 @@ int main(void)
 	scratch_write("dev/hmem/control", "");
 	attaching();
 	bad_pools();
+	draining();
+	several_pools();
 	regions();
 	persistent();
 	ordinary_user();
