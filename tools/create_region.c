@@ -18,6 +18,7 @@
 #include "cxl_ready.h"
 #include "json.h"
 #include "options.h"
+#include "over_pools.h"
 #include "report.h"
 #include "size_option.h"
 #include "tier.h"
@@ -32,6 +33,8 @@ struct creation {
 	const char *name;	/* NULL: a default one */
 	const char *size;
 	const char *pool;
+	struct option_values pools;
+	struct over_pools over;
 	const char *type;	/* "ram", "pmem", NULL: either */
 	unsigned int ways;
 	struct hmem_region_options options;
@@ -229,6 +232,11 @@ static int carve(const struct creation *c, const struct pick *pick, char name[HM
 	int rc;
 
 	options.pool = pick->pool.name;
+	if (c->over.nr) {
+		options.pool = NULL;
+		options.pools = c->over.at;
+		options.nr_pools = c->over.nr;
+	}
 	options.bytes = pick->bytes;
 	if (c->name) {
 		char full[300];
@@ -293,6 +301,16 @@ static void step_policy(struct creation *c)
 	json_object_array_add(c->steps, o);
 }
 
+static void step_over(const struct creation *c, struct json_object *o)
+{
+	struct json_object *array = json_object_new_array();
+
+	for (unsigned int i = 0; i < c->over.nr; i++)
+		json_object_array_add(array, json_object_new_string(c->over.at[i]));
+	json_object_object_add(o, "pools", array);
+	json_flag(o, "spread", c->options.flags & HMEM_REGION_SPREAD);
+}
+
 static int answer_dry_run(struct creation *c, const struct pick *pick)
 {
 	struct json_object *o = json_object_new_object();
@@ -302,6 +320,8 @@ static int answer_dry_run(struct creation *c, const struct pick *pick)
 	json_text(o, "step", "create-region");
 	json_text(o, "region", c->name);
 	json_text(o, "pool", pool);
+	if (c->over.nr)
+		step_over(c, o);
 	json_size(c->s, o, "size", pick->bytes);
 	json_object_array_add(c->steps, o);
 	if (c->policy_flags)
@@ -356,9 +376,14 @@ static int create(struct creation *c)
 	int rc;
 
 	rc = check_name(c);
+	if (!rc && c->options.flags)
+		rc = over_pools_find(c->s, &c->pools, c->type, c->size, &c->over);
 	if (rc)
 		return rc;
-	if (!room_in(c, c->pool, &pick)) {
+	if (c->over.nr) {
+		pick = (struct pick){ .c = c, .bytes = c->over.bytes, .found = true };
+		snprintf(pick.pool.name, sizeof(pick.pool.name), "%s", c->over.name[0]);
+	} else if (!room_in(c, c->pool, &pick)) {
 		if (c->pool) {
 			struct hmem_pool_info info = { .size = sizeof(info) };
 			char text[32];
@@ -387,8 +412,8 @@ static int create(struct creation *c)
 		return rc;
 	}
 
-	report_step(c->s, "carve region %s out of pool %s", c->name ? c->name : "(default name)",
-		    pick.pool.name);
+	report_step(c->s, "carve region %s out of pool %s%s", c->name ? c->name : "(default name)",
+		    pick.pool.name, c->over.nr > 1 ? " and others" : "");
 	rc = carve(c, &pick, name);
 	rc = rc ? report_library(c->s, rc) : give_policy(c, name);
 	if (rc) {
@@ -469,10 +494,14 @@ int verb_create_region(struct session *s, int argc, char **argv)
 	struct creation c = { .s = s, .options = HMEM_REGION_OPTIONS_INIT,
 			      .policy.size = sizeof(c.policy) };
 	const char *owner = NULL, *group = NULL, *mode = NULL, *ways = NULL, *policy = NULL;
+	bool spread = false, fill = false;
 	const struct option_line lines[] = {
 		{ OPTION_TEXT, 's', "size", "SIZE",
 		  "64G, 1.5T, 50% of the pool, all that is free", &c.size },
-		{ OPTION_TEXT, 'p', "pool", "POOL", "carve it out of this pool only", &c.pool },
+		{ OPTION_MANY, 'p', "pool", "POOL",
+		  "carve it out of this pool only; of these, with --spread or --fill", &c.pools },
+		{ OPTION_FLAG, 'S', "spread", NULL, "interleave it over several pools", &spread },
+		{ OPTION_FLAG, 'F', "fill", NULL, "fill one pool after the other", &fill },
 		{ OPTION_TEXT, 't', "type", "TYPE", "ram (volatile) or pmem (persistent)", &c.type },
 		{ OPTION_TEXT, 'o', "owner", "USER", "owner of the device node", &owner },
 		{ OPTION_TEXT, 'g', "group", "GROUP", "group; else the owner's", &group },
@@ -488,8 +517,9 @@ int verb_create_region(struct session *s, int argc, char **argv)
 		{ .kind = OPTION_END },
 	};
 	const struct usage usage = {
-		"[NAME] --size SIZE [--pool POOL] [--type ram|pmem] [--owner USER] [--group GROUP]\n"
-		"                             [--mode MODE] [--ways N] [--near-max SIZE]\n"
+		"[NAME] --size SIZE [--pool POOL]... [--spread | --fill] [--type ram|pmem]\n"
+		"                             [--owner USER] [--group GROUP] [--mode MODE] [--ways N]\n"
+		"                             [--near-max SIZE]\n"
 		"                             [--policy off|manual|auto] [--dry-run] [-u] [-v]", lines };
 	int first, rc = options_parse(s, &usage, argc, argv, &first);
 
@@ -509,6 +539,17 @@ int verb_create_region(struct session *s, int argc, char **argv)
 		return options_bad(s, &usage, "%s is no size", c.size);
 	if (c.type && strcmp(c.type, "ram") && strcmp(c.type, "pmem"))
 		return options_bad(s, &usage, "%s is no type: ram or pmem", c.type);
+	if (spread && fill)
+		return options_bad(s, &usage, "--spread or --fill");
+	if ((spread || fill) && ways)
+		return options_bad(s, &usage, "--ways is for a new CXL region; --spread and --fill take "
+				   "pools that are there");
+	if (c.pools.nr > 1 && !spread && !fill)
+		return options_bad(s, &usage, "several pools: with --spread or --fill");
+	if (c.pools.nr > 32)
+		return options_bad(s, &usage, "a region is on 32 pools at most");
+	c.pool = c.pools.nr ? c.pools.value[0] : NULL;
+	c.options.flags = (spread ? HMEM_REGION_SPREAD : 0) | (fill ? HMEM_REGION_FILL : 0);
 	rc = group ? find_group(s, &usage, group, &c.options) : 0;
 	if (!rc && owner)
 		rc = find_owner(s, &usage, owner, &c.options);

@@ -47,6 +47,7 @@ static const struct verb {
 	{ "monitor", verb_monitor, "watch regions: what is near, what is hot, what moves" },
 	{ "attach-pool", verb_attach_pool, "claim CXL memory or system RAM as a pool" },
 	{ "detach-pool", verb_detach_pool, "give a pool's memory back" },
+	{ "drain-pool", verb_drain_pool, "move what is on a pool to others, and give its memory back" },
 	{ "create-shelf", verb_create_shelf, "make a shelf, for objects, in a region" },
 	{ "grow-shelf", verb_grow_shelf, "give shelves more of their region" },
 	{ "destroy-shelf", verb_destroy_shelf, "remove shelves and the objects on them" },

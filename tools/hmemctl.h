@@ -35,6 +35,7 @@ int verb_list(struct session *s, int argc, char **argv);
 int verb_info(struct session *s, int argc, char **argv);
 int verb_attach_pool(struct session *s, int argc, char **argv);
 int verb_detach_pool(struct session *s, int argc, char **argv);
+int verb_drain_pool(struct session *s, int argc, char **argv);
 int verb_create_region(struct session *s, int argc, char **argv);
 int verb_resize_region(struct session *s, int argc, char **argv);
 int verb_destroy_region(struct session *s, int argc, char **argv);

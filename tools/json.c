@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "report.h"
+#include "sysfs.h"
 
 bool json_is_text(const char *text)
 {
@@ -109,6 +110,24 @@ void json_bytes(struct json_object *o, const char *key, const void *bytes, size_
 	free(text);
 }
 
+/* What sysfs says beside the library: all pools of a region, and how it lies on them. */
+static void json_pools(const struct session *s, struct json_object *o, const char *region)
+{
+	struct json_object *array = json_object_new_array();
+	char text[4096], *rest = text, *word;
+	uint64_t number;
+
+	if (!sysfs_read(text, sizeof(text), "/sys/class/hmem/%s/pools", region))
+		while ((word = strsep(&rest, " ")))
+			if (*word)
+				json_object_array_add(array, json_object_new_string(word));
+	json_object_object_add(o, "pools", array);
+	if (!sysfs_read_u64(&number, "/sys/class/hmem/%s/spread", region))
+		json_flag(o, "spread", number);
+	if (!sysfs_read_u64(&number, "/sys/class/hmem/%s/lost", region) && number)
+		json_size(s, o, "lost", number);
+}
+
 struct json_object *json_region(const struct session *s, const struct hmem_region_info *info)
 {
 	struct json_object *o = json_object_new_object();
@@ -118,6 +137,8 @@ struct json_object *json_region(const struct session *s, const struct hmem_regio
 
 	json_text(o, "region", ours ? name + 5 : name);
 	json_text(o, "pool", *info->pool ? info->pool : NULL);
+	if (ours)
+		json_pools(s, o, name + 5);
 	json_size(s, o, "size", info->bytes);
 	json_flag(o, "persistent", info->caps & HMEM_CAP_PERSISTENT);
 	json_owner(s, o, info->uid, info->gid);

@@ -115,6 +115,13 @@ usage "attach-pool ram --size 1G --name a --node x" "x is no NUMA node"
 usage "attach-pool mem0 --ways 99" "99 is no number of devices"
 usage "attach-pool mem0 --type tape" "tape is no type"
 usage "detach-pool" "which pool"
+usage "drain-pool" "which pool"
+usage "drain-pool a b" "one at a time"
+usage "drain-pool a --keep --stop" "one of --release, --keep and --stop"
+usage "drain-pool a --stop --dry-run" "no dry run"
+usage "create-region --size 1G --spread --fill" "spread or --fill"
+usage "create-region --size 1G --spread --ways 2" "take pools that are there"
+usage "create-region --size 1G --pool a --pool b" "with --spread or --fill"
 usage "doctor extra" "unexpected argument"
 usage "version extra" "unexpected argument"
 usage "help frobnicate" "no such verb"
@@ -123,7 +130,7 @@ usage "help frobnicate" "no such verb"
 
 for verb in list info create-region resize-region destroy-region set-policy migrate keep-range \
 	release-range heat list-poison clear-poison report-poison monitor \
-	attach-pool detach-pool doctor version help; do
+	attach-pool detach-pool drain-pool doctor version help; do
 	ctl "$verb" --help
 	tap_is "$status:$err" "0:" "$verb --help succeeds, on stdout"
 	tap_matches "$out" "^usage: hmemctl $verb" "and tells how $verb is called"
@@ -147,9 +154,10 @@ for args in "create-region --size 64M" "attach-pool region0" "attach-pool --all"
 	tap_matches "$err" "error: open /dev/hmem/control: No such file" "saying what was tried"
 	tap_matches "$err" "to do: load the module.*insmod hmem.ko" "and what to do"
 done
-for args in "resize-region x --size 1G" "destroy-region x" "detach-pool x" "info x" \
-	"set-policy x" "migrate x --near" "keep-range x --near" "release-range x" "heat x" \
-	"list-poison x" "clear-poison x" "report-poison x --bytes 4K" "monitor x" monitor; do
+for args in "resize-region x --size 1G" "destroy-region x" "detach-pool x" "drain-pool x" \
+	"info x" "set-policy x" "migrate x --near" "keep-range x --near" "release-range x" \
+	"heat x" "list-poison x" "clear-poison x" "report-poison x --bytes 4K" "monitor x" \
+	monitor; do
 	# shellcheck disable=SC2086 # words
 	ctl $args
 	tap_is "$status" 1 "$args fails without the module"

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * drain-pool: everything on a pool moves to others while it is used, then the pool is
+ * detached, and its CXL region can be removed.
+ *
+ * The command of the module runs in a child, while this one asks how far it is. Ctrl-C ends both:
+ * what was moved stays so, and the next drain-pool goes on.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "claim.h"
+#include "cxl_ready.h"
+#include "json.h"
+#include "options.h"
+#include "progress.h"
+#include "report.h"
+
+/* Between two looks at how far it is. */
+#define LOOK_MS 200
+
+/* What a child has to say, when it is done. */
+struct outcome {
+	int rc;
+	struct hmem_pool_drained drained;
+	char error[512];
+};
+
+static void drain_and_tell(struct session *s, const char *pool, int to)
+{
+	struct outcome out = { .drained = { .size = sizeof(out.drained) } };
+	const char *last;
+
+	out.rc = hmem_pool_drain(s->hmem, pool, 0, &out.drained);
+	last = out.rc ? hmem_last_error(s->hmem) : "";
+	snprintf(out.error, sizeof(out.error), "%s", last);
+	_exit(write(to, &out, sizeof(out)) != sizeof(out));
+}
+
+/* Until the child has told; @total: what there was in the beginning. */
+static bool watch(struct session *s, const char *pool, int from, uint64_t total,
+		  struct outcome *out)
+{
+	struct hmem_pool_drained now = { .size = sizeof(now) };
+	struct pollfd told = { .fd = from, .events = POLLIN };
+	struct progress progress;
+
+	progress_begin(&progress, s, total);
+	while (poll(&told, 1, LOOK_MS) <= 0)
+		if (!hmem_pool_drain(s->hmem, pool, HMEM_POOL_DRAIN_STATUS, &now) &&
+		    now.left <= total)
+			progress_show(&progress, total - now.left);
+	progress_end(&progress);
+	return read(from, out, sizeof(*out)) == sizeof(*out);
+}
+
+/* Return: exit code. */
+static int report_outcome(const struct session *s, const struct outcome *out)
+{
+	report_error(s, "%s", out->error);
+	if (out->drained.draining && out->drained.left)
+		report_fix(s, "what has moved stays so; to go on: the same command; to let new "
+			   "regions come to the pool again: with --stop");
+	return out->rc == -EOPNOTSUPP ? EXIT_UNSUPPORTED : EXIT_FAILED;
+}
+
+/* Return: exit code. */
+static int drain(struct session *s, const char *pool, uint64_t *moved)
+{
+	struct hmem_pool_drained begin = { .size = sizeof(begin) };
+	struct outcome out;
+	int ends[2], rc;
+	pid_t pid;
+
+	rc = hmem_pool_drain(s->hmem, pool, HMEM_POOL_DRAIN_STATUS, &begin);
+	if (rc)
+		return report_library(s, rc);
+	if (pipe(ends)) {
+		report_error(s, "drain pool %s: %s", pool, strerror(errno));
+		return EXIT_FAILED;
+	}
+	fflush(NULL);
+	pid = fork();
+	if (pid < 0) {
+		report_error(s, "drain pool %s: %s", pool, strerror(errno));
+		close(ends[0]);
+		close(ends[1]);
+		return EXIT_FAILED;
+	}
+	if (!pid) {
+		/* It ends when this one is ended, however that is. */
+		prctl(PR_SET_PDEATHSIG, SIGTERM);
+		close(ends[0]);
+		drain_and_tell(s, pool, ends[1]);
+	}
+	close(ends[1]);
+	rc = !watch(s, pool, ends[0], begin.left, &out);
+	close(ends[0]);
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	if (rc) {
+		report_error(s, "drain pool %s: the process that does it has died", pool);
+		return EXIT_FAILED;
+	}
+	*moved = out.drained.moved;
+	return out.rc ? report_outcome(s, &out) : EXIT_DONE;
+}
+
+/* Return: exit code. */
+static int finish(struct session *s, const struct hmem_pool_info *info, bool release)
+{
+	int rc = hmem_pool_detach(s->hmem, info->name);
+
+	if (rc)
+		return report_library(s, rc);
+	if (release && *info->source && cxl_teardown(s, info->source))
+		return EXIT_FAILED;
+	return EXIT_DONE;
+}
+
+/* Return: exit code. */
+static int stop(struct session *s, const char *pool)
+{
+	int rc = hmem_pool_drain(s->hmem, pool, HMEM_POOL_DRAIN_STOP, NULL);
+
+	if (rc)
+		return report_library(s, rc);
+	report_count(s, "new regions may come to pool %s again", pool);
+	return EXIT_DONE;
+}
+
+static int answer(struct session *s, const struct hmem_pool_info *info, uint64_t moved,
+		  bool dry_run)
+{
+	struct json_object *array = json_object_new_array(), *o = json_pool(s, info);
+
+	json_size(s, o, dry_run ? "to_move" : "moved", moved);
+	json_object_array_add(array, o);
+	report_count(s, "%s pool %s", dry_run ? "would drain" : "drained", info->name);
+	return json_print(s, array);
+}
+
+int verb_drain_pool(struct session *s, int argc, char **argv)
+{
+	bool dry_run = false, release = false, keep = false, end = false;
+	struct hmem_pool_info info = { .size = sizeof(info) };
+	const struct option_line lines[] = {
+		{ OPTION_FLAG, 'r', "release", NULL, "remove the CXL region as well", &release },
+		{ OPTION_FLAG, 'k', "keep", NULL, "leave the pool attached, empty and closed",
+		  &keep },
+		{ OPTION_FLAG, 0, "stop", NULL,
+		  "move nothing more: new regions may come to it again", &end },
+		OPTION_DRY_RUN(&dry_run),
+		OPTION_HUMAN(s),
+		OPTION_VERBOSE(s),
+		{ .kind = OPTION_END },
+	};
+	const struct usage usage = { "POOL [--release | --keep | --stop] [--dry-run] [-u] [-v]",
+				     lines };
+	int first, code = options_parse(s, &usage, argc, argv, &first), rc;
+	uint64_t moved = 0;
+
+	if (code >= 0)
+		return code;
+	if (argc - first != 1)
+		return options_bad(s, &usage, "which pool? one at a time");
+	if (release + keep + end > 1)
+		return options_bad(s, &usage, "one of --release, --keep and --stop");
+	if (end && dry_run)
+		return options_bad(s, &usage, "--stop has no dry run");
+	if (end)
+		return stop(s, argv[first]);
+	/* Between detaching and removing nobody may attach it. */
+	if (release && !dry_run && claim_begin(s))
+		return EXIT_FAILED;
+	rc = hmem_pool_get_info(s->hmem, argv[first], &info);
+	if (rc)
+		return report_library(s, rc);
+	if (dry_run)
+		return answer(s, &info, info.bytes - info.free_bytes, true);
+	report_step(s, "move what is on pool %s to others", info.name);
+	code = drain(s, info.name, &moved);
+	if (!code && !keep)
+		code = finish(s, &info, release);
+	return code ? code : answer(s, &info, moved, false);
+}
