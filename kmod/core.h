@@ -470,6 +470,12 @@ struct hm_region *hm_region_alloc(const char *name, bool persistent);
 int hm_region_add(struct hm_region *region, struct hm_pool *pool);
 void hm_region_leave(struct hm_part *part);
 struct hm_pool *hm_region_pool(const struct hm_region *region);
+
+/* region_sysfs.c */
+extern const struct attribute_group *hm_region_groups[];
+int hm_region_nid(const struct hm_region *region);
+
+/* region.c */
 int hm_region_publish(struct hm_region *region);
 void hm_region_unpublish(struct hm_region *region);
 void hm_region_drop(struct hm_region *region);
