@@ -25,7 +25,7 @@ check_pool() {
 	local at=/sys/class/hmem_pool/$pool size mode
 
 	tap_is "$(files "$at")" \
-		"extent_size free numa_node persistent provider regions size source uuid " \
+		"draining extent_size free numa_node persistent provider regions size source uuid " \
 		"$kind pool: the files that there are"
 	size=$(cat "$at/size")
 	shows "$at" provider "$provider" "$kind pool"
@@ -44,8 +44,8 @@ check_pool() {
 	shows "$at" regions 1 "$kind pool with a region"
 	at=/sys/class/hmem/s
 	tap_is "$(files "$at")" \
-		"extent_size extents_used faults gid mode near near_max numa_node persistent policy pool \
-size uid uuid " \
+		"extent_size extents_used faults gid lost mode near near_max numa_node persistent policy \
+pool pools size spread uid uuid " \
 		"$kind region: the files that there are"
 	shows "$at" size 4194304 "$kind region"
 	shows "$at" pool "$pool" "$kind region"
