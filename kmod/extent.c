@@ -137,8 +137,6 @@ static bool touch_extent(struct hm_region *region, struct hm_extent *extent, u32
 		atomic64_inc(&region->nr_touched);
 	}
 	spin_unlock(&region->touch_lock);
-	if (unlikely(first && !xa_empty(&hm_extent_pool(region, extent)->bad)))
-		hm_poison_refresh(region, extent, index);
 	return first;
 }
 
@@ -208,6 +206,9 @@ struct hm_extent *hm_extent_lock(struct hm_region *region, u32 index)
 	if (home->mapping != region->inode->i_mapping) {
 		home->index = (pgoff_t)index << HM_EXTENT_ORDER;
 		home->mapping = region->inode->i_mapping;
+		/* Who found memory bad before could not know whose it is. */
+		if (unlikely(!xa_empty(&hm_extent_pool(region, extent)->bad)))
+			hm_poison_refresh(region, extent, index);
 	}
 	return extent;
 }

@@ -7,6 +7,8 @@
  */
 #include "poison.h"
 
+#include <sys/uio.h>
+
 #define EXTENTS		4
 #define LENGTH		(EXTENTS * EXTENT)
 #define BAD		5ULL			/* page of extent 1 */
@@ -22,6 +24,7 @@ static void fails(int fd, char *p)
 	TAP_OK(page_fails(p + OFFSET, true), "%s: so does a store", kind);
 	TAP_OK(others_hold(p + EXTENT, BAD, 2), "%s: the rest of the extent is there", kind);
 	TAP_EQ(touch_write(p + OFFSET + PAGE, 2), 0, "%s: and can be stored to", kind);
+	TAP_OK(page_fails(p + OFFSET, false), "%s: to map it maps nothing else", kind);
 	TAP_OK(pread(fd, buffer, PAGE, OFFSET) == -1 && errno == EIO, "%s: read(2) is EIO", kind);
 	TAP_OK(pwrite(fd, buffer, 1, OFFSET + 7) == -1 && errno == EIO, "%s: write(2) is EIO", kind);
 	TAP_EQ(pread(fd, buffer, 4 * PAGE, OFFSET - 2 * PAGE), (ssize_t)(2 * PAGE),
@@ -125,6 +128,24 @@ static void refused(int fd)
 	TAP_EQ(hmem_ioctl(fd, HMEM_REGION_POISON, &a), -EINVAL, "%s: something reserved", kind);
 }
 
+/* A region that could not be cut short is whole again, and its bad pages are as bad. */
+static void put_back(int control, int fd, char *p)
+{
+	struct iovec iov = { p + 3 * EXTENT + PAGE, PAGE };
+	int fds[2];
+
+	p[3 * EXTENT] = 1;
+	if (pipe(fds) || vmsplice(fds[1], &iov, 1, 0) != (ssize_t)PAGE)
+		tap_bail("vmsplice: %s", strerror(errno));
+	TAP_EQ(region_resize(control, "bad", EXTENT), -EBUSY, "%s: it is not cut short", kind);
+	must(poison(fd, HMEM_POISON_REPORT, 3 * EXTENT, PAGE, NULL), "report");
+	TAP_OK(page_fails(p + 3 * EXTENT, false), "%s: a page that was put back fails", kind);
+	close(fds[0]);
+	close(fds[1]);
+	must(poison(fd, HMEM_POISON_CLEAR, 3 * EXTENT, PAGE, NULL), "clear");
+	TAP_EQ(touch_read(p + 3 * EXTENT), 0, "%s: and is cleared", kind);
+}
+
 /* Many pages, of touched and untouched extents, listed in parts. */
 static void many(int fd, char *p)
 {
@@ -167,6 +188,7 @@ static void checks(int control, const struct pool *pool)
 	TAP_EQ(run_as(USER_UID, ordinary, NULL), 1, "%s: its owner may look", kind);
 	refused(fd);
 	cleared(fd, p);
+	put_back(control, fd, p);
 	many(fd, p);
 	munmap(p, LENGTH);
 	close(fd);
