@@ -6,6 +6,7 @@
 #	bash cxl.sh create ram|pmem [MEMDEV...]	prints the name of the new region
 #	bash cxl.sh destroy REGION
 #	bash cxl.sh destroy_all
+#	bash cxl.sh take WAY ram|pmem REGION	WAY: disable, destroy, unbind, remove
 #
 # Names are found, never assumed: the kernel numbers memdevs and regions as they come.
 
@@ -130,9 +131,46 @@ cxl_destroy_all() {
 	done
 }
 
+# cxl_region_of ram|pmem: the region of that kind, if there is one
+cxl_region_of() {
+	local region
+
+	for region in $(cxl_regions); do
+		[ "$(cat "$cxl_bus/$region/mode")" = "$1" ] && echo "$region" && return
+	done
+}
+
+# cxl_take WAY ram|pmem REGION: take the region away from under whoever uses it, and bring the
+# device back. A removed device takes its region's decoders along; what is left of the region
+# goes too.
+cxl_take() {
+	local way=$1 kind=$2 region=$3 memdev
+
+	memdev=$(cxl_memdevs "$kind" | head -n 1)
+	case $way in
+	disable) cxl disable-region "$region" >&2 ;;
+	destroy) cxl_destroy "$region" ;;
+	unbind)
+		echo "$memdev" >/sys/bus/cxl/drivers/cxl_mem/unbind
+		echo "$memdev" >/sys/bus/cxl/drivers/cxl_mem/bind
+		;;
+	remove)
+		echo 1 >"$(readlink -f "$cxl_bus/$memdev")/../remove"
+		echo 1 >/sys/bus/pci/rescan
+		;;
+	esac
+	cxl_memdev "$kind" >&2
+	region=$(cxl_region_of "$kind")
+	[ -z "$region" ] || cxl_destroy "$region"
+	# The tool gives up on a region whose targets are gone; the kernel does not.
+	region=$(cxl_region_of "$kind")
+	[ -z "$region" ] ||
+		echo "$region" >"$(readlink -f "$cxl_bus/$region")/../delete_region"
+}
+
 if [ "${BASH_SOURCE[0]}" = "$0" ]; then
 	case ${1:-} in
-	create | destroy | destroy_all)
+	create | destroy | destroy_all | take)
 		command=cxl_$1
 		shift
 		"$command" "$@"

@@ -20,44 +20,9 @@ declare -A count
 stop=
 trap 'stop=yes' TERM
 
-# region_of KIND: the region of that kind, if there is one
-region_of() {
-	local region
-
-	for region in $(cxl_regions); do
-		[ "$(cat "$cxl_bus/$region/mode")" = "$1" ] && echo "$region" && return
-	done
-}
-
-# A removed device takes its region's decoders along; what is left of the region goes too.
-take() {
-	local way=$1 kind=$2 region=$3 memdev
-
-	memdev=$(cxl_memdevs "$kind" | head -n 1)
-	case $way in
-	disable) cxl disable-region "$region" ;;
-	destroy) cxl destroy-region -f "$region" ;;
-	unbind)
-		echo "$memdev" >/sys/bus/cxl/drivers/cxl_mem/unbind
-		echo "$memdev" >/sys/bus/cxl/drivers/cxl_mem/bind
-		;;
-	remove)
-		echo 1 >"$(readlink -f "$cxl_bus/$memdev")/../remove"
-		echo 1 >/sys/bus/pci/rescan
-		;;
-	esac
-	cxl_memdev "$kind"
-	region=$(region_of "$kind")
-	[ -z "$region" ] || cxl destroy-region -f "$region"
-	# The tool gives up on a region whose targets are gone; the kernel does not.
-	region=$(region_of "$kind")
-	[ -z "$region" ] ||
-		echo "$region" >"$(readlink -f "$cxl_bus/$region")/../delete_region"
-}
-
 while [ -z "$stop" ]; do
 	kind=$([ $((RANDOM % 2)) = 0 ] && echo ram || echo pmem)
-	region=$(region_of "$kind")
+	region=$(cxl_region_of "$kind")
 	if [ -z "$region" ]; then
 		region=$(cxl_create "$kind") || continue
 		count[create]=$((${count[create]:-0} + 1))
@@ -66,7 +31,7 @@ while [ -z "$stop" ]; do
 		sleep "0.$((RANDOM % 10))"
 	else
 		way=${ways[RANDOM % ${#ways[@]}]}
-		take "$way" "$kind" "$region"
+		cxl_take "$way" "$kind" "$region"
 		count[$way]=$((${count[$way]:-0} + 1))
 	fi
 done >/dev/null 2>&1
