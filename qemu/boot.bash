@@ -14,6 +14,7 @@
 boot_splat='\] WARNING: |BUG: |BUG [a-z]|kernel BUG at|Oops[: ]|Call Trace:|-\[ cut here \]-'
 boot_splat+='|KASAN|KCSAN|UBSAN|general protection fault|unable to handle|Kernel panic'
 boot_splat+='|INFO: task .* blocked for more|rcu: INFO: .*(stall|detected)'
+boot_splat+='|INFO: trying to register non-static key|DEBUG_LOCKS_WARN_ON'
 boot_splat+='|refcount_t: |list_(add|del) corruption|Bad page (state|map)|Bad rss-counter'
 
 # The log's size; a panic ends the guest; no time for tests of ciphers that nobody uses.
@@ -84,9 +85,9 @@ boot_try_kvm()
 {
 	local line pid
 
-	exec {kvm_output}< <(exec "$qemu_dir/in-tree" "$image/tree" "$image=image" "$run_dir=run" -- \
+	exec {kvm_output}< <(exec "$qemu_dir/in-tree" "$image/tree" "$kernel_boot=kernel" "$run_dir=run" -- \
 		qemu-system-x86_64 "${boot_machine[@]}" -accel kvm -smp 2 -m 1G \
-		-kernel "/mnt/image/boot/$1/kernel" -initrd /mnt/run/initramfs \
+		-kernel /mnt/kernel/kernel -initrd /mnt/run/initramfs \
 		-append "$boot_parameters" -serial stdio < /dev/null 2>&1)
 	pid=$!
 	while IFS= read -r -t 10 line <&"$kvm_output"; do
@@ -127,10 +128,11 @@ boot_start()
 		else
 			exec < /dev/null > "$run_dir/qemu.log"
 		fi
-		exec "$qemu_dir/in-tree" "$image/tree" "$image=image" "$run_dir=run" "$state=state" -- \
+		exec "$qemu_dir/in-tree" "$image/tree" "$image=image" "$kernel_boot=kernel" "$run_dir=run" \
+			"$state=state" -- \
 			qemu-system-x86_64 "${boot_machine[@]}" "${accelerator[@]}" \
 			-name hmem-vm -smp "$smp" -m "$memory" \
-			-kernel "/mnt/image/boot/$kernel/kernel" -initrd /mnt/run/initramfs \
+			-kernel /mnt/kernel/kernel -initrd /mnt/run/initramfs \
 			-append "$boot_parameters$append" \
 			-serial file:/mnt/run/kernel.log \
 			-drive file=/mnt/image/root.erofs,format=raw,if=none,readonly=on,id=root \

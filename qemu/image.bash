@@ -171,16 +171,16 @@ image_versions()
 	echo "${kernels}_qemu-$qemu"
 }
 
-# image_prune - remove images that nobody uses, and has not for a month
+# image_prune - remove images and kernels that nobody uses, and has not for a month
 image_prune()
 {
 	local image lock
 
-	for image in "$image_cache/$image_release"-*_linux-*; do
+	for image in "$image_cache/$image_release"-*_linux-* "$image_cache"/kasan-*_linux-*; do
 		[[ $(find "$image" -maxdepth 0 -mtime +30) ]] || continue
 		exec {lock}< "$image"
 		if flock --nonblock --exclusive "$lock"; then
-			say "removing an image that was not used for 30 days: ${image##*/}"
+			say "removing what was not used for 30 days: ${image##*/}"
 			rm -rf --one-file-system "$image"
 		fi
 		exec {lock}<&-

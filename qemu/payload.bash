@@ -22,23 +22,28 @@ payload_lock()
 # as far as something changed
 payload_make()
 {
-	local log=$project_dir/$payload_build.log kernel=$1
+	local log=$project_dir/$payload_build.log kdir=/lib/modules/$1/build
+	local -a headers=()
 
 	shift
 	[[ -e $project_dir/Makefile ]] ||
 		fail "$project_dir has no Makefile to build the project with (--no-build goes without)"
+	if [[ $kernel_built ]]; then
+		kdir=/mnt/headers
+		headers=("$kernel_built/headers=headers")
+	fi
 	# Everything is tried, so that --keep-going has as much as possible.
-	run_job "$qemu_dir/in-tree" "$image/tree" "$project_dir=project" -- \
+	run_job "$qemu_dir/in-tree" "$image/tree" "$project_dir=project" "${headers[@]}" -- \
 		sh -c 'cd /mnt/project || exit
 			status=0
 			[ ! -e Kbuild ] ||
 				make -k --no-print-directory -j "$(nproc)" "BUILD=$1" \
-				"KDIR=/lib/modules/$2/build" kmod kmod-inject || status=1
+				"KDIR=$2" kmod kmod-inject || status=1
 			build=$1
 			shift 2
 			make -k --no-print-directory -j "$(nproc)" "BUILD=$build" "$@" || status=1
 			exit $status' \
-		sh "$payload_build" "$kernel" "$@" > "$log" 2>&1 < /dev/null && return
+		sh "$payload_build" "$kdir" "$@" > "$log" 2>&1 < /dev/null && return
 	if [[ $keep_going ]]; then
 		say "not everything could be built for the guest, see $log"
 	else
@@ -52,6 +57,11 @@ payload_stage_project()
 {
 	local build=$project_dir/$payload_build root=$payload_stage/root
 	local file
+
+	if [[ $kernel_built ]]; then
+		mkdir "$payload_stage/usr/lib/modules"
+		cp -r "$kernel_built/modules/$1" "$payload_stage/usr/lib/modules/"
+	fi
 
 	for file in "$build"/libhmem.so*; do
 		[[ ! -f $file ]] || cp -d "$file" "$payload_stage/usr/lib/x86_64-linux-gnu/"
@@ -116,6 +126,6 @@ payload_create()
 		fail "cannot write the run's files:" "$(tail -n 1 "$run_dir/mkfs.log")"
 	rm -rf "$payload_stage"
 
-	cat "$image/boot/$kernel/initramfs" "$project_dir/$payload_build/init.cpio" > "$run_dir/initramfs" ||
+	cat "$kernel_boot/initramfs" "$project_dir/$payload_build/init.cpio" > "$run_dir/initramfs" ||
 		fail "cannot write the run's initramfs"
 }
