@@ -32,6 +32,7 @@ while [ "$1" != /root/guest-batch ]; do
 done
 shift
 export HMEM_GUEST_TESTS=$FAKE/tests/guest HMEM_GUEST_KMSG=$FAKE/kmsg.$$ HMEM_GUEST_CGROUPS=$FAKE/none
+export HMEM_GUEST_LOCKDEP=$FAKE/lockdep.$$ HMEM_GUEST_KMEMLEAK=$FAKE/none
 export FAKE_GUEST=$$
 echo "[    1.000000] WARNING: from before any test" >"$HMEM_GUEST_KMSG"
 PATH=$FAKE/bin:$PATH bash "$RUNNER_DIR/guest-batch" "$@"
@@ -180,6 +181,17 @@ END
 WANT_LONG='' outcome "a test that takes long" 0 "1 passed, 0 failed, 0 skipped" h-long.sh
 WANT_LONG=1 outcome "and is to take longer" 0 "2 passed, 0 failed, 0 skipped" --long h-long.sh
 rm "$fake/tests/guest/h-long.sh"
+
+fake_test guest/h-locks "kernels=lts" <<'END'
+printf ' lock-classes: 1\n debug_locks: %12s\n' "${WANT_LOCKS:-1}" >"$HMEM_GUEST_LOCKDEP"
+printf 'ok 1 - one\n1..1\n'
+END
+outcome "a kernel with lockdep" 0 "1 passed, 0 failed, 0 skipped" h-locks.sh
+WANT_LOCKS=0 outcome "one whose lockdep gave up" 1 "1 passed, 1 failed, 0 skipped" h-locks.sh
+tap_matches "$tap_output" "lockdep has turned itself off" "which is said"
+rm "$fake/tests/guest/h-locks.sh"
+outcome "tests on one kernel" 0 "1 passed, 0 failed, 0 skipped" --kernel kasan g-both.sh
+tap_matches "$(tail -n 1 "$fake/boots")" "kernel kasan" "which is that one"
 
 rm "$fake/boots"
 outcome "a batch goes on after each of them" 1 "9 passed, 3 failed, 0 skipped" guest/
