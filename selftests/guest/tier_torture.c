@@ -5,7 +5,7 @@
  * with what was stored last. Then the device is taken away, and what was persistent is compared
  * again when it is back. On a volatile and a persistent CXL pool and on one of system RAM.
  *
- *	tier_torture [SECONDS [SEED]]
+ *	tier_torture [SECONDS [SEED [ram]]]	ram: on system RAM alone
  *
  * The seed repeats what each thread does, though not how they meet. stress.c does more, to more
  * regions, but cannot tell an old word from a new one.
@@ -30,6 +30,7 @@ static const struct round {
 	{ "ram", "disable" },	{ "pmem", NULL },   { NULL, NULL },	  { "pmem", "disable" },
 	{ "ram", "destroy" },	{ "pmem", "destroy" }, { "pmem", "unbind" }, { "ram", "remove" },
 };
+static const struct round on_system_ram;
 #define ROUNDS	((int)(sizeof(rounds) / sizeof(rounds[0])))
 
 static int control;
@@ -142,7 +143,7 @@ static void be_restless(int fd)
 		const char *name;
 		uint64_t value;
 	} knobs[] = {
-		{ "budget_ppm", 500000 }, { "window_min_ms", 1 }, { "window_max_ms", 200 },
+		{ "budget_ppm", 100000 }, { "window_min_ms", 1 }, { "window_max_ms", 200 },
 		{ "tick_min_ms", 1 },	  { "tick_max_ms", 20 },  { "confirm_ms", 0 },
 		{ "margin_pct", 0 },	  { "band_oct4", 0 },	  { "band_max_oct4", 0 },
 		{ "split_pct", 100 },	  { "split_pairs", 1 },	  { "split_prior", 1 },
@@ -308,6 +309,9 @@ static void leave(const struct round *r, const char *pool)
 
 static void show_counts(double seconds)
 {
+	/* A kernel that watches itself takes many times as long for everything. */
+	double share = seconds / 60 / (access("/sys/kernel/debug/kmemleak", F_OK) ? 1 : 20);
+
 	for (int i = 0; i < STRESS_OPERATIONS; i++) {
 		if (board->done[i])
 			tap_diag("%-15s %8llu, of which %llu worked", board->name[i],
@@ -319,7 +323,7 @@ static void show_counts(double seconds)
 		 (unsigned long long)aborted, (unsigned long long)touches,
 		 (unsigned long long)checked);
 	for (int i = 0; i < ACTIONS; i++)
-		TAP_OK(board->worked[i] >= actions[i].least * seconds / 60, "%s: %llu times",
+		TAP_OK(board->worked[i] >= (uint64_t)(actions[i].least * share), "%s: %llu times",
 		       actions[i].name, (unsigned long long)board->worked[i]);
 }
 
@@ -335,6 +339,7 @@ int main(int argc, char **argv)
 {
 	double seconds = argc > 1 ? atof(argv[1]) : SECONDS, began = now();
 	uint64_t seed = argc > 2 ? strtoull(argv[2], NULL, 0) : (uint64_t)time(NULL);
+	bool only_ram = argc > 3 && !strcmp(argv[3], "ram");
 	char pool[HMEM_NAME_LEN];
 	int n;
 
@@ -344,9 +349,9 @@ int main(int argc, char **argv)
 		       -1, 0);
 	if (board == MAP_FAILED || torture == MAP_FAILED)
 		tap_bail("no shared memory");
-	control = must_begin_cxl();
+	control = only_ram ? must_begin() : must_begin_cxl();
 	for (n = 0; (n < ROUNDS || now() < began + seconds) && !board->wrong; n++) {
-		const struct round *r = &rounds[n % ROUNDS];
+		const struct round *r = only_ram ? &on_system_ram : &rounds[n % ROUNDS];
 
 		torture_seed = seed + n * 1000003ULL;
 		dice_seed(torture_seed, 1000);
@@ -359,7 +364,7 @@ int main(int argc, char **argv)
 	TAP_OK(!board->wrong, "every word was what was stored last, in %d rounds", n);
 	if (board->wrong)
 		tap_diag("%d times; first: %s", board->wrong, board->complaint);
-	TAP_OK(removals >= 1, "devices were taken away (%llu)", (unsigned long long)removals);
+	TAP_OK(removals >= 1 || only_ram, "devices were taken away (%llu)", (unsigned long long)removals);
 	TAP_OK(promoted && demoted && aborted, "extents moved while all that went on");
 	show_counts(seconds);
 	return tap_done();
