@@ -235,9 +235,9 @@ check-sanitize: ## host tests with the sanitizers of addresses, undefined behavi
 		BUILD=$(BUILD)/$$build selftests/run --only host $(if $(TEST),'$(TEST)') || status=1; \
 	done; exit $$status
 
-torture: ## everything at once at random in guests: N= minutes (20), SEED= to repeat
+torture: ## everything at once at random in guests: MINUTES= (20), SEED= to repeat
 	@./install-deps build guest
-	@BUILD=$(BUILD) selftests/torture $(or $(N),20) $(SEED)
+	@BUILD=$(BUILD) selftests/torture $(or $(MINUTES),$(N),20) $(SEED)
 
 torture-shelf: lib selftests ## kill -9 of processes on a shelf: N= kills (2000000), SEED= to repeat
 	@$(BUILD)/selftests/host/shelf_kill $(or $(N),2000000) $(SEED)
@@ -267,6 +267,16 @@ fuzz-%: fuzz/%.c fuzz-deps
 		-i fuzz/corpus/$* -o $(BUILD)/fuzz/out.$* $(BUILD)/fuzz/$*,$(BUILD)/fuzz/$* fuzz/corpus/$*/*)
 	@for found in $(BUILD)/fuzz/out.$*/default/crashes/id* $(BUILD)/fuzz/out.$*/default/hangs/id*; do \
 		[ ! -e "$$found" ] || { echo "found: $$found" >&2; status=1; }; done; exit $${status:-0}
+
+fuzz-ioctl: ## ioctls by the grammar of the contract: CALLS= (1000000), KERNEL= (kasan), SEED=, THREADS=
+	@./install-deps build guest
+	@qemu/hmem-vm run --kernel $(or $(KERNEL),kasan) --timeout 14400 -- \
+		/root/selftests/guest/ioctl_fuzz $(or $(CALLS),1000000) \
+		$(or $(SEED),$(shell date +%s)) $(THREADS)
+
+check-kasan: ## tests of the module on a kernel with KASAN, lockdep and kmemleak, built once; TEST= as for check
+	@./install-deps build tests guest
+	@BUILD=$(BUILD) selftests/run --kernel $(or $(KERNEL),kasan) $(if $(TEST),'$(TEST)')
 
 check-static: ## what shellcheck, cppcheck, sparse and clang-tidy say, where installed
 	@selftests/static
@@ -345,4 +355,4 @@ help: ## this list
 
 FORCE:
 .PHONY: all lib tools examples selftests guest-tests benches kmod kmod-inject kmod-if-headers deps clean demo demo-host \
-	check check-long check-sanitize check-static crash crash-long mutants fuzz fuzz-deps torture torture-shelf torture-deaths torture-overlaps power-cut bench install uninstall help FORCE
+	check check-long check-sanitize check-static check-kasan crash crash-long mutants fuzz fuzz-deps fuzz-ioctl torture torture-shelf torture-deaths torture-overlaps power-cut bench install uninstall help FORCE
