@@ -276,7 +276,8 @@ fuzz-ioctl: ## ioctls by the grammar of the contract: CALLS= (1000000), KERNEL= 
 
 check-kasan: ## tests of the module on a kernel with KASAN, lockdep and kmemleak, built once; TEST= as for check
 	@./install-deps build tests guest
-	@BUILD=$(BUILD) selftests/run --kernel $(or $(KERNEL),kasan) $(if $(TEST),'$(TEST)')
+	@BUILD=$(BUILD) HMEM_TEST_PATIENCE=$(or $(HMEM_TEST_PATIENCE),10) \
+		selftests/run --kernel $(or $(KERNEL),kasan) $(if $(TEST),'$(TEST)')
 
 check-static: ## what shellcheck, cppcheck, sparse and clang-tidy say, where installed
 	@selftests/static
