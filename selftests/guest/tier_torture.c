@@ -16,7 +16,7 @@
 
 #define SECONDS		60
 /* Of a round; and what goes on around it. */
-#define LEAST_SECONDS	3
+#define LEAST_SECONDS	6
 #define MOST_SECONDS	20
 #define AROUND_SECONDS	3
 /* Beyond that nobody waits for a worker. */
@@ -27,8 +27,8 @@ static const struct round {
 	const char *kind;	/* NULL: system RAM */
 	const char *way;	/* NULL: in good order */
 } rounds[] = {
-	{ "ram", "disable" },	{ "pmem", NULL },   { NULL, NULL },	  { "pmem", "disable" },
-	{ "ram", "destroy" },	{ "pmem", "destroy" }, { "pmem", "unbind" }, { "ram", "remove" },
+	{ "ram", "disable" },	{ "pmem", NULL },    { NULL, NULL },
+	{ "pmem", "destroy" },	{ "ram", "remove" }, { "pmem", "unbind" },
 };
 static const struct round on_system_ram;
 #define ROUNDS	((int)(sizeof(rounds) / sizeof(rounds[0])))
@@ -247,7 +247,7 @@ static void end_processes(pid_t *processes, int count)
 
 static void play(const struct round *r, const char *pool, double seconds)
 {
-	double end = now() + seconds, next = now() + seconds / 3;
+	double end, next;
 	pid_t processes[PROCESSES + 1];
 	int fd = must_open(REGION, O_RDWR);
 	char *base;
@@ -268,6 +268,8 @@ static void play(const struct round *r, const char *pool, double seconds)
 		else if (!processes[i])
 			torture_disturber();
 	}
+	end = now() + seconds;
+	next = now() + seconds / 3;
 	while (now() < end && !board->wrong) {
 		usleep(20000);
 		if (now() < next)

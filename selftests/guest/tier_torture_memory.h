@@ -88,6 +88,25 @@ static bool do_store(struct worker *w)
 	return true;
 }
 
+/* As many as there can be, all over one extent: some of them while it is copied. */
+static bool do_storm(struct worker *w)
+{
+	struct place at = any_sector(w->number);
+	uint64_t value = dice(UINT64_MAX);
+
+	for (int n = 0; n < 4000; n++) {
+		int i = dice(SECTOR_WORDS);
+
+		at.slot = dice(SLOTS);
+		at.sector = own_sector(w->number, at.extent, at.slot);
+		if (!at.sector)
+			continue;
+		words_at(w, &at)[i] = value + n;
+		*(volatile uint64_t *)&shadow_of(&at)[i] = value + n;
+	}
+	return true;
+}
+
 /* Counters that everybody adds to. */
 static bool do_atomic(struct worker *w)
 {

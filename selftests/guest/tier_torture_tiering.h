@@ -118,6 +118,7 @@ static const struct {
 } actions[] = {
 	{ "load", 60, 500, do_load },
 	{ "store", 60, 500, do_store },
+	{ "storm", 20, 60, do_storm },
 	{ "atomic", 40, 300, do_atomic },
 	{ "futex", 20, 100, do_futex },
 	{ "fork", 2, 10, do_fork },
