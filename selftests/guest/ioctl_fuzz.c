@@ -334,7 +334,8 @@ static void use(struct fuzzer *f)
 	case 6:
 		if (f->mapped[slot])
 			munmap(f->mapped[slot], MAPPED);
-		f->mapped[slot] = mmap(NULL, MAPPED, PROT_READ | PROT_WRITE, MAP_SHARED, f->fd[slot], 0);
+		f->mapped[slot] = mmap(NULL, MAPPED, PROT_READ | PROT_WRITE, MAP_SHARED,
+				       f->fd[slot], 0);
 		if (f->mapped[slot] == MAP_FAILED)
 			f->mapped[slot] = NULL;
 		break;
@@ -374,7 +375,8 @@ static struct fuzzer *new_fuzzer(int number, bool user, int control)
 	f->control = control;
 	for (int i = 0; i < FILES; i++)
 		f->fd[i] = -1;
-	f->argument = mmap(NULL, 3 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	f->argument = mmap(NULL, 3 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			   -1, 0);
 	f->readonly = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (f->argument == MAP_FAILED || f->readonly == MAP_FAILED)
 		_exit(3);
@@ -504,8 +506,10 @@ int main(int argc, char **argv)
 		 (unsigned long long)seed, threads);
 	if (threads < 1 || threads > 16)
 		tap_bail("1 to 16 threads");
-	board = mmap(NULL, sizeof(*board), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	tally = mmap(NULL, sizeof(*tally), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	board = mmap(NULL, sizeof(*board), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+		     0);
+	tally = mmap(NULL, sizeof(*tally), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+		     0);
 	if (board == MAP_FAILED || tally == MAP_FAILED)
 		tap_bail("no shared memory");
 	control = only_ram ? must_begin() : must_begin_cxl();

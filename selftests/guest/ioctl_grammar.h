@@ -80,8 +80,8 @@ static const struct grammar grammar[] = {
 	  HMEM_REGION_RESIZE_SIZE_V1, {
 		M(hmem_region_resize, flags, FLAGS, 0), M(hmem_region_resize, bytes, RANGE, 4),
 		M(hmem_region_resize, name, REGION_NAME, 0) } },
-	{ "REGION_DESTROY", HMEM_REGION_DESTROY, false, ADMIN, 5, sizeof(struct hmem_region_destroy),
-	  HMEM_REGION_DESTROY_SIZE_V1, {
+	{ "REGION_DESTROY", HMEM_REGION_DESTROY, false, ADMIN, 5,
+	  sizeof(struct hmem_region_destroy), HMEM_REGION_DESTROY_SIZE_V1, {
 		M(hmem_region_destroy, flags, FLAGS, 0),
 		M(hmem_region_destroy, name, REGION_NAME, 0) } },
 	{ "REGION_QUERY", HMEM_REGION_QUERY, true, ANYBODY, 14, sizeof(struct hmem_region_query),

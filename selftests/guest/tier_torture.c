@@ -346,7 +346,8 @@ int main(int argc, char **argv)
 	int n;
 
 	tap_diag("seed %llu, %.0f s", (unsigned long long)seed, seconds);
-	board = mmap(NULL, sizeof(*board), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	board = mmap(NULL, sizeof(*board), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+		     0);
 	torture = mmap(NULL, sizeof(*torture), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
 		       -1, 0);
 	if (board == MAP_FAILED || torture == MAP_FAILED)
