@@ -21,6 +21,7 @@ enum member_kind {
 	RAM_BYTES,	/* the same, where it is memory that is taken at once */
 	NODE,		/* -1 or a node */
 	COUNT,		/* up to @known */
+	TIME,		/* up to @known, and never longer: nothing else ends it */
 	POINTER,	/* to @known bytes */
 	ID,		/* of a user or group */
 	MODE,		/* permission bits */
@@ -34,7 +35,7 @@ struct member {
 	uint64_t known;
 };
 
-#define MEMBERS		16
+#define MEMBERS		20
 
 /* The ordinary user may use it; it needs a file open for writing; only CAP_SYS_ADMIN may. */
 enum who { ANYBODY, WRITER, ADMIN };
@@ -71,11 +72,28 @@ static const struct grammar grammar[] = {
 		M(hmem_pool_detach, flags, FLAGS, 0), M(hmem_pool_detach, name, POOL_NAME, 0) } },
 	{ "REGION_CREATE", HMEM_REGION_CREATE, false, ADMIN, 10, sizeof(struct hmem_region_create),
 	  HMEM_REGION_CREATE_SIZE_V1, {
-		M(hmem_region_create, flags, FLAGS, 0), M(hmem_region_create, bytes, RANGE, 4),
+		M(hmem_region_create, flags, FLAGS, HMEM_CREATE_SPREAD | HMEM_CREATE_FILL),
+		M(hmem_region_create, bytes, RANGE, 4),
 		M(hmem_region_create, uid, ID, 0), M(hmem_region_create, gid, ID, 0),
 		M(hmem_region_create, mode, MODE, 0), M(hmem_region_create, reserved, RESERVED, 0),
 		M(hmem_region_create, name, REGION_NAME, 0),
-		M(hmem_region_create, pool, POOL_NAME, 0) } },
+		M(hmem_region_create, pool, POOL_NAME, 0),
+		M(hmem_region_create, pools, POINTER, 4096),
+		M(hmem_region_create, nr_pools, COUNT, 3),
+		M(hmem_region_create, reserved2, RESERVED, 0) } },
+	{ "POOL_DRAIN", HMEM_POOL_DRAIN, false, ADMIN, 2, sizeof(struct hmem_pool_drain),
+	  HMEM_POOL_DRAIN_SIZE_V1, {
+		M(hmem_pool_drain, flags, FLAGS, HMEM_DRAIN_STATUS | HMEM_DRAIN_STOP),
+		M(hmem_pool_drain, name, POOL_NAME, 0), M(hmem_pool_drain, state, OUT, 0),
+		M(hmem_pool_drain, reserved, OUT, 0), M(hmem_pool_drain, left, OUT, 0),
+		M(hmem_pool_drain, moved, OUT, 0), M(hmem_pool_drain, held, OUT, 0),
+		M(hmem_pool_drain, region, OUT, 0) } },
+	{ "POOL_POISON", HMEM_POOL_POISON, false, ADMIN, 1, sizeof(struct hmem_pool_poison),
+	  HMEM_POOL_POISON_SIZE_V1, {
+		M(hmem_pool_poison, flags, FLAGS, 0), M(hmem_pool_poison, offset, RANGE, 8),
+		M(hmem_pool_poison, bytes, COUNT, 8192), M(hmem_pool_poison, pages, OUT, 0),
+		M(hmem_pool_poison, free, OUT, 0), M(hmem_pool_poison, own, OUT, 0),
+		M(hmem_pool_poison, name, POOL_NAME, 0) } },
 	{ "REGION_RESIZE", HMEM_REGION_RESIZE, false, ADMIN, 6, sizeof(struct hmem_region_resize),
 	  HMEM_REGION_RESIZE_SIZE_V1, {
 		M(hmem_region_resize, flags, FLAGS, 0), M(hmem_region_resize, bytes, RANGE, 4),
@@ -120,7 +138,23 @@ static const struct grammar grammar[] = {
 		M(hmem_stats, aborted, OUT, 0), M(hmem_stats, copied, OUT, 0),
 		M(hmem_stats, copy_ns, OUT, 0), M(hmem_stats, probes, OUT, 0),
 		M(hmem_stats, touches, OUT, 0), M(hmem_stats, pingpongs, OUT, 0),
-		M(hmem_stats, track_ns, OUT, 0), M(hmem_stats, window_ns, OUT, 0) } },
+		M(hmem_stats, track_ns, OUT, 0), M(hmem_stats, window_ns, OUT, 0),
+		M(hmem_stats, scanned, OUT, 0), M(hmem_stats, seen, OUT, 0),
+		M(hmem_stats, splits, OUT, 0), M(hmem_stats, collapses, OUT, 0) } },
+	{ "REGION_WAIT", HMEM_REGION_WAIT, true, ANYBODY, 8, sizeof(struct hmem_wait),
+	  HMEM_REGION_WAIT_SIZE_V1, {
+		M(hmem_wait, flags, FLAGS, 0), M(hmem_wait, seq, COUNT, 4),
+		M(hmem_wait, timeout_ns, TIME, 1000000), M(hmem_wait, events, POINTER, 4096),
+		M(hmem_wait, nr_events, COUNT, 4096 / sizeof(struct hmem_event)),
+		M(hmem_wait, reserved, RESERVED, 0), M(hmem_wait, lost, OUT, 0) } },
+	{ "REGION_POISON", HMEM_REGION_POISON, true, ANYBODY, 6, sizeof(struct hmem_poison),
+	  HMEM_REGION_POISON_SIZE_V1, {
+		M(hmem_poison, flags, FLAGS, 0), M(hmem_poison, op, CHOICE, HMEM_POISON_CLEAR),
+		M(hmem_poison, reserved, RESERVED, 0), M(hmem_poison, offset, RANGE, 4),
+		M(hmem_poison, bytes, RANGE, 2), M(hmem_poison, ranges, POINTER, 4096),
+		M(hmem_poison, nr_ranges, COUNT, 4096 / sizeof(struct hmem_poison_range)),
+		M(hmem_poison, reserved2, RESERVED, 0), M(hmem_poison, next, OUT, 0),
+		M(hmem_poison, pages, OUT, 0) } },
 	{ "REGION_HEAT", HMEM_REGION_HEAT, true, ANYBODY, 12, sizeof(struct hmem_heat),
 	  HMEM_REGION_HEAT_SIZE_V1, {
 		M(hmem_heat, flags, FLAGS, 0), M(hmem_heat, offset, RANGE, 1),
@@ -137,7 +171,7 @@ static inline bool is_documented(int error)
 	static const int errors[] = { EPERM, EFAULT, EINVAL, E2BIG, ENOTTY, ENOENT, EEXIST, EBUSY,
 				      ENOTEMPTY, ENOSPC, EMFILE, ENODEV, ENXIO, EOPNOTSUPP,
 				      EUCLEAN, EPROTONOSUPPORT, EUSERS, EIO, ENOMEM, EINTR,
-				      EACCES, ERANGE, EDQUOT, EBADF };
+				      EACCES, ERANGE, EDQUOT, ECANCELED, EBADF };
 
 	for (unsigned int i = 0; i < sizeof(errors) / sizeof(errors[0]); i++)
 		if (error == errors[i])
