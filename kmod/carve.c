@@ -19,6 +19,7 @@
 /* A layout that is being made: the runs of an old one, and those that were taken since. */
 struct draft {
 	struct hm_region *region;
+	struct hm_pool *to;	/* all of it goes there; NULL: wherever there is room */
 	struct hm_layout *layout;
 	u32 room;
 };
@@ -66,6 +67,16 @@ static const struct hm_run *find_any(const struct hm_run *runs, u32 nr_runs, u32
 		if (holds(&runs[i], index))
 			return &runs[i];
 	return NULL;
+}
+
+/**
+ * hm_layout_left - where an extent is that is leaving
+ *
+ * Under hm_srcu or hm_lock. Return: false when it is not.
+ */
+bool hm_layout_left(const struct hm_layout *layout, u32 index, struct hm_place *place)
+{
+	return layout->leaving && hm_layout_place(layout->leaving, index, place);
 }
 
 /**
@@ -352,7 +363,7 @@ static int take_elsewhere(struct draft *d, const struct hm_run *run)
 	int error = 0;
 
 	while (left && !error) {
-		struct hm_pool *to = roomiest(d->region->parts[run->part].pool);
+		struct hm_pool *to = d->to ?: roomiest(d->region->parts[run->part].pool);
 		int part = to ? part_of(d->region, to) : -ENOSPC;
 		u32 n = to ? min(left, to->nr_free) : 0;
 
@@ -402,6 +413,12 @@ struct hm_layout *hm_carve_away(struct hm_region *region, const struct hm_layout
 		kvfree(leaving);
 		return ERR_PTR(-ENOMEM);
 	}
+	/* What is persistent is on two pools only while it moves: their superblocks say so. */
+	if (region->persistent) {
+		d.to = roomiest(region->parts[from].pool);
+		if (!d.to || d.to->nr_free < old->nr_extents)
+			error = -ENOSPC;
+	}
 	for (u32 i = 0; i < old->nr_runs && !error; i++)
 		error = old->runs[i].part == from ? take_elsewhere(&d, &old->runs[i]) :
 						    draft_copy(&d, &old->runs[i]);
@@ -415,27 +432,35 @@ struct hm_layout *hm_carve_away(struct hm_region *region, const struct hm_layout
 /**
  * hm_uncarve_left - give back what is left behind on a pool that is drained
  *
- * No extent has its home there any more.
+ * No extent has its home there any more, and @layout is in use no more.
  */
-void hm_uncarve_left(struct hm_region *region, struct hm_layout *layout, u8 from)
+void hm_uncarve_left(struct hm_region *region, const struct hm_layout *layout, u8 from)
 {
-	struct hm_layout *leaving = layout->leaving;
-	u32 kept = 0;
+	const struct hm_layout *leaving = layout->leaving;
 
 	lockdep_assert_held(&hm_lock);
-	for (u32 i = 0; leaving && i < leaving->nr_runs; i++) {
+	for (u32 i = 0; leaving && i < leaving->nr_runs; i++)
 		if (leaving->runs[i].part == from)
 			untake(region, &leaving->runs[i], 0);
-		else
+}
+
+/** hm_layout_without - the same layout, without what leaves a part; or NULL: no memory */
+struct hm_layout *hm_layout_without(const struct hm_layout *old, u8 from)
+{
+	struct hm_layout *layout = hm_layout_cut(old, old->nr_extents), *leaving;
+	u32 kept = 0;
+
+	leaving = layout ? layout->leaving : NULL;
+	for (u32 i = 0; leaving && i < leaving->nr_runs; i++)
+		if (leaving->runs[i].part != from)
 			leaving->runs[kept++] = leaving->runs[i];
+	if (leaving)
+		leaving->nr_runs = kept;
+	if (leaving && !kept) {
+		layout->leaving = NULL;
+		kvfree(leaving);
 	}
-	if (!leaving)
-		return;
-	leaving->nr_runs = kept;
-	if (kept)
-		return;
-	layout->leaving = NULL;
-	kvfree(leaving);
+	return layout;
 }
 
 void hm_layout_free(struct hm_layout *layout)

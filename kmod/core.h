@@ -95,6 +95,7 @@ struct hm_pool_ops {
  * @dev: in class hmem_pool
  * @node: in hm_pools
  * @parts: of regions: what they have, or may get, of it
+ * @withheld: regions that are half on another pool, which is not there
  * @ops: provider
  * @provider: the provider's own
  * @source: what it was claimed from
@@ -124,6 +125,7 @@ struct hm_pool {
 	struct device dev;
 	struct list_head node;
 	struct list_head parts;
+	struct list_head withheld;
 	const struct hm_pool_ops *ops;
 	void *provider;
 	char source[HMEM_NAME_LEN];
@@ -201,6 +203,19 @@ struct hm_place {
 	u32 index;	/* on the pool */
 	u32 gen;
 	u8 part;
+};
+
+/**
+ * struct hm_withheld - a region that was moved when its other pool went: nobody sees it until
+ *	both are there
+ * @node: in pool->withheld
+ * @record: as it is on the media
+ * @runs: of it
+ */
+struct hm_withheld {
+	struct list_head node;
+	struct hm_media_region record;
+	struct hm_media_run runs[];
 };
 
 enum hm_extent_state {
@@ -435,21 +450,28 @@ void hm_pools_exit(void);
 /* carve.c */
 struct hm_layout *hm_carve(struct hm_region *region, const struct hm_layout *old, u32 nr_extents);
 struct hm_layout *hm_carve_away(struct hm_region *region, const struct hm_layout *old, u8 from);
-void hm_uncarve_left(struct hm_region *region, struct hm_layout *layout, u8 from);
+void hm_uncarve_left(struct hm_region *region, const struct hm_layout *layout, u8 from);
+struct hm_layout *hm_layout_without(const struct hm_layout *old, u8 from);
 u64 hm_room_elsewhere(const struct hm_pool *pool);
 u32 hm_part_room(const struct hm_part *part);
 void hm_layout_free(struct hm_layout *layout);
 void hm_uncarve(struct hm_region *region, const struct hm_layout *layout, u32 from);
 struct hm_layout *hm_layout_cut(const struct hm_layout *old, u32 nr_extents);
 bool hm_layout_place(const struct hm_layout *layout, u32 index, struct hm_place *place);
+bool hm_layout_left(const struct hm_layout *layout, u32 index, struct hm_place *place);
+bool hm_moving(const struct hm_region *region);
 
 /* store.c */
 int hm_store_probe(struct hm_pool *pool, const struct hmem_pool_attach *arg, u32 *state);
 int hm_store_format(struct hm_pool *pool);
 int hm_store_restore(struct hm_pool *pool);
 int hm_store_write(struct hm_pool *pool, bool clean);
-enum hm_media_tag_state hm_store_tag(struct hm_pool *pool, const struct hm_extent *extent);
-void hm_store_set_tag(struct hm_pool *pool, const struct hm_extent *extent);
+enum hm_media_tag_state hm_store_tag(struct hm_pool *pool, const struct hm_place *place);
+void hm_store_set_tag(struct hm_pool *pool, const struct hm_place *place);
+struct hm_media_run *hm_store_record(struct hm_media_region *record, struct hm_media_run *run,
+				     const struct hm_part *part);
+struct hm_layout *hm_store_layout(const struct hm_media_run *runs, u32 nr_runs, u8 part);
+struct hm_region *hm_store_region(const struct hm_media_region *record);
 void hm_write_back(const void *address, size_t bytes);
 
 /* choose.c: pools for a new region, in the order in which they are filled. */
@@ -503,6 +525,12 @@ static inline struct hm_pool *hm_extent_pool(const struct hm_region *region,
 					     const struct hm_extent *extent)
 {
 	return region->parts[extent->part].pool;
+}
+
+static inline struct hm_place hm_extent_place(const struct hm_extent *extent)
+{
+	return (struct hm_place){ .index = extent->index, .gen = extent->gen,
+				  .part = extent->part };
 }
 
 /* Whether the memory of its home is gone. The home is locked, or it is under hm_srcu. */
@@ -568,6 +596,15 @@ void hm_scan_flush(struct cpumask *cpus);
 /* rehome.c */
 enum hmem_moved hm_extent_rehome(struct hm_region *region, struct hm_extent *extent, u32 index,
 				 const struct hm_place *place);
+
+/* withheld.c */
+int hm_withhold_record(struct hm_pool *pool, const struct hm_media_region *record,
+		       const struct hm_media_run *runs);
+void hm_withhold(struct hm_pool *pool);
+int hm_settle(struct hm_pool *pool);
+void hm_withheld_free(struct hm_pool *pool);
+bool hm_withheld_named(const char *name);
+int hm_withheld_destroy(const char *name);
 
 /* drain.c */
 int hm_pool_drain(struct hmem_pool_drain *arg);

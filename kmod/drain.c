@@ -13,6 +13,7 @@
  */
 #define pr_fmt(fmt) "hmem: " fmt
 
+#include <linux/pagemap.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 
@@ -65,21 +66,42 @@ static u64 settled(const struct hm_part *part)
 	return extents;
 }
 
-/* Extents that are on their way, and whose home is there still. */
+/* What is persistent may be there though nobody has touched it since the pool was attached. */
+static bool stored_there(const struct hm_part *part, u32 index)
+{
+	const struct hm_layout *layout = layout_of(part->region);
+	const struct hm_pool *to;
+	struct hm_place place, left;
+
+	if (!hm_layout_left(layout, index, &left) || left.part != number_of(part) ||
+	    !hm_layout_place(layout, index, &place))
+		return false;
+	to = part->region->parts[place.part].pool;
+	return hm_store_tag((struct hm_pool *)to, &place) != HM_TAG_PREPARED &&
+	       hm_store_tag(part->pool, &left) != HM_TAG_STALE;
+}
+
+/* Whether an extent that has a place elsewhere is there still. */
+static bool is_there(const struct hm_part *part, u32 index)
+{
+	struct hm_extent *extent = hm_table_find(&part->region->table, index);
+	struct hm_place place;
+
+	if (extent && extent->home)
+		return extent->part == number_of(part) &&
+		       hm_layout_place(layout_of(part->region), index, &place) &&
+		       place.part != extent->part;
+	return part->region->persistent && stored_there(part, index);
+}
+
+/* Extents that are on their way, and are there still. */
 static u64 on_the_way(const struct hm_part *part)
 {
-	struct hm_extent *extent;
-	struct hm_place place;
+	const struct hm_layout *layout = layout_of(part->region);
 	u64 extents = 0;
-	u32 index;
 
-	if (!layout_of(part->region)->leaving)
-		return 0;
-	hm_table_for_each(&part->region->table, index, extent, 0)
-		if (extent->part == number_of(part) &&
-		    hm_layout_place(layout_of(part->region), index, &place) &&
-		    place.part != extent->part)
-			extents++;
+	for (u32 index = 0; layout->leaving && index < layout->nr_extents; index++)
+		extents += is_there(part, index);
 	return extents;
 }
 
@@ -98,16 +120,22 @@ static int relocate(struct hm_part *part)
 {
 	struct hm_region *region = part->region;
 	struct hm_layout *old = layout_of(region), *new;
+	int error;
 
 	if (!settled(part))
 		return 0;
+	/* Two pools can say of each other where a persistent region is, three cannot. */
+	if (region->persistent && old->leaving)
+		return -EBUSY;
 	new = hm_carve_away(region, old, number_of(part));
 	if (IS_ERR(new))
 		return PTR_ERR(new);
 	rcu_assign_pointer(region->layout, new);
 	synchronize_srcu(&hm_srcu);
 	hm_layout_free(old);
-	return 0;
+	/* In this order: media.h. */
+	error = hm_store_write(region->parts[new->runs[0].part].pool, false);
+	return error ?: hm_store_write(part->pool, false);
 }
 
 /* Nothing is carved from the pool any more, and all that is there gets a place elsewhere. */
@@ -121,8 +149,6 @@ static int begin(struct hm_pool *pool)
 		extents += settled(part);
 	if (extents > hm_room_elsewhere(pool))
 		return -ENOSPC;
-	if (extents && pool->persistent)
-		return -EOPNOTSUPP;
 	if (!pool->draining)
 		pr_info("pool %s: is drained\n", dev_name(&pool->dev));
 	WRITE_ONCE(pool->draining, true);
@@ -149,32 +175,48 @@ static void count(struct sweep *s, struct hm_region *region, u32 index, enum hme
 	strscpy_pad(s->region, dev_name(&region->dev), sizeof(s->region));
 }
 
+/* What is there is moved; what is persistent and was not touched is touched first. */
+static enum hmem_moved move_extent(struct hm_part *part, u32 index)
+{
+	struct hm_region *region = part->region;
+	struct hm_extent *extent = hm_table_find(&region->table, index);
+	struct hm_place place;
+	int srcu;
+
+	if (!extent || !extent->home) {
+		srcu = srcu_read_lock(&hm_srcu);
+		extent = hm_extent_lock(region, index);
+		if (!IS_ERR(extent))
+			folio_unlock(extent->home);
+		srcu_read_unlock(&hm_srcu, srcu);
+		if (IS_ERR(extent))
+			return PTR_ERR(extent) == -EIO ? HMEM_MOVED_POISONED : HMEM_MOVED_BUSY;
+	}
+	if (!hm_layout_place(layout_of(region), index, &place) || region->parts[place.part].lost)
+		return HMEM_MOVED_BUSY;
+	return hm_extent_rehome(region, extent, index, &place);
+}
+
 /* From where the sweep is: true when the end of the region was reached. */
 static bool move_region(struct sweep *s, struct hm_part *part)
 {
 	struct hm_region *region = part->region;
-	struct hm_extent *extent;
-	struct hm_place place;
 
-	hm_table_for_each(&region->table, s->next, extent, s->next) {
+	for (; s->next < layout_of(region)->nr_extents; s->next++) {
+		if (!is_there(part, s->next))
+			continue;
 		if (!s->batch)
 			return false;
-		if (extent->part != number_of(part) ||
-		    !hm_layout_place(layout_of(region), s->next, &place))
-			continue;
-		count(s, region, s->next, region->parts[place.part].lost ? HMEM_MOVED_BUSY :
-		      hm_extent_rehome(region, extent, s->next, &place));
+		count(s, region, s->next, move_extent(part, s->next));
 		cond_resched();
 	}
 	return true;
 }
 
 /* Whether somebody still looks at memory that no extent has any more. */
-static bool looked_at(const struct hm_part *part)
+static bool looked_at(const struct hm_part *part, const struct hm_layout *leaving)
 {
-	const struct hm_layout *leaving = layout_of(part->region)->leaving;
-
-	for (u32 i = 0; i < leaving->nr_runs; i++) {
+	for (u32 i = 0; leaving && i < leaving->nr_runs; i++) {
 		const struct hm_run *run = &leaving->runs[i];
 
 		for (u32 n = 0; n < run->count && run->part == number_of(part); n++)
@@ -184,14 +226,47 @@ static bool looked_at(const struct hm_part *part)
 	return false;
 }
 
-/* A region that has no home there any more gives back what it had; false: not yet. */
+static bool has_homes(const struct hm_part *part)
+{
+	struct hm_extent *extent;
+	u32 index;
+
+	hm_table_for_each(&part->region->table, index, extent, 0)
+		if (extent->part == number_of(part))
+			return true;
+	return false;
+}
+
+/*
+ * A region that has no home there any more gives back what it had; false: not yet. Until the
+ * layout is another one somebody may still touch an extent there first.
+ */
 static bool finish(struct hm_part *part)
 {
-	if (settled(part) || on_the_way(part) ||
-	    (layout_of(part->region)->leaving && looked_at(part)))
+	struct hm_region *region = part->region;
+	struct hm_layout *old = layout_of(region), *new;
+	u8 number = number_of(part);
+	struct hm_pool *pool = part->pool;
+
+	if (settled(part) || on_the_way(part))
 		return false;
-	hm_uncarve_left(part->region, layout_of(part->region), number_of(part));
+	new = hm_layout_without(old, number);
+	if (!new)
+		return false;
+	rcu_assign_pointer(region->layout, new);
+	synchronize_srcu(&hm_srcu);
+	if (has_homes(part) || looked_at(part, old->leaving)) {
+		rcu_assign_pointer(region->layout, old);
+		synchronize_srcu(&hm_srcu);
+		hm_layout_free(new);
+		return false;
+	}
+	/* In this order: media.h. */
+	hm_store_write(region->parts[new->runs[0].part].pool, false);
+	hm_uncarve_left(region, old, number);
+	hm_layout_free(old);
 	hm_region_leave(part);
+	hm_store_write(pool, false);
 	return true;
 }
 
@@ -217,7 +292,14 @@ static bool sweep_some(struct hm_pool *pool, struct sweep *s)
 
 static int stay_errno(enum hmem_moved why)
 {
-	return why == HMEM_MOVED_NO_MEMORY ? -ENOMEM : -EBUSY;
+	switch (why) {
+	case HMEM_MOVED_NO_MEMORY:
+		return -ENOMEM;
+	case HMEM_MOVED_POISONED:
+		return -EIO;
+	default:
+		return -EBUSY;
+	}
 }
 
 /* The pool of that name with hm_lock held; an error without it. */

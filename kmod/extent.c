@@ -28,6 +28,7 @@
 
 static void zero_extent(struct hm_pool *pool, struct hm_extent *extent)
 {
+	const struct hm_place place = hm_extent_place(extent);
 	void *address = hm_extent_address(extent);
 
 	for (unsigned long i = 0; i < HM_EXTENT_PAGES; i++) {
@@ -38,7 +39,7 @@ static void zero_extent(struct hm_pool *pool, struct hm_extent *extent)
 	}
 	if (pool->persistent) {
 		hm_home_write_back(pool, extent->index, 0, HM_EXTENT_BYTES);
-		hm_store_set_tag(pool, extent);
+		hm_store_set_tag(pool, &place);
 	}
 }
 
@@ -46,9 +47,10 @@ static void zero_extent(struct hm_pool *pool, struct hm_extent *extent)
 static int prepare_extent(struct hm_region *region, struct hm_extent *extent, u32 index)
 {
 	struct hm_pool *pool = region->parts[extent->part].pool;
+	const struct hm_place place = hm_extent_place(extent);
 
 	if (extent->state == HM_EXTENT_UNKNOWN && pool->persistent) {
-		switch (hm_store_tag(pool, extent)) {
+		switch (hm_store_tag(pool, &place)) {
 		case HM_TAG_PREPARED:
 			extent->state = HM_EXTENT_READY;
 			break;
@@ -109,10 +111,15 @@ static int usable(struct hm_region *region, u8 part, u32 index)
 static struct folio *lock_place(struct hm_region *region, u32 index, struct hm_place *place)
 {
 	const struct hm_layout *layout = srcu_dereference(region->layout, &hm_srcu);
+	struct hm_place left;
 	struct folio *home;
 
 	if (!hm_layout_place(layout, index, place))
 		return ERR_PTR(-ENXIO);
+	/* What is persistent may have been stored to before, where it is leaving. */
+	if (region->persistent && hm_layout_left(layout, index, &left) &&
+	    hm_store_tag(region->parts[place->part].pool, place) != HM_TAG_PREPARED)
+		*place = left;
 	if (READ_ONCE(region->parts[place->part].lost))
 		return ERR_PTR(-ENODEV);
 	home = hm_pool_folio(region->parts[place->part].pool, place->index);

@@ -100,6 +100,22 @@ static const char *check_runs(const struct hm_media_run *runs, u32 nr_runs, u32 
 	return sum == nr_extents ? NULL : "a region's runs do not add up to its size";
 }
 
+/* Whether what a record says of a region's being moved makes sense. */
+static const char *check_move(const struct hm_media_header *h, const struct hm_media_region *r)
+{
+	u32 flags = le32(r->flags);
+	bool peer = !all_zero(r->peer, sizeof(r->peer));
+
+	if (flags & ~(HM_MEDIA_INCOMING | HM_MEDIA_OUTGOING) ||
+	    flags == (HM_MEDIA_INCOMING | HM_MEDIA_OUTGOING))
+		return "a region's flags are not allowed";
+	if (flags && le32(h->version) < 2)
+		return "a reserved field of a region is in use";
+	if (peer != !!flags || (flags && memcmp(r->peer, h->uuid, sizeof(r->peer)) == 0))
+		return "a region is moved to or from no other pool";
+	return NULL;
+}
+
 static const char *check_body(const struct hm_media_header *h, unsigned long *used)
 {
 	const u8 *body = (const u8 *)h + HM_MEDIA_HEADER_BYTES;
@@ -123,6 +139,9 @@ static const char *check_body(const struct hm_media_header *h, unsigned long *us
 			return "a region has more runs than there are";
 		if (!all_zero(r->reserved, sizeof(r->reserved)))
 			return "a reserved field of a region is in use";
+		why = check_move(h, r);
+		if (why)
+			return why;
 		for (u32 j = 0; j < i; j++)
 			if (strncmp(regions[j].name, r->name, HM_MEDIA_NAME_LEN) == 0)
 				return "two regions have one name";
@@ -161,7 +180,7 @@ enum hm_media_verdict hm_media_check(const void *copy, u64 pool_bytes, unsigned 
 	}
 	nr_regions = le32(h->nr_regions);
 	nr_runs = le32(h->nr_runs);
-	if (le32(h->version) != HM_MEDIA_VERSION || (le32(h->flags) & ~HM_MEDIA_CLEAN) ||
+	if (!le32(h->version) || (le32(h->flags) & ~HM_MEDIA_CLEAN) ||
 	    !le32(h->next_gen) || !all_zero(h->reserved, sizeof(h->reserved)) ||
 	    nr_regions > HM_MEDIA_MAX_REGIONS || nr_runs > HM_MEDIA_MAX_RUNS) {
 		*why = "a header field is out of range";
@@ -214,13 +233,25 @@ enum hm_media_verdict hm_media_choose(enum hm_media_verdict a, u64 seq_a,
 	return HM_MEDIA_FOREIGN;
 }
 
+/* The oldest that knows all that is in it. */
+static u32 version_of(const struct hm_media_header *h)
+{
+	const struct hm_media_region *regions = (const void *)((const u8 *)h +
+							       HM_MEDIA_HEADER_BYTES);
+
+	for (u32 i = 0; i < le32(h->nr_regions); i++)
+		if (regions[i].flags)
+			return HM_MEDIA_VERSION;
+	return 1;
+}
+
 size_t hm_media_seal(void *copy)
 {
 	struct hm_media_header *h = copy;
 	size_t bytes = hm_media_bytes(le32(h->nr_regions), le32(h->nr_runs));
 
 	memcpy(h->magic, HM_MEDIA_MAGIC, sizeof(h->magic));
-	h->version = to_le32(HM_MEDIA_VERSION);
+	h->version = to_le32(version_of(h));
 	h->body_crc = to_le32(hm_crc32c((u8 *)copy + HM_MEDIA_HEADER_BYTES,
 					bytes - HM_MEDIA_HEADER_BYTES));
 	h->crc = to_le32(hm_crc32c(copy, offsetof(struct hm_media_header, crc)));

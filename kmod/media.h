@@ -37,7 +37,8 @@ typedef __u64 u64;
 #endif
 
 #define HM_MEDIA_MAGIC		"hmempool"
-#define HM_MEDIA_VERSION	1
+/* What is written: 1 as long as no region is on its way to another pool. */
+#define HM_MEDIA_VERSION	2
 #define HM_MEDIA_COPY_BYTES	(1U << 20)
 #define HM_MEDIA_COPIES		2
 #define HM_MEDIA_TAGS_OFFSET	(HM_MEDIA_COPIES * (u64)HM_MEDIA_COPY_BYTES)
@@ -45,6 +46,19 @@ typedef __u64 u64;
 #define HM_MEDIA_EXTENT_SHIFT	21
 #define HM_MEDIA_MAX_REGIONS	2048
 #define HM_MEDIA_NAME_LEN	64
+
+/*
+ * region.flags: the region is being moved here from, or from here to, the pool of identity
+ * region.peer. While it is, an extent whose tag is that of its run on the pool where it is
+ * INCOMING is there, any other is where it is OUTGOING.
+ *
+ * INCOMING is written before OUTGOING; when all is moved the one that was INCOMING is written
+ * without it, then the other one is dropped. So of what was OUTGOING nothing counts
+ * when the other pool has the region without a flag or not at all, and of what was INCOMING when
+ * the other pool has it so.
+ */
+#define HM_MEDIA_INCOMING	(1U << 0)
+#define HM_MEDIA_OUTGOING	(1U << 1)
 
 /* header.flags: the pool was detached by the host in header.host */
 #define HM_MEDIA_CLEAN		(1U << 0)
@@ -94,6 +108,8 @@ struct hm_media_header {
  * @mode: permission bits
  * @nr_runs: runs that belong to it
  * @nr_extents: sum of their lengths
+ * @flags: HM_MEDIA_INCOMING, HM_MEDIA_OUTGOING, or 0; in version 1: 0
+ * @peer: the other pool when there is a flag, else zeroes
  * @reserved: zeroes
  */
 struct hm_media_region {
@@ -104,7 +120,9 @@ struct hm_media_region {
 	__le32 mode;
 	__le32 nr_runs;
 	__le32 nr_extents;
-	u8 reserved[28];
+	__le32 flags;
+	u8 peer[16];
+	u8 reserved[8];
 };
 
 /**

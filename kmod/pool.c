@@ -107,6 +107,7 @@ static void hm_pool_release_dev(struct device *dev)
 {
 	struct hm_pool *pool = to_hm_pool(dev);
 
+	hm_withheld_free(pool);
 	vfree(pool->image);
 	bitmap_free(pool->used);
 	xa_destroy(&pool->bad);
@@ -151,6 +152,7 @@ static struct hm_pool *pool_alloc(const char *name, const struct hm_pool_ops *op
 	pool->next_gen = 1;
 	INIT_LIST_HEAD(&pool->node);
 	INIT_LIST_HEAD(&pool->parts);
+	INIT_LIST_HEAD(&pool->withheld);
 	init_completion(&pool->released);
 	xa_init(&pool->bad);
 	device_initialize(&pool->dev);
@@ -269,6 +271,8 @@ static int open_store(struct hm_pool *pool, u32 state)
 	if (state & HMEM_POOL_FORMATTED)
 		return hm_store_format(pool);
 	error = hm_store_restore(pool);
+	if (!error)
+		error = hm_settle(pool);
 	return error ?: hm_store_write(pool, false);
 }
 
@@ -339,6 +343,7 @@ close_store:
 	quiet_regions(pool);
 	close_store(pool);
 unmap:
+	hm_withhold(pool);
 	empty_regions(pool);
 	ops->unmap(pool);
 unclaim:
@@ -386,6 +391,7 @@ static void unpublish_regions(struct hm_pool *pool)
 {
 	struct hm_part *part;
 
+	hm_withhold(pool);
 	list_for_each_entry(part, &pool->parts, node) {
 		hm_region_withdraw(part->region, part);
 		hm_region_unpublish(part->region);
@@ -430,6 +436,9 @@ static bool survives(const struct hm_part *part)
 {
 	const struct hm_region *region = part->region;
 
+	/* Which of its extents are where, only both pools together know. */
+	if (region->persistent && hm_moving(region))
+		return false;
 	for (int i = 0; i < HM_MAX_PARTS; i++) {
 		const struct hm_part *other = &region->parts[i];
 

@@ -343,7 +343,8 @@ int hm_region_create(struct hmem_region_create *arg, const char (*names)[HMEM_NA
 	error = mutex_lock_killable(&hm_lock);
 	if (error)
 		return error;
-	error = hm_region_find(arg->name) ? -EEXIST : hm_choose(&choice, arg, names, extents);
+	error = hm_region_find(arg->name) || hm_withheld_named(arg->name) ? -EEXIST :
+		hm_choose(&choice, arg, names, extents);
 	if (error)
 		goto unlock;
 	region = new_region(arg, &choice);
@@ -457,6 +458,10 @@ int hm_region_resize(struct hmem_region_resize *arg)
 	region = find_and_lock(arg->name);
 	if (IS_ERR(region))
 		return PTR_ERR(region);
+	if (region->persistent && hm_moving(region)) {
+		mutex_unlock(&hm_lock);
+		return -EBUSY;
+	}
 	now = layout_of(region)->nr_extents;
 	if (extents != now)
 		hm_tier_pause(region);
@@ -510,9 +515,14 @@ int hm_region_destroy(const struct hmem_region_destroy *arg)
 	struct hm_region *region;
 	int error;
 
-	region = find_and_lock(arg->name);
-	if (IS_ERR(region))
-		return PTR_ERR(region);
+	error = mutex_lock_killable(&hm_lock);
+	if (error)
+		return error;
+	region = hm_region_find(arg->name);
+	if (!region) {
+		error = hm_withheld_destroy(arg->name);
+		goto unlock;
+	}
 	if (!close_for_good(region)) {
 		error = -EBUSY;
 		goto unlock;

@@ -97,6 +97,8 @@ static enum hmem_moved rehome(struct hm_region *region, struct hm_extent *extent
 
 	if (is_there(extent, place))
 		return HMEM_MOVED_ALREADY;
+	if (extent->state == HM_EXTENT_FAILED)
+		return HMEM_MOVED_POISONED;
 	if (extent->flags & HM_EXTENT_MOVING)
 		return HMEM_MOVED_BUSY;
 	hm_extent_unmap(region, index);
@@ -107,6 +109,11 @@ static enum hmem_moved rehome(struct hm_region *region, struct hm_extent *extent
 	if (extent->state == HM_EXTENT_READY && !copy_home(region, extent, index, new, old)) {
 		folio_unlock(new);
 		return HMEM_MOVED_NO_MEMORY;
+	}
+	/* From then on it is there, also after a loss of power. */
+	if (region->persistent && extent->state == HM_EXTENT_READY) {
+		hm_write_back(folio_address(new), HM_EXTENT_BYTES);
+		hm_store_set_tag(region->parts[place->part].pool, place);
 	}
 	switch_home(extent, old, new, place);
 	if (folio_test_has_hwpoisoned(old))

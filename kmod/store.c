@@ -229,9 +229,12 @@ int hm_store_format(struct hm_pool *pool)
 	return hm_store_write(pool, false);
 }
 
-static struct hm_layout *restore_layout(const struct hm_media_run *runs, u32 nr_runs)
+/**
+ * hm_store_layout - the layout that runs on the media make, one after the other
+ * @part: of the region, where they are
+ */
+struct hm_layout *hm_store_layout(const struct hm_media_run *runs, u32 nr_runs, u8 part)
 {
-	/* All of the region's first part, one after the other. */
 	struct hm_layout *layout;
 	u32 first = 0;
 
@@ -245,11 +248,27 @@ static struct hm_layout *restore_layout(const struct hm_media_run *runs, u32 nr_
 		layout->runs[i].start = le32_to_cpu(runs[i].start);
 		layout->runs[i].count = le32_to_cpu(runs[i].count);
 		layout->runs[i].gen = le32_to_cpu(runs[i].gen);
+		layout->runs[i].part = part;
 		first += layout->runs[i].count;
 	}
 	layout->nr_extents = first;
 	layout->ordered = true;
 	return layout;
+}
+
+/** hm_store_region - a region as a record has it, found by its name, without pools or extents */
+struct hm_region *hm_store_region(const struct hm_media_region *record)
+{
+	struct hm_region *region = hm_region_alloc(record->name, true);
+
+	if (IS_ERR(region))
+		return region;
+	list_add_tail(&region->node, &hm_regions);
+	memcpy(region->uuid, record->uuid, sizeof(region->uuid));
+	region->uid = make_kuid(&init_user_ns, le32_to_cpu(record->uid));
+	region->gid = make_kgid(&init_user_ns, le32_to_cpu(record->gid));
+	region->mode = le32_to_cpu(record->mode);
+	return region;
 }
 
 /**
@@ -265,6 +284,7 @@ int hm_store_restore(struct hm_pool *pool)
 	const struct hm_media_region *records = pool->image + HM_MEDIA_HEADER_BYTES;
 	u32 nr_regions = le32_to_cpu(h->nr_regions);
 	const struct hm_media_run *runs = (const void *)(records + nr_regions);
+	int error;
 
 	lockdep_assert_held(&hm_lock);
 	for (u32 i = 0; i < nr_regions; i++) {
@@ -272,32 +292,84 @@ int hm_store_restore(struct hm_pool *pool)
 		struct hm_layout *layout;
 		struct hm_region *region;
 
+		if (record->flags) {
+			error = hm_withhold_record(pool, record, runs);
+			if (error)
+				return error;
+			runs += le32_to_cpu(record->nr_runs);
+			continue;
+		}
 		if (hm_region_find(record->name)) {
 			pr_err("pool %s: another pool has a region %s already\n",
 			       dev_name(&pool->dev), record->name);
 			return -EEXIST;
 		}
-		region = hm_region_alloc(record->name, true);
+		region = hm_store_region(record);
 		if (IS_ERR(region))
 			return PTR_ERR(region);
-		list_add_tail(&region->node, &hm_regions);
 		hm_region_add(region, pool);
-		layout = restore_layout(runs, le32_to_cpu(record->nr_runs));
+		layout = hm_store_layout(runs, le32_to_cpu(record->nr_runs), 0);
 		if (!layout || hm_table_reach(&region->table, layout->nr_extents)) {
 			kvfree(layout);
 			return -ENOMEM;
 		}
 		rcu_assign_pointer(region->layout, layout);
-		memcpy(region->uuid, record->uuid, sizeof(region->uuid));
-		region->uid = make_kuid(&init_user_ns, le32_to_cpu(record->uid));
-		region->gid = make_kgid(&init_user_ns, le32_to_cpu(record->gid));
-		region->mode = le32_to_cpu(record->mode);
 		runs += layout->nr_runs;
 		region->parts[0].nr_runs = layout->nr_runs;
 		pool->nr_runs += layout->nr_runs;
 		pool->nr_regions++;
 	}
 	return 0;
+}
+
+/* The other pool of a region that is on its way, and what that makes of this part. */
+static void write_move(struct hm_media_region *record, const struct hm_part *part, bool leaving)
+{
+	const struct hm_region *region = part->region;
+
+	record->flags = cpu_to_le32(leaving ? HM_MEDIA_OUTGOING : HM_MEDIA_INCOMING);
+	for (int i = 0; i < HM_MAX_PARTS; i++) {
+		const struct hm_part *other = &region->parts[i];
+
+		if (other != part && other->pool && other->nr_runs)
+			memcpy(record->peer, other->pool->uuid, sizeof(record->peer));
+	}
+}
+
+/**
+ * hm_store_record - what a region's part is on the media
+ * @run: where its runs go
+ *
+ * Return: behind the last run.
+ */
+struct hm_media_run *hm_store_record(struct hm_media_region *record, struct hm_media_run *run,
+				     const struct hm_part *part)
+{
+	struct hm_region *region = part->region;
+	const struct hm_layout *layout =
+		rcu_dereference_protected(region->layout, lockdep_is_held(&hm_lock));
+	const struct hm_layout *leaving = layout->leaving;
+
+	strscpy_pad(record->name, dev_name(&region->dev), sizeof(record->name));
+	memcpy(record->uuid, region->uuid, sizeof(record->uuid));
+	record->uid = cpu_to_le32(from_kuid(&init_user_ns, region->uid));
+	record->gid = cpu_to_le32(from_kgid(&init_user_ns, region->gid));
+	record->mode = cpu_to_le32(region->mode);
+	if (leaving) {
+		bool here = leaving->nr_runs &&
+			    leaving->runs[0].part == part - region->parts;
+
+		write_move(record, part, here);
+		layout = here ? leaving : layout;
+	}
+	record->nr_runs = cpu_to_le32(layout->nr_runs);
+	record->nr_extents = cpu_to_le32(layout->nr_extents);
+	for (u32 i = 0; i < layout->nr_runs; i++, run++) {
+		run->start = cpu_to_le32(layout->runs[i].start);
+		run->count = cpu_to_le32(layout->runs[i].count);
+		run->gen = cpu_to_le32(layout->runs[i].gen);
+	}
+	return run;
 }
 
 /**
@@ -311,6 +383,7 @@ int hm_store_write(struct hm_pool *pool, bool clean)
 	struct hm_media_header *h = pool->image;
 	struct hm_media_region *record = pool->image + HM_MEDIA_HEADER_BYTES;
 	struct hm_media_run *run;
+	struct hm_withheld *w;
 	struct hm_part *part;
 	size_t bytes;
 
@@ -323,25 +396,13 @@ int hm_store_write(struct hm_pool *pool, bool clean)
 	memset(pool->image, 0, hm_media_bytes(pool->nr_regions, pool->nr_runs));
 	run = (void *)(record + pool->nr_regions);
 	list_for_each_entry(part, &pool->parts, node) {
-		struct hm_region *region = part->region;
-		const struct hm_layout *layout =
-			rcu_dereference_protected(region->layout, lockdep_is_held(&hm_lock));
-
-		if (!part->nr_runs)
-			continue;
-		strscpy_pad(record->name, dev_name(&region->dev), sizeof(record->name));
-		memcpy(record->uuid, region->uuid, sizeof(record->uuid));
-		record->uid = cpu_to_le32(from_kuid(&init_user_ns, region->uid));
-		record->gid = cpu_to_le32(from_kgid(&init_user_ns, region->gid));
-		record->mode = cpu_to_le32(region->mode);
-		record->nr_runs = cpu_to_le32(layout->nr_runs);
-		record->nr_extents = cpu_to_le32(layout->nr_extents);
-		record++;
-		for (u32 i = 0; i < layout->nr_runs; i++, run++) {
-			run->start = cpu_to_le32(layout->runs[i].start);
-			run->count = cpu_to_le32(layout->runs[i].count);
-			run->gen = cpu_to_le32(layout->runs[i].gen);
-		}
+		if (part->nr_runs)
+			run = hm_store_record(record++, run, part);
+	}
+	list_for_each_entry(w, &pool->withheld, node) {
+		*record++ = w->record;
+		memcpy(run, w->runs, le32_to_cpu(w->record.nr_runs) * sizeof(*run));
+		run += le32_to_cpu(w->record.nr_runs);
 	}
 	h->flags = cpu_to_le32(clean ? HM_MEDIA_CLEAN : 0);
 	memcpy(h->uuid, pool->uuid, sizeof(h->uuid));
@@ -366,20 +427,20 @@ static u64 *tag_address(struct hm_pool *pool, u32 extent)
 }
 
 /** hm_store_tag - what the media says about an extent; under its folio lock */
-enum hm_media_tag_state hm_store_tag(struct hm_pool *pool, const struct hm_extent *extent)
+enum hm_media_tag_state hm_store_tag(struct hm_pool *pool, const struct hm_place *place)
 {
 	__le64 tag;
 
-	if (copy_mc_to_kernel(&tag, tag_address(pool, extent->index), sizeof(tag)))
+	if (copy_mc_to_kernel(&tag, tag_address(pool, place->index), sizeof(tag)))
 		return HM_TAG_CORRUPT;
-	return hm_media_tag_state(le64_to_cpu(tag), pool->uuid, extent->index, extent->gen);
+	return hm_media_tag_state(le64_to_cpu(tag), pool->uuid, place->index, place->gen);
 }
 
-/** hm_store_set_tag - record that an extent is prepared; its zeroes are durable already */
-void hm_store_set_tag(struct hm_pool *pool, const struct hm_extent *extent)
+/** hm_store_set_tag - record that an extent is prepared; its content is durable already */
+void hm_store_set_tag(struct hm_pool *pool, const struct hm_place *place)
 {
-	__le64 *tag = (__le64 *)tag_address(pool, extent->index);
+	__le64 *tag = (__le64 *)tag_address(pool, place->index);
 
-	WRITE_ONCE(*tag, cpu_to_le64(hm_media_tag(pool->uuid, extent->index, extent->gen)));
+	WRITE_ONCE(*tag, cpu_to_le64(hm_media_tag(pool->uuid, place->index, place->gen)));
 	hm_write_back(tag, sizeof(*tag));
 }

@@ -108,7 +108,6 @@ static const struct {
 	  "the CXL region is not committed or not enabled; `cxl enable-region` "
 	  "enables it" },
 	{ ENXIO, ANY, "its source is not committed or not enabled" },
-	{ EOPNOTSUPP, DRAIN, "regions of a persistent pool cannot be moved" },
 	{ EOPNOTSUPP, CREATE, "a region cannot be on several persistent pools" },
 	{ EOPNOTSUPP, ANY,
 	  "this kernel or machine lacks what it needs; `hmemctl doctor` says "

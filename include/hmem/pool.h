@@ -142,8 +142,8 @@ struct hmem_pool_drained {
  *
  * Return: 0; -ENOENT, -ENOSPC (the other pools have not enough room: nothing was begun), -EBUSY
  * (somebody has held a page for more than a second: @drained says where), -EIO (its memory
- * reports an error), -EINTR, -ECANCELED (HMEM_POOL_DRAIN_STOP came), -EOPNOTSUPP (a persistent
- * pool with regions), -EMFILE, -ENOMEM, -EPERM, -ENODEV.
+ * reports an error), -EINTR, -ECANCELED (HMEM_POOL_DRAIN_STOP came), -EMFILE, -ENOMEM, -EPERM,
+ * -ENODEV.
  */
 HMEM_API int hmem_pool_drain(struct hmem_ctx *ctx, const char *name, unsigned int flags,
 			     struct hmem_pool_drained *drained);

@@ -173,8 +173,50 @@ static void other_offset(u8 *c) { header(c)->data_offset = 0; }
 static void other_count(u8 *c) { header(c)->nr_extents = nr_extents + 1; }
 static void fewer_runs(u8 *c) { header(c)->nr_runs = 5; }
 
+static void both_ways(u8 *c) { regions(c)[0].flags = 3; regions(c)[0].peer[0] = 1; }
+static void unknown_way(u8 *c) { regions(c)[0].flags = 4; regions(c)[0].peer[0] = 1; }
+static void no_peer(u8 *c) { regions(c)[0].flags = HM_MEDIA_INCOMING; }
+static void only_peer(u8 *c) { regions(c)[0].peer[15] = 1; }
+
+static void own_peer(u8 *c)
+{
+	regions(c)[0].flags = HM_MEDIA_OUTGOING;
+	memcpy(regions(c)[0].peer, header(c)->uuid, 16);
+}
+
+/* A region on its way makes version 2, and nothing else does. */
+static void on_its_way(void)
+{
+	TAP_EQ(header(good)->version, 1, "a pool of which nothing is on its way is of version 1");
+	memcpy(bad, good, sizeof(bad));
+	regions(bad)[1].flags = HM_MEDIA_OUTGOING;
+	memset(regions(bad)[1].peer, 0x11, 16);
+	hm_media_seal(bad);
+	TAP_EQ(header(bad)->version, 2, "one of which a region is, is of version 2");
+	TAP_EQ(judge(bad), HM_MEDIA_OK, "and intact");
+	regions(bad)[1].flags = HM_MEDIA_INCOMING;
+	hm_media_seal(bad);
+	TAP_EQ(judge(bad), HM_MEDIA_OK, "in the other direction as well");
+	header(bad)->version = 1;
+	header(bad)->crc = hm_crc32c(bad, offsetof(struct hm_media_header, crc));
+	TAP_EQ(judge(bad), HM_MEDIA_CORRUPT, "version 1 knows no such region");
+	memcpy(bad, good, sizeof(bad));
+	header(bad)->version = 0;
+	header(bad)->crc = hm_crc32c(bad, offsetof(struct hm_media_header, crc));
+	TAP_EQ(judge(bad), HM_MEDIA_CORRUPT, "there is no version 0");
+	memcpy(bad, good, sizeof(bad));
+	header(bad)->version = 2;
+	header(bad)->crc = hm_crc32c(bad, offsetof(struct hm_media_header, crc));
+	TAP_EQ(judge(bad), HM_MEDIA_OK, "version 2 may have none");
+}
+
 static void every_rule(void)
 {
+	lie("a region that comes and goes at once", both_ways);
+	lie("a region on an unknown way", unknown_way);
+	lie("a region that comes from nowhere", no_peer);
+	lie("a region that stays, with another pool", only_peer);
+	lie("a region that goes to its own pool", own_peer);
 	lie("two runs that overlap", overlap);
 	lie("a run that starts outside the pool", outside);
 	lie("a run whose end overflows", overrun);
@@ -311,6 +353,7 @@ int main(void)
 	every_byte_of_the_header();
 	every_byte_of_the_table();
 	every_rule();
+	on_its_way();
 	random_lies();
 	tags();
 	free(used);

@@ -30,8 +30,8 @@
  *   -ENOENT        no pool, region or knob of that name, or no such source to claim
  *   -EEXIST        a pool or region of that name is there already
  *   -EBUSY         the source is held by somebody else, or the pool or region
- *                  is open or mapped or has pinned pages, or they are just moved, or the
- *                  pool is drained
+ *                  is open or mapped or has pinned pages, or they are just moved, or it
+ *                  is drained
  *   -ENOTEMPTY     a volatile pool still has regions
  *   -ENOSPC        the pool or pools have no room for that many bytes
  *   -EMFILE        the pool's region table or the module's table is full, or the region has
@@ -173,7 +173,7 @@ struct hmem_pool_detach {
  * @reserved: out: 0
  * @left: out: bytes of regions that are on the pool still
  * @moved: out: bytes that this call has moved
- * @held: out: with -EBUSY or -ENOMEM: offset of the first extent that cannot be moved; all ones
+ * @held: out: with -EBUSY, -EIO or -ENOMEM: offset of the first extent that cannot be moved; all ones
  *	when there is none
  * @region: out: the region that it is in, or empty
  *
@@ -184,10 +184,15 @@ struct hmem_pool_detach {
  *
  * -ENOSPC: the other pools of its kind have not enough room; then nothing was begun. -EBUSY:
  * somebody has held a page for longer than a second (io_uring, RDMA, a pipe): all others were
- * moved. -ENOMEM. -EINTR. -ECANCELED: HMEM_DRAIN_STOP came. After each of them the command can be
- * given again and goes on. -EOPNOTSUPP: a persistent pool with regions.
+ * moved. -EIO: the tag of an extent is damaged, so that what it holds cannot be told. -ENOMEM.
+ * -EINTR. -ECANCELED: HMEM_DRAIN_STOP came. After each of them the command can be given again and
+ * goes on.
  *
  * A page whose memory reports an error is lost, unless it is near, and keeps nothing from moving.
+ *
+ * What is persistent goes to persistent pools only, each region as a whole to one that has room for
+ * it. No instant at which the power goes loses anything that was durable. While such a region is on
+ * its way it is there only when both pools are, and it is neither resized nor moved on (-EBUSY).
  */
 struct hmem_pool_drain {
 	__u32 size;
@@ -262,7 +267,8 @@ struct hmem_region_create {
  * Works while the region is open and mapped, as ftruncate(2) does: what lies
  * beyond a new end raises SIGBUS, what is added reads as zeroes. Shrinking over
  * pinned pages is -EBUSY after one second of waiting, during which the part to be cut
- * off cannot be reached, and leaves size and data as they were.
+ * off cannot be reached, and leaves size and data as they were. So is resizing a persistent
+ * region that is being moved to another pool.
  */
 struct hmem_region_resize {
 	__u32 size;

@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * DOC: regions between two pools
+ *
+ * While a region moves from one persistent pool to another, both have a record of it, and each
+ * extent is on one of them (media.h says how that is told). So it can be used only while both are
+ * attached. A pool that is attached alone withholds it: the record stays what it is, its extents
+ * stay taken, and nobody sees the region. When the other pool comes, the region appears, or what
+ * does not count any more is dropped.
+ */
+#define pr_fmt(fmt) "hmem: " fmt
+
+#include <linux/bitmap.h>
+#include <linux/slab.h>
+
+#include "core.h"
+
+static u32 nr_runs(const struct hm_withheld *w)
+{
+	return le32_to_cpu(w->record.nr_runs);
+}
+
+/* Whether a region is between two pools. */
+bool hm_moving(const struct hm_region *region)
+{
+	return rcu_dereference_protected(region->layout, lockdep_is_held(&hm_lock))->leaving;
+}
+
+/** hm_withhold_record - keep what a pool's superblock says of a region that is on its way */
+int hm_withhold_record(struct hm_pool *pool, const struct hm_media_region *record,
+		       const struct hm_media_run *runs)
+{
+	struct hm_withheld *w = kvzalloc(struct_size(w, runs, le32_to_cpu(record->nr_runs)),
+					 GFP_KERNEL);
+
+	if (!w)
+		return -ENOMEM;
+	w->record = *record;
+	memcpy(w->runs, runs, nr_runs(w) * sizeof(*runs));
+	list_add_tail(&w->node, &pool->withheld);
+	pool->nr_regions++;
+	pool->nr_runs += nr_runs(w);
+	return 0;
+}
+
+/* One part of a region that is taken apart because its other pool goes. */
+static void withhold_part(const struct hm_part *part)
+{
+	struct hm_withheld *w = kvzalloc(struct_size(w, runs, part->nr_runs),
+					 GFP_KERNEL | __GFP_NOFAIL);
+
+	hm_store_record(&w->record, w->runs, part);
+	list_add_tail(&w->node, &part->pool->withheld);
+}
+
+/**
+ * hm_withhold - a pool goes: what other pools have of its regions is withheld
+ *
+ * Under hm_lock, before the regions leave the pools' lists.
+ */
+void hm_withhold(struct hm_pool *pool)
+{
+	struct hm_part *part;
+
+	if (!pool->persistent)
+		return;
+	list_for_each_entry(part, &pool->parts, node) {
+		struct hm_part *other = part->region->parts;
+
+		if (!rcu_access_pointer(part->region->layout) || !hm_moving(part->region))
+			continue;
+		for (; other < part->region->parts + HM_MAX_PARTS; other++)
+			if (other != part && other->pool && other->nr_runs)
+				withhold_part(other);
+	}
+}
+
+static void forget(struct hm_withheld *w)
+{
+	list_del(&w->node);
+	kvfree(w);
+}
+
+void hm_withheld_free(struct hm_pool *pool)
+{
+	struct hm_withheld *w, *next;
+
+	list_for_each_entry_safe(w, next, &pool->withheld, node)
+		forget(w);
+}
+
+/* It does not count any more: its extents go back. */
+static void drop(struct hm_pool *pool, struct hm_withheld *w)
+{
+	for (u32 i = 0; i < nr_runs(w); i++) {
+		u32 count = le32_to_cpu(w->runs[i].count);
+
+		bitmap_clear(pool->used, le32_to_cpu(w->runs[i].start), count);
+		pool->nr_free += count;
+	}
+	pool->nr_runs -= nr_runs(w);
+	pool->nr_regions--;
+	forget(w);
+}
+
+static struct hm_withheld *find_withheld(struct hm_pool *pool, const u8 uuid[UUID_SIZE])
+{
+	struct hm_withheld *w;
+
+	list_for_each_entry(w, &pool->withheld, node)
+		if (!memcmp(w->record.uuid, uuid, UUID_SIZE))
+			return w;
+	return NULL;
+}
+
+/* Among those that are attached, and @coming, which just is. */
+static struct hm_pool *find_pool(const u8 uuid[UUID_SIZE], struct hm_pool *coming)
+{
+	struct hm_pool *pool;
+
+	if (!memcmp(coming->uuid, uuid, UUID_SIZE))
+		return coming;
+	list_for_each_entry(pool, &hm_pools, node)
+		if (pool->persistent && !pool->gone && !memcmp(pool->uuid, uuid, UUID_SIZE))
+			return pool;
+	return NULL;
+}
+
+/* What a part of a new region has; a layout of it. */
+static struct hm_layout *join(struct hm_region *region, struct hm_pool *pool,
+			      const struct hm_withheld *w)
+{
+	int number = hm_region_add(region, pool);
+
+	region->parts[number].nr_runs = nr_runs(w);
+	return hm_store_layout(w->runs, nr_runs(w), number);
+}
+
+/* Both halves are there: the region appears with the pool that is just attached. */
+static int combine(struct hm_pool *to, struct hm_withheld *in, struct hm_pool *from,
+		   struct hm_withheld *out)
+{
+	struct hm_layout *layout, *leaving;
+	struct hm_region *region;
+
+	if (hm_region_find(in->record.name)) {
+		pr_err("pool %s: there is another region %s, so that the one that was moved stays hidden\n",
+		       dev_name(&to->dev), in->record.name);
+		return 0;
+	}
+	region = hm_store_region(&in->record);
+	if (IS_ERR(region))
+		return PTR_ERR(region);
+	layout = join(region, to, in);
+	leaving = join(region, from, out);
+	if (!layout || !leaving || hm_table_reach(&region->table, layout->nr_extents)) {
+		kvfree(layout);
+		kvfree(leaving);
+		hm_region_drop(region);
+		return -ENOMEM;
+	}
+	layout->leaving = leaving;
+	rcu_assign_pointer(region->layout, layout);
+	pr_info("region %s was on its way from pool %s to %s; draining %s goes on with it\n",
+		in->record.name, dev_name(&from->dev), dev_name(&to->dev), dev_name(&from->dev));
+	forget(in);
+	forget(out);
+	return 0;
+}
+
+/* Return: 1 when it was dropped, 0, or an error. */
+static int meet(struct hm_pool *pool, struct hm_withheld *w, struct hm_pool *coming)
+{
+	bool incoming = w->record.flags & cpu_to_le32(HM_MEDIA_INCOMING);
+	struct hm_pool *other = find_pool(w->record.peer, coming);
+	struct hm_withheld *match;
+
+	if (!other) {
+		pr_warn("pool %s: region %s is half on another pool, %pUb, and appears when that is attached\n",
+			dev_name(&pool->dev), w->record.name, w->record.peer);
+		return 0;
+	}
+	match = find_withheld(other, w->record.uuid);
+	if (!match) {
+		drop(pool, w);
+		return 1;
+	}
+	return incoming ? combine(pool, w, other, match) : combine(other, match, pool, w);
+}
+
+/* All that a pool withholds and that is about @coming. Return: as meet(). */
+static int meet_all(struct hm_pool *pool, struct hm_pool *coming)
+{
+	struct hm_withheld *w, *next;
+	int result = 0, one;
+
+	list_for_each_entry_safe(w, next, &pool->withheld, node) {
+		if (pool != coming && memcmp(w->record.peer, coming->uuid, UUID_SIZE))
+			continue;
+		one = meet(pool, w, coming);
+		if (one < 0)
+			return one;
+		result |= one;
+	}
+	return result;
+}
+
+/**
+ * hm_settle - a pool is being attached: regions between it and others come together
+ *
+ * Its own superblock is written afterwards by the caller.
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int hm_settle(struct hm_pool *coming)
+{
+	struct hm_pool *pool;
+	int result;
+
+	lockdep_assert_held(&hm_lock);
+	list_for_each_entry(pool, &hm_pools, node) {
+		if (pool->gone || !pool->persistent)
+			continue;
+		result = meet_all(pool, coming);
+		if (result < 0)
+			return result;
+		if (result)
+			hm_store_write(pool, false);
+	}
+	result = meet_all(coming, coming);
+	return min(result, 0);
+}
+
+/** hm_withheld_named - whether a pool withholds a region of that name */
+bool hm_withheld_named(const char *name)
+{
+	struct hm_withheld *w;
+	struct hm_pool *pool;
+
+	list_for_each_entry(pool, &hm_pools, node)
+		list_for_each_entry(w, &pool->withheld, node)
+			if (!pool->gone && !strcmp(w->record.name, name))
+				return true;
+	return false;
+}
+
+/** hm_withheld_destroy - give up what a pool has of such a region; 0, -ENOENT or -EMFILE */
+int hm_withheld_destroy(const char *name)
+{
+	struct hm_withheld *w, *next;
+	struct hm_pool *pool;
+
+	lockdep_assert_held(&hm_lock);
+	list_for_each_entry(pool, &hm_pools, node) {
+		list_for_each_entry_safe(w, next, &pool->withheld, node) {
+			if (pool->gone || strcmp(w->record.name, name))
+				continue;
+			drop(pool, w);
+			return hm_store_write(pool, false);
+		}
+	}
+	return -ENOENT;
+}

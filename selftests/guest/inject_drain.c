@@ -1,0 +1,343 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A persistent region moves from pool to pool: under those who use it, with pools that come and go
+ * in the middle of it, and with the power going at each write of a superblock copy. All
+ * data is there afterwards, on the one or the other, and the move can be gone on with.
+ *
+ * From the n-th write on nothing of a superblock copy reaches the memory, or half of the n-th
+ * does; tags and data are not held up.
+ *
+ * hmem-test: topology=pmem2 kernels=newest long=lts timeout=400
+ */
+#include <glob.h>
+#include <pthread.h>
+
+#include "inject.h"
+
+#define WRITE	"__memcpy_flushcache"
+#define EXTENTS	5
+
+static int control;
+static char a[HMEM_NAME_LEN], b[HMEM_NAME_LEN];
+
+static void make_cxl(void)
+{
+	char argument[128];
+	glob_t found;
+	int tries = 0;
+
+	while (glob("/sys/bus/cxl/devices/mem*", 0, NULL, &found) || found.gl_pathc != 2) {
+		globfree(&found);
+		if (tries++ == 1000)
+			tap_bail("there are no two devices");
+		usleep(20000);
+	}
+	for (int i = 0; i < 2; i++) {
+		char *name = i ? b : a;
+
+		snprintf(argument, sizeof(argument), "pmem %s", basename(found.gl_pathv[i]));
+		if (cxl_fixture("create", argument, name, HMEM_NAME_LEN) || !name[0])
+			tap_bail("no CXL region on %s", argument);
+	}
+	globfree(&found);
+}
+
+static int attach(const char *pool)
+{
+	return pool_attach_cxl(control, pool, 0, NULL);
+}
+
+static void put(unsigned int extent, const char *text)
+{
+	int fd = must_open("kept", O_RDWR);
+
+	if (pwrite(fd, text, 16, extent * EXTENT + 4096) != 16)
+		tap_bail("write: %s", strerror(errno));
+	close(fd);
+}
+
+static bool has(unsigned int extent, const char *text)
+{
+	char found[16] = "?";
+	int fd = region_open("kept", O_RDONLY);
+	bool good = fd >= 0 && pread(fd, found, 16, extent * EXTENT + 4096) == 16 &&
+		    !strcmp(found, text);
+
+	if (!good)
+		tap_diag("extent %u: \"%.16s\", not \"%s\" (%d)", extent, found, text, fd);
+	if (fd >= 0)
+		close(fd);
+	return good;
+}
+
+static const char one[16] = "one", two[16] = "two", three[16] = "three", none[16] = "";
+
+/* Both pools empty, but for a region on the first, stored to in 0, 1 and 3, and not since. */
+static void begin(void)
+{
+	must(pool_attach_cxl(control, a, HMEM_ATTACH_FORMAT, NULL), "format");
+	must(pool_attach_cxl(control, b, HMEM_ATTACH_FORMAT, NULL), "format");
+	must(region_create_as(control, "kept", a, EXTENTS * EXTENT, USER_UID, 0, 0640), "create");
+	put(0, one);
+	put(1, two);
+	put(3, three);
+	must(pool_detach(control, a), "detach");
+	must(attach(a), "attach");
+}
+
+static void end(void)
+{
+	pool_detach(control, a);
+	pool_detach(control, b);
+}
+
+static bool whole(void)
+{
+	return has(0, one) && has(1, two) && has(2, none) && has(3, three) && has(4, none);
+}
+
+static void moved(void)
+{
+	struct hmem_pool_drain d;
+	struct hmem_region_query info;
+	int64_t all;
+	int fd;
+
+	begin();
+	all = pool_free(a) + EXTENTS * EXTENT;
+	TAP_EQ(pool_drain(control, a, 0, &d), 0, "a persistent pool is drained");
+	TAP_EQ(d.moved, 3 * EXTENT, "what was ever stored to was moved, though nobody touched it");
+	TAP_STR_EQ(sysfs_text("hmem", "kept", "pools"), b, "all of it");
+	TAP_OK(pool_free(a) == all && sysfs_number("hmem_pool", a, "regions") == 0, "it is empty");
+	TAP_OK(whole(), "the data is there");
+	end();
+	must(attach(b), "attach");
+	TAP_OK(whole(), "and is when the other pool comes alone");
+	fd = must_open("kept", O_RDONLY);
+	TAP_OK(!region_info(fd, &info) && info.uid == USER_UID && info.mode == 0640,
+	       "with owner and mode");
+	close(fd);
+	must(attach(a), "attach");
+	TAP_EQ(sysfs_number("hmem_pool", a, "regions"), 0, "the first is empty, also on the media");
+	end();
+}
+
+/* In the middle of it: extent 1 is held, and so is where it was. */
+static void begin_half(void)
+{
+	struct hmem_pool_drain d;
+	struct iovec iov;
+	int pin[2], fd;
+	char *p;
+
+	begin();
+	fd = must_open("kept", O_RDWR);
+	p = must_map(fd, EXTENTS * EXTENT);
+	iov = (struct iovec){ p + EXTENT, 4096 };
+	if (pipe(pin) || vmsplice(pin[1], &iov, 1, 0) != 4096)
+		tap_bail("vmsplice: %s", strerror(errno));
+	if (pool_drain(control, a, 0, &d) != -EBUSY || d.held != EXTENT || d.left != EXTENT)
+		tap_bail("it is not held up");
+	put(0, two);
+	put(1, three);
+	put(2, one);
+	close(pin[0]);
+	close(pin[1]);
+	munmap(p, EXTENTS * EXTENT);
+	close(fd);
+}
+
+static bool half_whole(void)
+{
+	return has(0, two) && has(1, three) && has(2, one) && has(3, three) && has(4, none);
+}
+
+static void hidden(const char *gone, const char *stays)
+{
+	char *name = "in the middle";
+
+	must(pool_detach(control, gone), "detach");
+	TAP_EQ(region_open("kept", O_RDWR), -ENOENT, "%s: without one pool it is hidden", name);
+	TAP_EQ(region_create(control, "kept", stays, EXTENT), -EEXIST, "%s: its name is not", name);
+	must(region_create(control, "other", stays, EXTENT), "create");
+	must(region_destroy(control, "other"), "destroy");
+	TAP_EQ(attach(gone), 0, "%s: the pool comes back", name);
+	TAP_OK(half_whole(), "%s: and with it all of it", name);
+}
+
+static void half(void)
+{
+	begin_half();
+	TAP_OK(half_whole(), "in the middle: it is of use");
+	TAP_EQ(region_resize(control, "kept", 9 * EXTENT), -EBUSY, "in the middle: it cannot grow");
+	TAP_EQ(pool_drain(control, b, 0, NULL), -ENOSPC, "in the middle: nor go back");
+	hidden(a, b);
+	hidden(b, a);
+	end();
+	must(attach(b), "attach");
+	TAP_EQ(region_open("kept", O_RDWR), -ENOENT, "in the middle: the second comes first");
+	must(attach(a), "attach");
+	TAP_OK(half_whole(), "in the middle: then the first");
+	TAP_EQ(pool_drain(control, a, 0, NULL), 0, "in the middle: it goes on");
+	TAP_OK(half_whole() && !strcmp(sysfs_text("hmem", "kept", "pools"), b),
+	       "in the middle: to the end");
+	end();
+	must(attach(b), "attach");
+	TAP_OK(half_whole(), "in the middle: and is whole afterwards");
+	end();
+}
+
+static void given_up(const char *first, const char *second)
+{
+	int64_t all;
+
+	begin();
+	all = pool_free(b);
+	end();
+	begin_half();
+	end();
+	must(attach(first), "attach");
+	TAP_EQ(region_destroy(control, "kept"), 0, "one half of it is destroyed");
+	must(attach(second), "attach");
+	TAP_OK(pool_free(a) == all && pool_free(b) == all, "and the other with it");
+	end();
+}
+
+static int once(const char *how, int n)
+{
+	int writes;
+
+	begin();
+	inject(WRITE " %s %d 0 hmem 0", how, n);
+	must(pool_drain(control, a, 0, NULL), "drain");
+	/* When both pools say that it is on its way, what is stored to it is there. */
+	if (n > 4)
+		put(0, three);
+	writes = inject_look(WRITE);
+	end();
+	inject("\n");
+	return writes;
+}
+
+static void power_goes(const char *how, int step)
+{
+	int n = 1, wrong = 0, on_a = 0, between = 0, on_b = 0;
+
+	for (; once(how, n); n += step) {
+		const char *first = n % 2 ? a : b, *second = n % 2 ? b : a, *where;
+		int rc = attach(first) ?: attach(second);
+
+		where = sysfs_text("hmem", "kept", "pools");
+		on_a += !strcmp(where, a);
+		on_b += !strcmp(where, b);
+		between += !!strchr(where, ' ');
+		if (rc || !has(0, n > 4 ? three : one) || !has(1, two) || !has(2, none) ||
+		    !has(3, three) || pool_drain(control, a, 0, NULL) ||
+		    !has(0, n > 4 ? three : one) || !has(1, two) || !has(3, three) ||
+		    !has(4, none) || strcmp(sysfs_text("hmem", "kept", "pools"), b)) {
+			tap_diag("write %d: attach says %d", n, rc);
+			wrong++;
+		}
+		end();
+	}
+	end();
+	TAP_EQ(wrong, 0, "power, %s: all is there, and the move goes on", how);
+	TAP_OK(n == 9 && on_a && between && on_b,
+	       "power, %s: %d writes, %d times on the first, %d between, %d on the second", how,
+	       n - 1, on_a, between, on_b);
+}
+
+/* Threads that use the region while it moves to and fro. */
+
+#define WORKERS	3
+#define ROUNDS	6
+
+static volatile bool stop_work;
+static int work_fd, work_wrong;
+static char *work_map;
+
+static void *work(void *number)
+{
+	size_t at = 4096 * (size_t)(uintptr_t)number + 8192 + 512;
+	uint64_t words[EXTENTS] = {}, turn = 0;
+
+	for (unsigned int i = 0; !stop_work; i = (i + 1) % EXTENTS, turn++) {
+		uint64_t found, *word = (void *)(work_map + i * EXTENT + at);
+
+		words[i]++;
+		if (turn % 3 == 0 && pwrite(work_fd, &words[i], 8, i * EXTENT + at) != 8)
+			__atomic_add_fetch(&work_wrong, 1, __ATOMIC_RELAXED);
+		else if (turn % 3 && __atomic_add_fetch(word, 1, __ATOMIC_RELAXED) != words[i])
+			__atomic_add_fetch(&work_wrong, 1, __ATOMIC_RELAXED);
+		if (pread(work_fd, &found, 8, i * EXTENT + at) != 8 || found != words[i])
+			__atomic_add_fetch(&work_wrong, 1, __ATOMIC_RELAXED);
+		if (turn % 64 == 0 && fsync(work_fd))
+			__atomic_add_fetch(&work_wrong, 1, __ATOMIC_RELAXED);
+		if (turn % 32 == 0)
+			usleep(200);
+	}
+	for (int i = 0; i < EXTENTS; i++)
+		if (*(volatile uint64_t *)(work_map + i * EXTENT + at) != words[i])
+			__atomic_add_fetch(&work_wrong, 1, __ATOMIC_RELAXED);
+	return NULL;
+}
+
+static void under_work(void)
+{
+	pthread_t workers[WORKERS];
+	int failed = 0;
+
+	begin();
+	work_fd = must_open("kept", O_RDWR);
+	work_map = must_map(work_fd, EXTENTS * EXTENT);
+	for (uintptr_t i = 0; i < WORKERS; i++)
+		if (pthread_create(&workers[i], NULL, work, (void *)i))
+			tap_bail("pthread_create");
+	for (int round = 0; round < ROUNDS; round++) {
+		const char *pool = round % 2 ? b : a;
+		int rc;
+
+		do {
+			rc = pool_drain(control, pool, 0, NULL);
+		} while (rc == -EBUSY);
+		failed += rc != 0 || sysfs_number("hmem_pool", pool, "regions") != 0;
+		must(pool_drain(control, pool, HMEM_DRAIN_STOP, NULL), "stop");
+	}
+	stop_work = true;
+	for (int i = 0; i < WORKERS; i++)
+		pthread_join(workers[i], NULL);
+	TAP_EQ(failed, 0, "under work: moved %d times", ROUNDS);
+	TAP_EQ(work_wrong, 0, "under work: nothing is lost");
+	TAP_OK(whole(), "under work: nor what nobody stored to");
+	munmap(work_map, EXTENTS * EXTENT);
+	close(work_fd);
+	end();
+}
+
+static void one_of_two(void)
+{
+	const char *const names[] = { a, b };
+
+	begin();
+	TAP_EQ(region_create_over(control, "s", HMEM_CREATE_SPREAD, names, 2, 2 * EXTENT),
+	       -EOPNOTSUPP, "a region stays on one of them");
+	end();
+}
+
+int main(void)
+{
+	control = must_begin_inject();
+	make_cxl();
+	moved();
+	half();
+	given_up(a, b);
+	given_up(b, a);
+	power_goes("0", 1);
+	/* Of each pair of copies the first one; the second has an intact one beside it. */
+	power_goes("half", 2);
+	under_work();
+	one_of_two();
+	cxl_end(a);
+	cxl_end(b);
+	return tap_done();
+}
