@@ -83,7 +83,7 @@ static void put_numbers(FILE *to, const struct monitor_region *region, size_t wi
 	char near[32], near_max[32], home[32], share[16], up[16], down[16], name[NAME + 1];
 	char line[256];
 
-	snprintf(name, sizeof(name), "%s", region->name);
+	snprintf(name, sizeof(name), "%.*s", NAME, region->name);
 	/* One that is longer shows that it is. */
 	if (strlen(region->name) > NAME)
 		name[NAME - 1] = '~';
