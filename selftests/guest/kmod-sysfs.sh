@@ -104,6 +104,7 @@ must kmodctl attach "$region" format name=shelf
 must kmodctl create t shelf 2097152
 must kmodctl fill t 1
 must kmodctl move t near
+must hmemctl report-poison shelf --offset 4M --bytes 4096
 must kmodctl resize t 4194304
 must kmodctl destroy t
 must kmodctl detach shelf
@@ -111,6 +112,8 @@ must kmodctl attach "$region" name=shelf
 must cxl destroy-region -f "$region"
 echo 0 >$tracing/events/hmem/enable
 for event in $(find $tracing/events/hmem -mindepth 1 -maxdepth 1 -type d -printf '%f\n' | sort); do
+	# It takes a policy at work: near_split sees it.
+	[ "$event" = hmem_pages ] && continue
 	tap_matches "$(cat $tracing/trace)" " $event: " "tracepoint $event"
 done
 echo >$tracing/trace

@@ -11,6 +11,7 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <sys/mount.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 
@@ -84,6 +85,17 @@ static void *count(void *argument)
 		usleep(persistent ? 100000 : 300);
 	}
 	return NULL;
+}
+
+/* The tracepoint that says which pages of a split extent moved. */
+static void trace(bool on)
+{
+	if (access("/sys/kernel/tracing/events", F_OK) &&
+	    mount("tracefs", "/sys/kernel/tracing", "tracefs", 0, NULL))
+		tap_bail("tracefs: %s", strerror(errno));
+	if (system(on ? "echo 1 > /sys/kernel/tracing/events/hmem/hmem_pages/enable" :
+			"echo 0 > /sys/kernel/tracing/events/hmem/hmem_pages/enable"))
+		tap_bail("the tracepoint cannot be switched");
 }
 
 static bool all_there(const struct counter *c)
@@ -281,6 +293,10 @@ int main(void)
 {
 	int control = must_begin_cxl();
 
+	trace(true);
 	on_every_pool(control, 32 * MIB, splits);
+	trace(false);
+	TAP_OK(!system("grep -q 'hmem_pages: region=split extent=[0-9]* near=[1-9]' "
+		       "/sys/kernel/tracing/trace"), "the tracepoint told of pages that came near");
 	return tap_done();
 }
