@@ -351,6 +351,7 @@ struct hm_near {
  * @node: in hm_regions
  * @parts: the pools that it is on, or may grow on, in the order in which they are filled
  * @spread: it is spread over them
+ * @pins: created for long-term pins: all its mappings are plain (file.c)
  * @persistent: its homes survive power loss
  * @inode: owner of the address space that every mapping belongs to
  * @layout: under hm_srcu, written under hm_lock
@@ -384,6 +385,7 @@ struct hm_region {
 	struct list_head node;
 	struct hm_part parts[HM_MAX_PARTS];
 	bool spread;
+	bool pins;
 	bool persistent;
 	struct inode *inode;
 	struct hm_layout __rcu *layout;

@@ -129,7 +129,7 @@ static vm_fault_t fault_error(struct page *page)
 static const struct vm_operations_struct hm_plain_vm_ops;
 
 /*
- * Mappings of a region that may have no near copies are plain: whoever has a page of it mapped
+ * Mappings of a region that may have no near copies, or is for long-term pins, are plain: whoever has a page of it mapped
  * stores without being seen. So there every fault counts as a store, and a fault to read
  * maps what may be written as well.
  */
@@ -276,7 +276,7 @@ static const struct vm_operations_struct *choose_vm_ops(struct file *file)
 	struct hm_file *f = file->private_data;
 	const struct vm_operations_struct *mine, *first;
 
-	mine = READ_ONCE(f->region->near.max) ? &hm_vm_ops : &hm_plain_vm_ops;
+	mine = READ_ONCE(f->region->near.max) && !f->region->pins ? &hm_vm_ops : &hm_plain_vm_ops;
 	first = cmpxchg(&f->vm_ops, NULL, mine);
 	return first ?: mine;
 }

@@ -150,11 +150,13 @@ static int region_create(struct file *file, union hm_argument *arg)
 	struct hmem_region_create *c = &arg->create;
 	const u32 ways = HMEM_CREATE_SPREAD | HMEM_CREATE_FILL;
 	char (*names)[HMEM_NAME_LEN];
+	u32 way = c->flags & ways;
 	int error;
 
-	if (c->flags & ~ways || c->flags == ways || c->reserved || c->reserved2 ||
-	    c->nr_pools > HM_MAX_PARTS || (!c->nr_pools && c->pools) ||
-	    (c->nr_pools && (!c->flags || c->pool[0])) || c->mode & ~0777 || !c->bytes || c->bytes > LLONG_MAX ||
+	if (c->flags & ~(ways | HMEM_CREATE_LONG_TERM_PINS) || way == ways || c->reserved ||
+	    c->reserved2 || c->nr_pools > HM_MAX_PARTS || (!c->nr_pools && c->pools) ||
+	    (c->nr_pools && (!way || c->pool[0])) || c->mode & ~0777 || !c->bytes ||
+	    c->bytes > LLONG_MAX ||
 	    !hm_media_name_ok(c->name) || !name_terminated(c->pool) ||
 	    (c->pool[0] && !hm_media_name_ok(c->pool)) ||
 	    !uid_valid(make_kuid(&init_user_ns, c->uid)) ||

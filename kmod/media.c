@@ -104,14 +104,14 @@ static const char *check_runs(const struct hm_media_run *runs, u32 nr_runs, u32 
 static const char *check_move(const struct hm_media_header *h, const struct hm_media_region *r)
 {
 	u32 flags = le32(r->flags);
+	u32 moving = flags & HM_MEDIA_MOVING;
 	bool peer = !all_zero(r->peer, sizeof(r->peer));
 
-	if (flags & ~(HM_MEDIA_INCOMING | HM_MEDIA_OUTGOING) ||
-	    flags == (HM_MEDIA_INCOMING | HM_MEDIA_OUTGOING))
+	if (flags & ~(HM_MEDIA_MOVING | HM_MEDIA_PINS) || moving == HM_MEDIA_MOVING)
 		return "a region's flags are not allowed";
 	if (flags && le32(h->version) < 2)
 		return "a reserved field of a region is in use";
-	if (peer != !!flags || (flags && memcmp(r->peer, h->uuid, sizeof(r->peer)) == 0))
+	if (peer != !!moving || (moving && memcmp(r->peer, h->uuid, sizeof(r->peer)) == 0))
 		return "a region is moved to or from no other pool";
 	return NULL;
 }

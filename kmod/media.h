@@ -37,7 +37,7 @@ typedef __u64 u64;
 #endif
 
 #define HM_MEDIA_MAGIC		"hmempool"
-/* What is written: 1 as long as no region is on its way to another pool. */
+/* What is written: 1 as long as no region has flags. */
 #define HM_MEDIA_VERSION	2
 #define HM_MEDIA_COPY_BYTES	(1U << 20)
 #define HM_MEDIA_COPIES		2
@@ -59,6 +59,9 @@ typedef __u64 u64;
  */
 #define HM_MEDIA_INCOMING	(1U << 0)
 #define HM_MEDIA_OUTGOING	(1U << 1)
+#define HM_MEDIA_MOVING		(HM_MEDIA_INCOMING | HM_MEDIA_OUTGOING)
+/* It was created for long-term pins. */
+#define HM_MEDIA_PINS		(1U << 2)
 
 /* header.flags: the pool was detached by the host in header.host */
 #define HM_MEDIA_CLEAN		(1U << 0)
@@ -108,8 +111,8 @@ struct hm_media_header {
  * @mode: permission bits
  * @nr_runs: runs that belong to it
  * @nr_extents: sum of their lengths
- * @flags: HM_MEDIA_INCOMING, HM_MEDIA_OUTGOING, or 0; in version 1: 0
- * @peer: the other pool when there is a flag, else zeroes
+ * @flags: HM_MEDIA_INCOMING or HM_MEDIA_OUTGOING or neither, and HM_MEDIA_PINS; in version 1: 0
+ * @peer: the other pool when it is on its way, else zeroes
  * @reserved: zeroes
  */
 struct hm_media_region {

@@ -328,6 +328,7 @@ static struct hm_region *new_region(const struct hmem_region_create *arg,
 	region->gid = make_kgid(&init_user_ns, arg->gid);
 	region->mode = arg->mode;
 	region->spread = arg->flags & HMEM_CREATE_SPREAD;
+	region->pins = arg->flags & HMEM_CREATE_LONG_TERM_PINS;
 	for (u32 i = 0; i < choice->nr_pools; i++)
 		hm_region_add(region, choice->pools[i]);
 	return region;
@@ -548,7 +549,8 @@ int hm_region_query(struct hm_region *region, struct hmem_region_query *info)
 		return -ENODEV;
 	info->bytes = i_size_read(region->inode);
 	info->extent_size = HM_EXTENT_BYTES;
-	info->state = region->persistent ? HMEM_REGION_PERSISTENT : 0;
+	info->state = (region->persistent ? HMEM_REGION_PERSISTENT : 0) |
+		      (region->pins ? HMEM_REGION_LONG_TERM_PINS : 0);
 	info->uid = from_kuid(&init_user_ns, region->uid);
 	info->gid = from_kgid(&init_user_ns, region->gid);
 	info->mode = region->mode;

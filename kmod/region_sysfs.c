@@ -57,6 +57,12 @@ static ssize_t spread_show(struct device *dev, struct device_attribute *attr, ch
 }
 static DEVICE_ATTR_RO(spread);
 
+static ssize_t long_term_pins_show(struct device *dev, struct device_attribute *attr, char *buf)
+{
+	return sysfs_emit(buf, "%d\n", to_hm_region(dev)->pins);
+}
+static DEVICE_ATTR_RO(long_term_pins);
+
 /* What was lost with a pool; it lives on without. */
 static ssize_t lost_show(struct device *dev, struct device_attribute *attr, char *buf)
 {
@@ -166,6 +172,7 @@ static struct attribute *hm_region_attrs[] = {
 	&dev_attr_pool.attr,
 	&dev_attr_pools.attr,
 	&dev_attr_spread.attr,
+	&dev_attr_long_term_pins.attr,
 	&dev_attr_lost.attr,
 	&dev_attr_persistent.attr,
 	&dev_attr_uid.attr,

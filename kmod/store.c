@@ -268,6 +268,7 @@ struct hm_region *hm_store_region(const struct hm_media_region *record)
 	region->uid = make_kuid(&init_user_ns, le32_to_cpu(record->uid));
 	region->gid = make_kgid(&init_user_ns, le32_to_cpu(record->gid));
 	region->mode = le32_to_cpu(record->mode);
+	region->pins = le32_to_cpu(record->flags) & HM_MEDIA_PINS;
 	return region;
 }
 
@@ -292,7 +293,7 @@ int hm_store_restore(struct hm_pool *pool)
 		struct hm_layout *layout;
 		struct hm_region *region;
 
-		if (record->flags) {
+		if (record->flags & cpu_to_le32(HM_MEDIA_MOVING)) {
 			error = hm_withhold_record(pool, record, runs);
 			if (error)
 				return error;
@@ -327,7 +328,7 @@ static void write_move(struct hm_media_region *record, const struct hm_part *par
 {
 	const struct hm_region *region = part->region;
 
-	record->flags = cpu_to_le32(leaving ? HM_MEDIA_OUTGOING : HM_MEDIA_INCOMING);
+	record->flags |= cpu_to_le32(leaving ? HM_MEDIA_OUTGOING : HM_MEDIA_INCOMING);
 	for (int i = 0; i < HM_MAX_PARTS; i++) {
 		const struct hm_part *other = &region->parts[i];
 
@@ -355,6 +356,7 @@ struct hm_media_run *hm_store_record(struct hm_media_region *record, struct hm_m
 	record->uid = cpu_to_le32(from_kuid(&init_user_ns, region->uid));
 	record->gid = cpu_to_le32(from_kgid(&init_user_ns, region->gid));
 	record->mode = cpu_to_le32(region->mode);
+	record->flags = cpu_to_le32(region->pins ? HM_MEDIA_PINS : 0);
 	if (leaving) {
 		bool here = leaving->nr_runs &&
 			    leaving->runs[0].part == part - region->parts;

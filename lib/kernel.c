@@ -315,7 +315,8 @@ int hmem_kernel_region_create(struct hmem_ctx *ctx, const char *name,
 	struct hmem_region_create arg = {
 		.size = sizeof(arg),
 		.flags = (options->flags & HMEM_REGION_SPREAD ? HMEM_CREATE_SPREAD : 0) |
-			 (options->flags & HMEM_REGION_FILL ? HMEM_CREATE_FILL : 0),
+			 (options->flags & HMEM_REGION_FILL ? HMEM_CREATE_FILL : 0) |
+			 (options->flags & HMEM_REGION_PINS ? HMEM_CREATE_LONG_TERM_PINS : 0),
 		.bytes = options->bytes,
 		.uid = options->uid,
 		.gid = options->gid,

@@ -28,7 +28,8 @@
 #define INFO_SIZE_V1	sizeof(struct hmem_region_info)
 
 #define POOLS_FLAGS  (HMEM_REGION_SPREAD | HMEM_REGION_FILL)
-#define CREATE_FLAGS (HMEM_CREATE_EXCLUSIVE | POOLS_FLAGS)
+#define HMEM_FLAGS   (POOLS_FLAGS | HMEM_REGION_PINS)
+#define CREATE_FLAGS (HMEM_CREATE_EXCLUSIVE | HMEM_FLAGS)
 #define OPEN_FLAGS   HMEM_OPEN_READ_ONLY
 
 /* @state: the provider's */
@@ -123,9 +124,10 @@ static int do_region_create(struct hmem_ctx *ctx, const char *name,
 				 what.full, checked.bytes);
 	if (!what.ops->create)
 		return cannot(ctx, what.ops, "created");
-	if ((checked.flags & POOLS_FLAGS || checked.nr_pools) && strcmp(what.ops->scheme, "hmem"))
-		return hmem_fail(ctx, -EOPNOTSUPP, "creating %s: only regions of hmem.ko have pools",
-				 what.full);
+	if ((checked.flags & HMEM_FLAGS || checked.nr_pools) && strcmp(what.ops->scheme, "hmem"))
+		return hmem_fail(ctx, -EOPNOTSUPP,
+				 "creating %s: only regions of hmem.ko have pools, or are made for "
+				 "long-term pins", what.full);
 	if (!checked.mode)
 		checked.mode = 0600;
 

@@ -309,6 +309,7 @@ static void step_over(const struct creation *c, struct json_object *o)
 		json_object_array_add(array, json_object_new_string(c->over.at[i]));
 	json_object_object_add(o, "pools", array);
 	json_flag(o, "spread", c->options.flags & HMEM_REGION_SPREAD);
+	json_flag(o, "long_term_pins", c->options.flags & HMEM_REGION_PINS);
 }
 
 static int answer_dry_run(struct creation *c, const struct pick *pick)
@@ -494,7 +495,7 @@ int verb_create_region(struct session *s, int argc, char **argv)
 	struct creation c = { .s = s, .options = HMEM_REGION_OPTIONS_INIT,
 			      .policy.size = sizeof(c.policy) };
 	const char *owner = NULL, *group = NULL, *mode = NULL, *ways = NULL, *policy = NULL;
-	bool spread = false, fill = false;
+	bool spread = false, fill = false, pins = false;
 	const struct option_line lines[] = {
 		{ OPTION_TEXT, 's', "size", "SIZE",
 		  "64G, 1.5T, 50% of the pool, all that is free", &c.size },
@@ -502,6 +503,8 @@ int verb_create_region(struct session *s, int argc, char **argv)
 		  "carve it out of this pool only; of these, with --spread or --fill", &c.pools },
 		{ OPTION_FLAG, 'S', "spread", NULL, "interleave it over several pools", &spread },
 		{ OPTION_FLAG, 'F', "fill", NULL, "fill one pool after the other", &fill },
+		{ OPTION_FLAG, 'L', "long-term-pins", NULL,
+		  "io_uring and RDMA may hold its pages for writing", &pins },
 		{ OPTION_TEXT, 't', "type", "TYPE", "ram (volatile) or pmem (persistent)", &c.type },
 		{ OPTION_TEXT, 'o', "owner", "USER", "owner of the device node", &owner },
 		{ OPTION_TEXT, 'g', "group", "GROUP", "group; else the owner's", &group },
@@ -518,8 +521,8 @@ int verb_create_region(struct session *s, int argc, char **argv)
 	};
 	const struct usage usage = {
 		"[NAME] --size SIZE [--pool POOL]... [--spread | --fill] [--type ram|pmem]\n"
-		"                             [--owner USER] [--group GROUP] [--mode MODE] [--ways N]\n"
-		"                             [--near-max SIZE]\n"
+		"                             [--long-term-pins] [--owner USER] [--group GROUP] [--mode MODE]\n"
+		"                             [--ways N] [--near-max SIZE]\n"
 		"                             [--policy off|manual|auto] [--dry-run] [-u] [-v]", lines };
 	int first, rc = options_parse(s, &usage, argc, argv, &first);
 
@@ -549,7 +552,8 @@ int verb_create_region(struct session *s, int argc, char **argv)
 	if (c.pools.nr > 32)
 		return options_bad(s, &usage, "a region is on 32 pools at most");
 	c.pool = c.pools.nr ? c.pools.value[0] : NULL;
-	c.options.flags = (spread ? HMEM_REGION_SPREAD : 0) | (fill ? HMEM_REGION_FILL : 0);
+	c.options.flags = (spread ? HMEM_REGION_SPREAD : 0) | (fill ? HMEM_REGION_FILL : 0) |
+			  (pins ? HMEM_REGION_PINS : 0);
 	rc = group ? find_group(s, &usage, group, &c.options) : 0;
 	if (!rc && owner)
 		rc = find_owner(s, &usage, owner, &c.options);

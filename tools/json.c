@@ -124,8 +124,10 @@ static void json_pools(const struct session *s, struct json_object *o, const cha
 	json_object_object_add(o, "pools", array);
 	if (!sysfs_read_u64(&number, "/sys/class/hmem/%s/spread", region))
 		json_flag(o, "spread", number);
+	if (!sysfs_read_u64(&number, "/sys/class/hmem/%s/long_term_pins", region))
+		json_flag(o, "long_term_pins", number);
 	if (!sysfs_read_u64(&number, "/sys/class/hmem/%s/lost", region) && number)
-		json_size(s, o, "lost", number);
+		json_size(s, o, "lost_with_pools", number);
 }
 
 struct json_object *json_region(const struct session *s, const struct hmem_region_info *info)

@@ -55,6 +55,7 @@ struct hmem_region;
 #define HMEM_CREATE_EXCLUSIVE	(1u << 1)	/* create: -EEXIST when it exists (hmem: always) */
 #define HMEM_REGION_SPREAD	(1u << 2)	/* create, hmem: interleave it over several pools */
 #define HMEM_REGION_FILL	(1u << 3)	/* create, hmem: fill one pool after the other */
+#define HMEM_REGION_PINS	(1u << 4)	/* create, hmem: for long-term pins (io_uring, RDMA) */
 
 /*
  * Options and infos begin with their size. A smaller one from an older header is
@@ -65,7 +66,9 @@ struct hmem_region;
 /**
  * struct hmem_region_options - how to create a region
  * @size: sizeof(struct hmem_region_options)
- * @flags: HMEM_CREATE_EXCLUSIVE, and at most one of HMEM_REGION_SPREAD and HMEM_REGION_FILL
+ * @flags: HMEM_CREATE_EXCLUSIVE, and at most one of HMEM_REGION_SPREAD and HMEM_REGION_FILL, and
+ *	HMEM_REGION_PINS: io_uring and RDMA may hold its pages for writing, also while it
+ *	may have near copies
  * @bytes: size wanted, not 0; rounded up to the provider's granularity. dax: 0, or at
  *	most the device's size: -ENOSPC beyond, and the region is the whole device.
  * @uid: owner, (uid_t)-1 for the caller's. hmem and file.

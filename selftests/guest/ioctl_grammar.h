@@ -72,7 +72,8 @@ static const struct grammar grammar[] = {
 		M(hmem_pool_detach, flags, FLAGS, 0), M(hmem_pool_detach, name, POOL_NAME, 0) } },
 	{ "REGION_CREATE", HMEM_REGION_CREATE, false, ADMIN, 10, sizeof(struct hmem_region_create),
 	  HMEM_REGION_CREATE_SIZE_V1, {
-		M(hmem_region_create, flags, FLAGS, HMEM_CREATE_SPREAD | HMEM_CREATE_FILL),
+		M(hmem_region_create, flags, FLAGS, HMEM_CREATE_SPREAD | HMEM_CREATE_FILL |
+						    HMEM_CREATE_LONG_TERM_PINS),
 		M(hmem_region_create, bytes, RANGE, 4),
 		M(hmem_region_create, uid, ID, 0), M(hmem_region_create, gid, ID, 0),
 		M(hmem_region_create, mode, MODE, 0), M(hmem_region_create, reserved, RESERVED, 0),

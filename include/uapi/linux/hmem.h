@@ -207,9 +207,10 @@ struct hmem_pool_drain {
 };
 #define HMEM_POOL_DRAIN_SIZE_V1	168
 
-/* In hmem_region_create.flags; at most one of them. */
+/* In hmem_region_create.flags; at most one of the first two. */
 #define HMEM_CREATE_SPREAD	(1U << 0)	/* interleave the extents over the pools */
 #define HMEM_CREATE_FILL	(1U << 1)	/* fill one pool after the other */
+#define HMEM_CREATE_LONG_TERM_PINS (1U << 2)	/* io_uring and RDMA may hold its pages for writing */
 
 /* Pools that one region can be on. */
 #define HMEM_REGION_POOLS	32
@@ -240,6 +241,11 @@ struct hmem_pool_drain {
  * -EOPNOTSUPP: several persistent ones. With HMEM_CREATE_SPREAD extent n of the region is on pool
  * n modulo @nr_pools for as long as all of them have room, then on those that have. What grows
  * later goes on the same way, on the same pools.
+ *
+ * HMEM_CREATE_LONG_TERM_PINS: mappings can always be pinned for long (FOLL_LONGTERM), also while the
+ * region may have near copies, as if every file of it had been mapped while near_max was 0: stores
+ * are not seen there, and each fault counts as one. Other regions refuse such pins for writing
+ * with the kernel's -EFAULT once near_max is not 0. It is on the media of a persistent pool.
  */
 struct hmem_region_create {
 	__u32 size;
@@ -297,6 +303,7 @@ struct hmem_region_destroy {
 
 /* In hmem_region_query.state */
 #define HMEM_REGION_PERSISTENT	(1U << 0)	/* survives power loss */
+#define HMEM_REGION_LONG_TERM_PINS (1U << 1)	/* created with HMEM_CREATE_LONG_TERM_PINS */
 
 /**
  * struct hmem_region_query - HMEM_REGION_QUERY, on a region: what it is
