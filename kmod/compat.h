@@ -10,6 +10,7 @@
 #include <linux/mm.h>
 #include <linux/pagemap.h>
 #include <linux/sched.h>
+#include <linux/userfaultfd_k.h>
 #include <linux/version.h>
 
 /* CRC32C as everybody defines it: initial value and result inverted. */
@@ -43,27 +44,35 @@ static inline vm_fault_t hm_insert_pmd(struct vm_fault *vmf, struct folio *folio
 #endif
 
 /*
- * Map one page, whose folio the caller has locked, and nothing else of that folio. The core of
- * 6.15 and later maps all of it that is in reach; the one before maps a single page where there
- * is a page table already.
+ * Map one page, whose folio the caller has locked, and nothing else of that folio. The core maps a
+ * single page where there is a page table already; from 6.15 on all of a folio that is in reach,
+ * unless userfaultfd has the mapping, whose markers only the core can deal with.
  *
  * Return: VM_FAULT_NOPAGE: it is mapped; VM_FAULT_LOCKED: the core will do it; or an error.
  */
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 15, 0)
+#define HM_MAPS_WHOLE	(LINUX_VERSION_CODE >= KERNEL_VERSION(6, 15, 0))
+
 static inline vm_fault_t hm_map_page(struct vm_fault *vmf, struct page *page)
 {
-	return vmf_insert_page_mkwrite(vmf, page, vmf->flags & FAULT_FLAG_WRITE);
-}
-#else
-static inline vm_fault_t hm_map_page(struct vm_fault *vmf, struct page *page)
-{
-	if (pmd_none(pmdp_get_lockless(vmf->pmd)) &&
+#if HM_MAPS_WHOLE
+	if (folio_test_large(page_folio(page)) && !userfaultfd_armed(vmf->vma))
+		return vmf_insert_page_mkwrite(vmf, page, vmf->flags & FAULT_FLAG_WRITE);
+#endif
+	if (folio_test_large(page_folio(page)) && pmd_none(pmdp_get_lockless(vmf->pmd)) &&
 	    apply_to_page_range(vmf->vma->vm_mm, vmf->address & PAGE_MASK, PAGE_SIZE, NULL, NULL))
 		return VM_FAULT_OOM;
 	vmf->page = page;
 	return VM_FAULT_LOCKED;
 }
-#endif
+
+/* Whether what .fault returned would now be mapped with all of its folio, which must not be. */
+static inline bool hm_would_map_whole(const struct vm_fault *vmf, bool alone)
+{
+	struct folio *folio = page_folio(vmf->page);
+
+	return HM_MAPS_WHOLE && !vmf->pte && folio_test_large(folio) &&
+	       (alone || folio_test_has_hwpoisoned(folio)) && !userfaultfd_armed(vmf->vma);
+}
 
 /*
  * Charge what this task allocates to another cgroup; returns the one from before. That is

@@ -209,11 +209,13 @@ struct hm_place {
  * struct hm_withheld - a region that was moved when its other pool went: nobody sees it until
  *	both are there
  * @node: in pool->withheld
+ * @going: the pool that goes, until the region is taken apart; then NULL
  * @record: as it is on the media
  * @runs: of it
  */
 struct hm_withheld {
 	struct list_head node;
+	const struct hm_pool *going;
 	struct hm_media_region record;
 	struct hm_media_run runs[];
 };
@@ -606,6 +608,8 @@ void hm_withhold(struct hm_pool *pool);
 int hm_settle(struct hm_pool *pool);
 void hm_withheld_free(struct hm_pool *pool);
 bool hm_withheld_named(const char *name);
+bool hm_withheld_unsettled(const struct hm_pool *pool);
+void hm_withheld_settled(const struct hm_pool *gone);
 int hm_withheld_destroy(const char *name);
 
 /* drain.c */
@@ -680,6 +684,7 @@ void hm_folio_free(struct folio *folio);
 int hm_poison_mark(struct hm_pool *pool, unsigned long page);
 bool hm_poison_tell(struct hm_pool *pool, unsigned long page, unsigned long pages);
 void hm_poison_retire(struct hm_pool *pool);
+bool hm_poison_in(struct hm_pool *pool, u32 index);
 int hm_poison_failure(struct hm_pool *pool, unsigned long page);
 int hm_poison_init(void);
 void hm_poison_exit(void);

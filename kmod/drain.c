@@ -100,8 +100,10 @@ static u64 on_the_way(const struct hm_part *part)
 	const struct hm_layout *layout = layout_of(part->region);
 	u64 extents = 0;
 
-	for (u32 index = 0; layout->leaving && index < layout->nr_extents; index++)
+	for (u32 index = 0; layout->leaving && index < layout->nr_extents; index++) {
 		extents += is_there(part, index);
+		cond_resched();
+	}
 	return extents;
 }
 
@@ -110,8 +112,12 @@ static u64 extents_left(struct hm_pool *pool)
 	struct hm_part *part;
 	u64 extents = 0;
 
+	const struct hm_withheld *w;
+
 	list_for_each_entry(part, &pool->parts, node)
 		extents += settled(part) + on_the_way(part);
+	list_for_each_entry(w, &pool->withheld, node)
+		extents += le32_to_cpu(w->record.nr_extents);
 	return extents;
 }
 
@@ -145,6 +151,9 @@ static int begin(struct hm_pool *pool)
 	u64 extents = 0;
 	int error = 0;
 
+	/* Half of a region is here, and where the rest of it is nobody knows now. */
+	if (!list_empty(&pool->withheld))
+		return -EBUSY;
 	list_for_each_entry(part, &pool->parts, node)
 		extents += settled(part);
 	if (extents > hm_room_elsewhere(pool))
@@ -317,10 +326,11 @@ static struct hm_pool *find_and_lock(const char *name)
 	return ERR_PTR(-ENOENT);
 }
 
-/* One sweep over the pool. Return: how many extents are left there, or an error. */
+/* One sweep over the pool. Return: whether anything is left there, or an error. */
 static s64 sweep(struct hmem_pool_drain *arg, struct sweep *s)
 {
 	struct hm_pool *pool;
+	u32 moved;
 	bool ended;
 	s64 left;
 
@@ -335,12 +345,16 @@ static s64 sweep(struct hmem_pool_drain *arg, struct sweep *s)
 			mutex_unlock(&hm_lock);
 			return -ECANCELED;
 		}
-		arg->moved -= (u64)s->moved << HM_EXTENT_SHIFT;
+		moved = s->moved;
 		ended = sweep_some(pool, s);
-		arg->moved += (u64)s->moved << HM_EXTENT_SHIFT;
-		left = list_empty(&pool->parts) ? 0 : max(extents_left(pool), 1);
+		moved = s->moved - moved;
+		arg->moved += (u64)moved << HM_EXTENT_SHIFT;
+		arg->left -= min(arg->left, (u64)moved << HM_EXTENT_SHIFT);
+		left = !list_empty(&pool->parts);
+		/* All of them are looked at for that, so not after each batch. */
+		if (ended && left)
+			arg->left = (u64)extents_left(pool) << HM_EXTENT_SHIFT;
 		mutex_unlock(&hm_lock);
-		arg->left = (u64)left << HM_EXTENT_SHIFT;
 		cond_resched();
 	} while (!ended && left);
 	return left;

@@ -87,11 +87,11 @@ static bool next_event(struct hm_events *events, u64 seq, struct hmem_event *eve
 static int wait_for_event(struct hm_region *region, u64 seq, u64 timeout_ns)
 {
 	struct hm_events *events = region->events;
-	u64 limit = jiffies_to_nsecs(MAX_SCHEDULE_TIMEOUT - 1);
 	long ticks = MAX_SCHEDULE_TIMEOUT;
 
-	if (timeout_ns < limit)
-		ticks = nsecs_to_jiffies(timeout_ns) + !!timeout_ns;
+	if (timeout_ns != U64_MAX)
+		ticks = min_t(u64, nsecs_to_jiffies64(timeout_ns) + !!timeout_ns,
+			      MAX_SCHEDULE_TIMEOUT - 1);
 	ticks = wait_event_interruptible_timeout(events->wait,
 						 READ_ONCE(events->last) > seq ||
 						 READ_ONCE(region->dead), ticks);

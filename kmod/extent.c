@@ -116,9 +116,12 @@ static struct folio *lock_place(struct hm_region *region, u32 index, struct hm_p
 
 	if (!hm_layout_place(layout, index, place))
 		return ERR_PTR(-ENXIO);
-	/* What is persistent may have been stored to before, where it is leaving. */
+	/*
+	 * What is persistent may have been stored to before, where it is leaving; not when its tag
+	 * here is damaged: that may be where it has come to.
+	 */
 	if (region->persistent && hm_layout_left(layout, index, &left) &&
-	    hm_store_tag(region->parts[place->part].pool, place) != HM_TAG_PREPARED)
+	    hm_store_tag(region->parts[place->part].pool, place) == HM_TAG_STALE)
 		*place = left;
 	if (READ_ONCE(region->parts[place->part].lost))
 		return ERR_PTR(-ENODEV);
@@ -513,6 +516,21 @@ static bool lock_on(struct hm_extent *extent, u8 part)
 	return home;
 }
 
+/*
+ * The next extent that is on a part, its home locked; NULL: there is none. The table may grow
+ * meanwhile, its extents stay where they are.
+ */
+static struct hm_extent *next_on(struct hm_region *region, u32 *index, u8 part)
+{
+	int srcu = srcu_read_lock(&hm_srcu);
+	struct hm_extent *extent;
+
+	while ((extent = hm_table_next(&region->table, index)) && !lock_on(extent, part))
+		(*index)++;
+	srcu_read_unlock(&hm_srcu, srcu);
+	return extent;
+}
+
 /**
  * hm_extents_lose - untouch extents whose home is gone, while the region lives on
  * @part: which are there; nobody reaches them any more
@@ -527,22 +545,17 @@ void hm_extents_lose(struct hm_region *region, u8 part)
 	struct hm_extent *extent;
 	u32 index;
 
-	hm_table_for_each(&region->table, index, extent, 0) {
-		if (!lock_on(extent, part))
-			continue;
+	for (index = 0; (extent = next_on(region, &index, part)); index++) {
 		hm_extent_unmap(region, index);
 		zap_extent(mapping, extent);
 		folio_unlock(extent->home);
 		cond_resched();
 	}
-	hm_table_for_each(&region->table, index, extent, 0) {
-		if (!lock_on(extent, part))
-			continue;
+	for (index = 0; (extent = next_on(region, &index, part)); index++) {
 		folio_unlock(extent->home);
 		wait_extent(region, extent, index, &next_report);
 	}
-	hm_table_for_each(&region->table, index, extent, 0)
-		if (lock_on(extent, part))
-			forget_extent(region, extent);
+	for (index = 0; (extent = next_on(region, &index, part)); index++)
+		forget_extent(region, extent);
 	synchronize_srcu(&hm_srcu);
 }

@@ -202,7 +202,7 @@ static vm_fault_t hm_page_mkwrite(struct vm_fault *vmf)
 		ret = VM_FAULT_NOPAGE;
 	} else if (IS_ERR(page)) {
 		ret = fault_error(page);
-	} else if (page != vmf->page) {
+	} else if (page != vmf->page || hm_would_map_whole(vmf, alone)) {
 		let_go(page);
 		ret = VM_FAULT_NOPAGE;
 	} else {

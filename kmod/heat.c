@@ -203,6 +203,8 @@ static int start(struct hm_region *region, enum hmem_policy_mode mode)
 	set_knobs(t, mode);
 	meet_all(t);
 	rcu_assign_pointer(region->tracker, t);
+	/* Who has seen that there was none may be making an extent whole without its lock. */
+	synchronize_srcu(&hm_srcu);
 	queue_delayed_work(hm_wq, &t->work, 1);
 	return 0;
 }

@@ -105,6 +105,7 @@ static int pool_drain(struct file *file, union hm_argument *arg)
 	struct hmem_pool_drain *d = &arg->drain;
 
 	d->state = 0;
+	d->reserved = 0;
 	d->left = 0;
 	d->moved = 0;
 	d->held = U64_MAX;

@@ -50,7 +50,8 @@ typedef __u64 u64;
 /*
  * region.flags: the region is being moved here from, or from here to, the pool of identity
  * region.peer. While it is, an extent whose tag is that of its run on the pool where it is
- * INCOMING is there, any other is where it is OUTGOING.
+ * INCOMING is there, any other is where it is OUTGOING. One whose tag is damaged where it is
+ * INCOMING fails: it may have come there.
  *
  * INCOMING is written before OUTGOING; when all is moved the one that was INCOMING is written
  * without it, then the other one is dropped. So of what was OUTGOING nothing counts

@@ -198,9 +198,13 @@ static enum hmem_moved begin_promotion(struct hm_region *region, struct hm_exten
 	if (extent->flags & HM_EXTENT_KEEP_HOME)
 		return HMEM_MOVED_KEPT;
 	quiesce(region, extent->home, index, force);
+	if (hm_pinned(extent->home, 1))
+		return HMEM_MOVED_PINNED;
+	/* Nobody stores to it any more: who held it has let go, and nobody has it mapped. */
 	if (region->persistent)
-		hm_home_write_back(hm_extent_pool(region, extent), extent->index, 0, HM_EXTENT_BYTES);
-	return hm_pinned(extent->home, 1) ? HMEM_MOVED_PINNED : HMEM_MOVED;
+		hm_home_write_back(hm_extent_pool(region, extent), extent->index, 0,
+				   HM_EXTENT_BYTES);
+	return HMEM_MOVED;
 }
 
 /* Nobody else moves the extent until end_copy(). Its home is locked. */

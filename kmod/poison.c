@@ -54,6 +54,12 @@ static void mark_folio(struct folio *folio, bool bad)
 		folio_clear_has_hwpoisoned(folio);
 }
 
+/** hm_poison_in - whether memory of an extent of a pool is bad */
+bool hm_poison_in(struct hm_pool *pool, u32 index)
+{
+	return any_bad(&pool->bad, index);
+}
+
 /**
  * hm_poison_refresh - what an extent and its folios say of bad pages
  *
@@ -105,7 +111,9 @@ int hm_poison_check(struct hm_region *region, struct hm_extent *extent, pgoff_t 
 		return -EHWPOISON;
 	if (bits & HM_BAD_NEAR && hm_near_of(extent, page) &&
 	    !give_up(region, extent, index, page))
-		return -EAGAIN;
+		/* Not to be waited for: it has what another home could not take. */
+		return !hm_pages(extent) && hm_poison_keeps(region, extent, index) ? -EHWPOISON :
+										     -EAGAIN;
 	/* A store goes to a persistent home, whatever is near. */
 	if (hm_near_of(extent, page) && !(store && region->persistent))
 		return 0;
@@ -121,15 +129,19 @@ int hm_poison_check(struct hm_region *region, struct hm_extent *extent, pgoff_t 
 size_t hm_poison_room(struct hm_region *region, loff_t position, size_t bytes,
 		      const struct folio *folio)
 {
-	struct hm_extent *extent = hm_table_find(&region->table, position >> HM_EXTENT_SHIFT);
 	pgoff_t last = (position + bytes - 1) >> PAGE_SHIFT, pgoff;
+	int srcu = srcu_read_lock(&hm_srcu);
+	struct hm_extent *extent = hm_table_find(&region->table, position >> HM_EXTENT_SHIFT);
 	bool near = folio != READ_ONCE(extent->home);
 
-	if (likely(!(READ_ONCE(extent->flags) & HM_EXTENT_BAD)) || !bytes)
-		return bytes;
-	for (pgoff = (position >> PAGE_SHIFT) + 1; pgoff <= last; pgoff++)
-		if (hm_bad_bits(region, pgoff) || (!near && home_bad(region, extent, pgoff)))
-			return ((loff_t)pgoff << PAGE_SHIFT) - position;
+	for (pgoff = (position >> PAGE_SHIFT) + 1;
+	     bytes && pgoff <= last && READ_ONCE(extent->flags) & HM_EXTENT_BAD; pgoff++) {
+		if (hm_bad_bits(region, pgoff) || (!near && home_bad(region, extent, pgoff))) {
+			bytes = ((loff_t)pgoff << PAGE_SHIFT) - position;
+			break;
+		}
+	}
+	srcu_read_unlock(&hm_srcu, srcu);
 	return bytes;
 }
 
@@ -311,11 +323,12 @@ int hm_poison_mark(struct hm_pool *pool, unsigned long page)
 	struct folio *home = hm_pool_folio(pool, page / HM_EXTENT_PAGES);
 	struct hm_extent *extent;
 	struct hm_region *region;
-	int error = 0;
+	int error = 0, srcu;
 	u32 index;
 
 	if (xa_load(&pool->bad, page))
 		return 0;
+	srcu = srcu_read_lock(&hm_srcu);
 	folio_lock(home);
 	if (!xa_load(&pool->bad, page))
 		error = xa_err(xa_store(&pool->bad, page, xa_mk_value(1), GFP_KERNEL));
@@ -330,6 +343,7 @@ int hm_poison_mark(struct hm_pool *pool, unsigned long page)
 			hm_extent_unmap(region, index);
 	}
 	folio_unlock(home);
+	srcu_read_unlock(&hm_srcu, srcu);
 	return error;
 }
 

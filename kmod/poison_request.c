@@ -129,12 +129,16 @@ static pgoff_t next_bad_in(struct hm_region *region, const struct hm_run *run, p
 {
 	unsigned long first = (unsigned long)run->start * HM_EXTENT_PAGES, page;
 	struct hm_pool *pool = region->parts[run->part].pool;
+	unsigned long skip = 0;
 	pgoff_t pgoff;
 	void *entry;
 
 	if (READ_ONCE(region->parts[run->part].lost))
 		return end;
-	xa_for_each_range(&pool->bad, page, entry, first,
+	/* Those in extents that lie before @from. */
+	if (from / HM_EXTENT_PAGES > run->first)
+		skip = (from / HM_EXTENT_PAGES - run->first) / run->stride * HM_EXTENT_PAGES;
+	xa_for_each_range(&pool->bad, page, entry, first + skip,
 			  first + (unsigned long)run->count * HM_EXTENT_PAGES - 1) {
 		pgoff = run->first + (page - first) / HM_EXTENT_PAGES * run->stride;
 		pgoff = pgoff * HM_EXTENT_PAGES + page % HM_EXTENT_PAGES;

@@ -406,6 +406,7 @@ static void release_pool(struct hm_pool *pool)
 	unpublish_regions(pool);
 	device_del(&pool->dev);
 	empty_regions(pool);
+	hm_withheld_settled(pool);
 	pool->ops->unmap(pool);
 	pool->ops->unclaim(pool);
 	list_del(&pool->node);
@@ -424,7 +425,10 @@ int hm_pool_detach(const struct hmem_pool_detach *arg)
 	pool = hm_pool_find(arg->name);
 	if (pool)
 		hm_regions_leave(pool);
-	error = pool ? close_regions(pool, false) : -ENOENT;
+	if (pool && hm_withheld_unsettled(pool))
+		error = -EBUSY;
+	else
+		error = pool ? close_regions(pool, false) : -ENOENT;
 	if (!error)
 		release_pool(pool);
 	mutex_unlock(&hm_lock);
@@ -436,6 +440,8 @@ static bool survives(const struct hm_part *part)
 {
 	const struct hm_region *region = part->region;
 
+	if (!part->nr_runs)
+		return true;
 	/* Which of its extents are where, only both pools together know. */
 	if (region->persistent && hm_moving(region))
 		return false;
@@ -516,6 +522,12 @@ void hm_pool_revoke(bool (*match)(struct hm_pool *pool, const void *data), const
 			mutex_unlock(&hm_lock);
 			return;
 		}
+		/* Its memory is still in use by a region that another one takes apart just now. */
+		if (!found->gone && hm_withheld_unsettled(found)) {
+			mutex_unlock(&hm_lock);
+			schedule_timeout_uninterruptible(1);
+			continue;
+		}
 		get_device(&found->dev);
 		first = !found->gone;
 		if (first) {
@@ -530,6 +542,9 @@ void hm_pool_revoke(bool (*match)(struct hm_pool *pool, const void *data), const
 			/* Nobody else looks at the regions of a pool that is gone. */
 			empty_lost(&lost);
 			empty_regions(found);
+			mutex_lock(&hm_lock);
+			hm_withheld_settled(found);
+			mutex_unlock(&hm_lock);
 			found->ops->unmap(found);
 			found->ops->unclaim(found);
 			mutex_lock(&hm_lock);
@@ -552,7 +567,7 @@ void hm_pools_release(void)
 
 	mutex_lock(&hm_lock);
 	list_for_each_entry_safe(pool, next, &hm_pools, node) {
-		if (pool->gone)
+		if (pool->gone || hm_withheld_unsettled(pool))
 			continue;
 		close_regions(pool, true);
 		release_pool(pool);

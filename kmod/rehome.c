@@ -40,8 +40,10 @@ static bool copy_one(struct hm_region *region, const struct hm_extent *extent, v
 	unsigned long bits = hm_bad_bits(region, pgoff);
 	bool known = hm_home_bad(hm_extent_pool(region, extent), extent->index, page);
 
-	if (bits & HM_BAD_LOST)
+	if (bits & HM_BAD_LOST) {
+		clear_page(to);
 		return true;
+	}
 	if (hm_near_of(extent, page) && !(bits & HM_BAD_NEAR) &&
 	    (is_dirty(extent, page) ||
 	     !copy_mc_to_kernel(to, near_address(extent, page), PAGE_SIZE)))
@@ -50,6 +52,8 @@ static bool copy_one(struct hm_region *region, const struct hm_extent *extent, v
 		return true;
 	if (!hm_poison_set(region, pgoff, HM_BAD_LOST, GFP_KERNEL))
 		return false;
+	/* That it is lost is not on the media, and what was there before is somebody else's. */
+	clear_page(to);
 	if (!known)
 		hm_poison_report(region, pgoff, 1);
 	return true;
@@ -93,6 +97,7 @@ static bool is_there(const struct hm_extent *extent, const struct hm_place *plac
 static enum hmem_moved rehome(struct hm_region *region, struct hm_extent *extent, u32 index,
 			      struct folio *old, const struct hm_place *place)
 {
+	struct hm_pool *to = region->parts[place->part].pool;
 	struct folio *new;
 
 	if (is_there(extent, place))
@@ -104,16 +109,22 @@ static enum hmem_moved rehome(struct hm_region *region, struct hm_extent *extent
 	hm_extent_unmap(region, index);
 	if (hm_pinned(old, 1))
 		return HMEM_MOVED_PINNED;
-	new = hm_pool_folio(region->parts[place->part].pool, place->index);
+	new = hm_pool_folio(to, place->index);
 	folio_lock(new);
+	/* It has gone bad since it was chosen. */
+	if (hm_poison_in(to, place->index)) {
+		folio_unlock(new);
+		return HMEM_MOVED_POISONED;
+	}
 	if (extent->state == HM_EXTENT_READY && !copy_home(region, extent, index, new, old)) {
+		hm_poison_refresh(region, extent, index);
 		folio_unlock(new);
 		return HMEM_MOVED_NO_MEMORY;
 	}
 	/* From then on it is there, also after a loss of power. */
 	if (region->persistent && extent->state == HM_EXTENT_READY) {
-		hm_write_back(folio_address(new), HM_EXTENT_BYTES);
-		hm_store_set_tag(region->parts[place->part].pool, place);
+		hm_home_write_back(to, place->index, 0, HM_EXTENT_BYTES);
+		hm_store_set_tag(to, place);
 	}
 	switch_home(extent, old, new, place);
 	if (folio_test_has_hwpoisoned(old))

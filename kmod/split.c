@@ -97,12 +97,13 @@ static bool promote(struct hm_region *region, struct hm_extent *extent, u32 page
 	near = hm_dram_get(region, 0);
 	if (IS_ERR(near))
 		return false;
-	if (region->persistent)
-		hm_write_back(home_address(extent, page), PAGE_SIZE);
 	if (hm_pinned(extent->home, 1)) {
 		hm_dram_put(region, near);
 		return false;
 	}
+	/* Nobody stores to it any more: who held it has let go, and nobody has it mapped. */
+	if (region->persistent)
+		hm_write_back(home_address(extent, page), PAGE_SIZE);
 	if (!copy_page_mc(region, folio_address(near), home_address(extent, page))) {
 		hm_dram_put(region, near);
 		hm_poison_met_page(region, extent, page, HMEM_HOME);

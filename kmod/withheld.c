@@ -44,12 +44,13 @@ int hm_withhold_record(struct hm_pool *pool, const struct hm_media_region *recor
 }
 
 /* One part of a region that is taken apart because its other pool goes. */
-static void withhold_part(const struct hm_part *part)
+static void withhold_part(const struct hm_part *part, const struct hm_pool *going)
 {
 	struct hm_withheld *w = kvzalloc(struct_size(w, runs, part->nr_runs),
 					 GFP_KERNEL | __GFP_NOFAIL);
 
 	hm_store_record(&w->record, w->runs, part);
+	w->going = going;
 	list_add_tail(&w->node, &part->pool->withheld);
 }
 
@@ -71,8 +72,36 @@ void hm_withhold(struct hm_pool *pool)
 			continue;
 		for (; other < part->region->parts + HM_MAX_PARTS; other++)
 			if (other != part && other->pool && other->nr_runs)
-				withhold_part(other);
+				withhold_part(other, pool);
 	}
+}
+
+/**
+ * hm_withheld_unsettled - whether users of a region still have what is withheld of it
+ *
+ * Under hm_lock, which is let go while a region is taken apart whose other pool is revoked.
+ */
+bool hm_withheld_unsettled(const struct hm_pool *pool)
+{
+	const struct hm_withheld *w;
+
+	list_for_each_entry(w, &pool->withheld, node)
+		if (w->going)
+			return true;
+	return false;
+}
+
+/** hm_withheld_settled - nobody has anything of the regions of a pool that goes any more */
+void hm_withheld_settled(const struct hm_pool *gone)
+{
+	struct hm_withheld *w;
+	struct hm_pool *pool;
+
+	lockdep_assert_held(&hm_lock);
+	list_for_each_entry(pool, &hm_pools, node)
+		list_for_each_entry(w, &pool->withheld, node)
+			if (w->going == gone)
+				w->going = NULL;
 }
 
 static void forget(struct hm_withheld *w)
@@ -100,6 +129,7 @@ static void drop(struct hm_pool *pool, struct hm_withheld *w)
 	}
 	pool->nr_runs -= nr_runs(w);
 	pool->nr_regions--;
+	hm_poison_retire(pool);
 	forget(w);
 }
 
@@ -168,10 +198,15 @@ static int combine(struct hm_pool *to, struct hm_withheld *in, struct hm_pool *f
 	return 0;
 }
 
+static bool is_incoming(const struct hm_withheld *w)
+{
+	return w->record.flags & cpu_to_le32(HM_MEDIA_INCOMING);
+}
+
 /* Return: 1 when it was dropped, 0, or an error. */
 static int meet(struct hm_pool *pool, struct hm_withheld *w, struct hm_pool *coming)
 {
-	bool incoming = w->record.flags & cpu_to_le32(HM_MEDIA_INCOMING);
+	bool incoming = is_incoming(w);
 	struct hm_pool *other = find_pool(w->record.peer, coming);
 	struct hm_withheld *match;
 
@@ -181,6 +216,10 @@ static int meet(struct hm_pool *pool, struct hm_withheld *w, struct hm_pool *com
 		return 0;
 	}
 	match = find_withheld(other, w->record.uuid);
+	/* Not when that is between other two: an older move of the region, which was given up. */
+	if (match && (memcmp(match->record.peer, pool->uuid, UUID_SIZE) ||
+		      incoming == is_incoming(match)))
+		match = NULL;
 	if (!match) {
 		drop(pool, w);
 		return 1;
@@ -244,7 +283,7 @@ bool hm_withheld_named(const char *name)
 	return false;
 }
 
-/** hm_withheld_destroy - give up what a pool has of such a region; 0, -ENOENT or -EMFILE */
+/** hm_withheld_destroy - give up what a pool has of such a region; 0, -ENOENT, -EBUSY or -EMFILE */
 int hm_withheld_destroy(const char *name)
 {
 	struct hm_withheld *w, *next;
@@ -255,6 +294,8 @@ int hm_withheld_destroy(const char *name)
 		list_for_each_entry_safe(w, next, &pool->withheld, node) {
 			if (pool->gone || strcmp(w->record.name, name))
 				continue;
+			if (w->going)
+				return -EBUSY;
 			drop(pool, w);
 			return hm_store_write(pool, false);
 		}

@@ -159,6 +159,7 @@ static void hidden(const char *gone, const char *stays)
 	must(pool_detach(control, gone), "detach");
 	TAP_EQ(region_open("kept", O_RDWR), -ENOENT, "%s: without one pool it is hidden", name);
 	TAP_EQ(region_create(control, "kept", stays, EXTENT), -EEXIST, "%s: its name is not", name);
+	TAP_EQ(pool_drain(control, stays, 0, NULL), -EBUSY, "%s: what is left cannot be drained", name);
 	must(region_create(control, "other", stays, EXTENT), "create");
 	must(region_destroy(control, "other"), "destroy");
 	TAP_EQ(attach(gone), 0, "%s: the pool comes back", name);

@@ -182,7 +182,9 @@ struct hmem_pool_detach {
  * HMEM_DRAIN_STOP or until it is detached, which can be done when the command has succeeded:
  * then nothing of it is in use.
  *
- * -ENOSPC: the other pools of its kind have not enough room; then nothing was begun. -EBUSY:
+ * -ENOSPC: the other pools of its kind have not enough room together, and nothing was begun; or no
+ * persistent one has room for all of a region, and those before it have places elsewhere. -EBUSY:
+ * the pool has half of a region whose other pool is not there; or
  * somebody has held a page for longer than a second (io_uring, RDMA, a pipe): all others were
  * moved. -EIO: the tag of an extent is damaged, so that what it holds cannot be told. -ENOMEM.
  * -EINTR. -ECANCELED: HMEM_DRAIN_STOP came. After each of them the command can be given again and
