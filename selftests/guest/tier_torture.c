@@ -163,13 +163,16 @@ static void attach(const struct round *r, char pool[HMEM_NAME_LEN])
 	bool fresh = !r->kind || strcmp(r->kind, "pmem") || !formatted;
 
 	torture->persistent = r->kind && !strcmp(r->kind, "pmem");
-	snprintf(pool, HMEM_NAME_LEN, "ram-pool");
+	torture->two_pools = !r->kind;
+	torture->drained = 1;
+	snprintf(pool, HMEM_NAME_LEN, "%s", ram_pools[0]);
 	if (r->kind) {
 		must_cxl(r->kind, pool);
 		must(pool_attach_cxl(control, pool, fresh ? HMEM_ATTACH_FORMAT : 0, NULL),
 		     "attach a cxl pool");
 	} else {
 		must(pool_attach_ram(control, pool, LENGTH), "attach a ram pool");
+		must(pool_attach_ram(control, ram_pools[1], LENGTH), "attach another one");
 	}
 	if (fresh) {
 		must(region_create(control, REGION, pool, LENGTH), "create");
@@ -301,6 +304,8 @@ static void leave(const struct round *r, const char *pool)
 			stress_complain("the pool is not empty");
 	}
 	rc = r->way ? 0 : pool_detach(control, pool);
+	if (!rc && torture->two_pools)
+		rc = pool_detach(control, ram_pools[1]);
 	if (rc)
 		stress_complain("detach: %s", strerror(-rc));
 	if (r->kind && !r->way)

@@ -64,15 +64,21 @@ struct shadow {
  * @removing: the device may be gone at any moment
  * @persistent: what is stored outlives the round
  * @plain: this round, files may be mapped while near_max is 0
+ * @two_pools: the region's pool has another one beside it, and may be drained into that
+ * @drained: which of the two was drained last, and so is empty
  * @hot: first of the extents that are used most
  * @shadow: of volatile regions, and of the persistent one
  */
 struct torture {
 	int park, parked, running, removing;
-	bool persistent, plain;
+	bool persistent, plain, two_pools;
+	int drained;
 	int hot;
 	struct shadow shadow[2];
 };
+
+/* Of a round on system RAM. */
+static const char *const ram_pools[] = { "ram-pool", "ram-beside" };
 
 static struct torture *torture;
 

@@ -108,6 +108,31 @@ static bool do_ask(struct worker *w)
 }
 
 /*
+ * All that is on the one pool moves to the one beside it, under everybody. Of several who drain
+ * at once one is first, and pins may keep it from coming to its end.
+ */
+static bool do_drain(struct worker *w)
+{
+	int empty = read_once(&torture->drained), fd;
+	struct hmem_pool_drain d;
+
+	if (!torture->two_pools)
+		return false;
+	fd = control_open();
+	errno = -pool_drain(fd, ram_pools[empty], HMEM_DRAIN_STOP, &d);
+	if (worked(w, !errno, "DRAIN, stop"))
+		errno = -pool_drain(fd, ram_pools[!empty], 0, &d);
+	close(fd);
+	/* What was not held has moved. */
+	if (errno == EBUSY || errno == ECANCELED || errno == ENOSPC)
+		return d.moved;
+	if (!worked(w, !errno, "DRAIN"))
+		return false;
+	write_once(&torture->drained, !empty);
+	return d.moved;
+}
+
+/*
  * Everything that a worker does, how often, and how often in a minute it must have worked, on the
  * slowest of machines.
  */
@@ -137,7 +162,7 @@ static const struct {
 	{ "PIN", 4, 8, do_pin },
 	{ "POLICY", 3, 8, do_policy },
 	{ "HEAT, STATS", 3, 8, do_ask },
-	/* DRAIN goes here: of the region's pool to the one beside it, and back. */
+	{ "DRAIN", 6, 1, do_drain },
 };
 #define ACTIONS		((int)(sizeof(actions) / sizeof(actions[0])))
 /* On the board, behind all of these. */
