@@ -173,6 +173,24 @@ static void mend(const struct grammar *g, unsigned char *bytes)
 			a->nid = -1;
 		}
 		memset(a->host + 1, 0, sizeof(a->host) - 1);
+	} else if (g->number == HMEM_REGION_CREATE) {
+		struct hmem_region_create *c = (struct hmem_region_create *)bytes;
+
+		/* Of one pool that has room, or of all of a kind; named ones are there now and then. */
+		if (!one_in(4)) {
+			if ((c->flags & 3) == 3)
+				c->flags &= ~HMEM_CREATE_FILL;
+			memset(c->pool, 0, sizeof(c->pool));
+			c->pools = 0;
+			c->nr_pools = 0;
+			c->bytes += EXTENT;
+		}
+	} else if (g->number == HMEM_POOL_DRAIN) {
+		struct hmem_pool_drain *d = (struct hmem_pool_drain *)bytes;
+
+		/* A pool that is drained takes nothing until that is stopped. */
+		if (!one_in(4))
+			d->flags = HMEM_DRAIN_STOP;
 	} else if (g->number == HMEM_REGION_POLICY) {
 		struct hmem_policy *p = (struct hmem_policy *)bytes;
 

@@ -174,7 +174,8 @@ static void other_count(u8 *c) { header(c)->nr_extents = nr_extents + 1; }
 static void fewer_runs(u8 *c) { header(c)->nr_runs = 5; }
 
 static void both_ways(u8 *c) { regions(c)[0].flags = 3; regions(c)[0].peer[0] = 1; }
-static void unknown_way(u8 *c) { regions(c)[0].flags = 4; regions(c)[0].peer[0] = 1; }
+static void unknown_way(u8 *c) { regions(c)[0].flags = 8; regions(c)[0].peer[0] = 1; }
+static void pins_of_peer(u8 *c) { regions(c)[0].flags = HM_MEDIA_PINS; regions(c)[0].peer[0] = 1; }
 static void no_peer(u8 *c) { regions(c)[0].flags = HM_MEDIA_INCOMING; }
 static void only_peer(u8 *c) { regions(c)[0].peer[15] = 1; }
 
@@ -197,9 +198,16 @@ static void on_its_way(void)
 	regions(bad)[1].flags = HM_MEDIA_INCOMING;
 	hm_media_seal(bad);
 	TAP_EQ(judge(bad), HM_MEDIA_OK, "in the other direction as well");
+	regions(bad)[1].flags = HM_MEDIA_INCOMING | HM_MEDIA_PINS;
+	hm_media_seal(bad);
+	TAP_EQ(judge(bad), HM_MEDIA_OK, "and when it is for pins");
 	header(bad)->version = 1;
 	header(bad)->crc = hm_crc32c(bad, offsetof(struct hm_media_header, crc));
 	TAP_EQ(judge(bad), HM_MEDIA_CORRUPT, "version 1 knows no such region");
+	memcpy(bad, good, sizeof(bad));
+	regions(bad)[1].flags = HM_MEDIA_PINS;
+	hm_media_seal(bad);
+	TAP_OK(header(bad)->version == 2 && judge(bad) == HM_MEDIA_OK, "one for pins is of version 2");
 	memcpy(bad, good, sizeof(bad));
 	header(bad)->version = 0;
 	header(bad)->crc = hm_crc32c(bad, offsetof(struct hm_media_header, crc));
@@ -215,6 +223,7 @@ static void every_rule(void)
 	lie("a region that comes and goes at once", both_ways);
 	lie("a region on an unknown way", unknown_way);
 	lie("a region that comes from nowhere", no_peer);
+	lie("a region for pins that stays, with another pool", pins_of_peer);
 	lie("a region that stays, with another pool", only_peer);
 	lie("a region that goes to its own pool", own_peer);
 	lie("two runs that overlap", overlap);
