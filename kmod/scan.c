@@ -137,6 +137,37 @@ static void scan_area(struct vm_area_struct *vma, pgoff_t first, pgoff_t last, u
 	}
 }
 
+static struct vm_area_struct *area_of(struct rb_node *node)
+{
+	return rb_entry(node, struct vm_area_struct, shared.rb);
+}
+
+/* Whether anything below a node may reach page @first: each knows how far they go. */
+static bool reaches(struct rb_node *node, pgoff_t first)
+{
+	return node && area_of(node)->shared.rb_subtree_last >= first;
+}
+
+/* The first area that has any of these pages: the tree is one of intervals, by their beginning. */
+static struct rb_node *first_area(struct address_space *mapping, pgoff_t first, pgoff_t last)
+{
+	struct rb_node *node = mapping->i_mmap.rb_root.rb_node;
+
+	while (reaches(node, first)) {
+		struct vm_area_struct *vma = area_of(node);
+
+		if (reaches(node->rb_left, first))
+			node = node->rb_left;
+		else if (vma->vm_pgoff > last)
+			break;
+		else if (vma->vm_pgoff + vma_pages(vma) > first)
+			return node;
+		else
+			node = node->rb_right;
+	}
+	return NULL;
+}
+
 /**
  * hm_scan - read and clear the accessed bits of a split extent
  * @index: number of the extent in the region
@@ -153,13 +184,9 @@ void hm_scan(struct hm_region *region, u32 index, u64 *accessed, struct cpumask 
 
 	memset(accessed, 0, HM_POLICY_WORDS * sizeof(*accessed));
 	i_mmap_lock_read(mapping);
-	for (node = rb_first_cached(&mapping->i_mmap); node; node = rb_next(node)) {
-		struct vm_area_struct *vma = rb_entry(node, struct vm_area_struct, shared.rb);
-
-		if (vma->vm_pgoff > last)
-			break;
-		scan_area(vma, first, last, accessed, cpus);
-	}
+	for (node = first_area(mapping, first, last); node && area_of(node)->vm_pgoff <= last;
+	     node = rb_next(node))
+		scan_area(area_of(node), first, last, accessed, cpus);
 	i_mmap_unlock_read(mapping);
 }
 
