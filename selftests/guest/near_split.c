@@ -51,6 +51,41 @@ static void *reader(void *unused)
 	return NULL;
 }
 
+/* Never stops, so that its CPU has no reason to forget where those pages are. */
+static void *spinner(void *unused)
+{
+	(void)unused;
+	for (unsigned int n = 0; !stop; n = (n + 1) % HOT)
+		(void)*(volatile char *)(base + hot_page(n) * PAGE);
+	return NULL;
+}
+
+/* What is touched all the time is seen at every scan, and not only at the first one. */
+static void seen_again(void)
+{
+	struct hmem_stats before, after;
+	time_t end = time(NULL) + PATIENCE;
+	pthread_t thread;
+
+	stop = 0;
+	if (pthread_create(&thread, NULL, spinner, NULL))
+		tap_bail("no thread");
+	before = near_stats(fd);
+	do {
+		usleep(100000);
+		after = near_stats(fd);
+	} while (after.scanned - before.scanned < 12 * PAGES && time(NULL) < end);
+	stop = 1;
+	pthread_join(thread, NULL);
+	tap_diag("%llu of %llu seen", (unsigned long long)(after.seen - before.seen),
+		 (unsigned long long)(after.scanned - before.scanned));
+	/* The first scan sees all that was hot before. */
+	TAP_OK(after.scanned - before.scanned >= 12 * PAGES &&
+	       after.seen - before.seen >=
+		       EXTENTS * HOT + (after.scanned - before.scanned) / PAGES * HOT / 2,
+	       "%s: what is touched all the time is seen again and again", kind);
+}
+
 struct counter {
 	unsigned int number;
 	uint32_t counted[PAGES];
@@ -282,6 +317,7 @@ static void splits(int control, const struct pool *pool)
 	TAP_OK(settles(), "%s: it comes back", kind);
 	stop = 1;
 	pthread_join(threads[0], NULL);
+	seen_again();
 	TAP_EQ(region_resize(control, "split", LENGTH / 2), 0, "%s: it shrinks", kind);
 	TAP_EQ(region_resize(control, "split", LENGTH), 0, "%s: and grows", kind);
 	munmap(base, LENGTH);
