@@ -247,10 +247,11 @@ static bool has_homes(const struct hm_part *part)
 }
 
 /*
- * A region that has no home there any more gives back what it had; false: not yet. Until the
- * layout is another one somebody may still touch an extent there first.
+ * A region that has no home there any more gives back what it had. Until the layout is another
+ * one somebody may still touch an extent there first. What keeps it from that is counted, as
+ * nobody waits for it for ever.
  */
-static bool finish(struct hm_part *part)
+static void finish(struct sweep *s, struct hm_part *part)
 {
 	struct hm_region *region = part->region;
 	struct hm_layout *old = layout_of(region), *new;
@@ -258,17 +259,20 @@ static bool finish(struct hm_part *part)
 	struct hm_pool *pool = part->pool;
 
 	if (settled(part) || on_the_way(part))
-		return false;
+		return;
 	new = hm_layout_without(old, number);
-	if (!new)
-		return false;
+	if (!new) {
+		count(s, region, 0, HMEM_MOVED_NO_MEMORY);
+		return;
+	}
 	rcu_assign_pointer(region->layout, new);
 	synchronize_srcu(&hm_srcu);
 	if (has_homes(part) || looked_at(part, old->leaving)) {
 		rcu_assign_pointer(region->layout, old);
 		synchronize_srcu(&hm_srcu);
 		hm_layout_free(new);
-		return false;
+		count(s, region, 0, HMEM_MOVED_PINNED);
+		return;
 	}
 	/* In this order: media.h. */
 	hm_store_write(region->parts[new->runs[0].part].pool, false);
@@ -276,7 +280,6 @@ static bool finish(struct hm_part *part)
 	hm_layout_free(old);
 	hm_region_leave(part);
 	hm_store_write(pool, false);
-	return true;
 }
 
 /* A batch of the sweep. Return: whether it has come to the pool's end. */
@@ -293,7 +296,7 @@ static bool sweep_some(struct hm_pool *pool, struct sweep *s)
 		if (!move_region(s, part))
 			return false;
 		s->next = 0;
-		finish(part);
+		finish(s, part);
 	}
 	s->next = 0;
 	return true;
