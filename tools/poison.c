@@ -142,14 +142,11 @@ int verb_list_poison(struct session *s, int argc, char **argv)
 {
 	const struct option_line lines[] = { OPTION_HUMAN(s), { .kind = OPTION_END } };
 	const struct usage usage = { "NAME [-u]", lines };
-	int first, rc = options_parse(s, &usage, argc, argv, &first);
+	int first, rc = options_parse_one(s, &usage, argc, argv, &first, "region");
 	struct hmem_region *region;
 
 	if (rc >= 0)
 		return rc;
-	if (argc - first != 1)
-		return options_bad(s, &usage, first == argc ? "which region?" :
-						      "one region at a time");
 	rc = hmem_region_open(s->hmem, argv[first], HMEM_OPEN_READ_ONLY, &region);
 	if (rc)
 		return report_library(s, rc);
@@ -186,14 +183,11 @@ int verb_clear_poison(struct session *s, int argc, char **argv)
 	const struct option_line lines[] = { RANGE_LINES(&range), OPTION_HUMAN(s),
 					     { .kind = OPTION_END } };
 	const struct usage usage = { "NAME [--offset SIZE] [--bytes SIZE] [-u]", lines };
-	int first, rc = options_parse(s, &usage, argc, argv, &first);
+	int first, rc = options_parse_one(s, &usage, argc, argv, &first, "region");
 	struct hmem_region *region;
 
 	if (rc >= 0)
 		return rc;
-	if (argc - first != 1)
-		return options_bad(s, &usage, first == argc ? "which region?" :
-						      "one region at a time");
 	if (!range_is_valid(s, &usage, &range, &rc))
 		return rc;
 	rc = hmem_region_open(s->hmem, argv[first], 0, &region);
@@ -215,14 +209,12 @@ int verb_report_poison(struct session *s, int argc, char **argv)
 		{ .kind = OPTION_END },
 	};
 	const struct usage usage = { "POOL [--offset SIZE] --bytes SIZE [-u]", lines };
-	int first, rc = options_parse(s, &usage, argc, argv, &first);
+	int first, rc = options_parse_one(s, &usage, argc, argv, &first, "pool");
 	uint64_t from = 0, bytes = 0, pages;
 	struct json_object *array, *o;
 
 	if (rc >= 0)
 		return rc;
-	if (argc - first != 1)
-		return options_bad(s, &usage, first == argc ? "which pool?" : "one pool at a time");
 	if (!range.bytes)
 		return options_bad(s, &usage, "how much is bad? --bytes SIZE");
 	if ((range.offset && strcmp(range.offset, "0") &&
