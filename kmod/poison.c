@@ -432,21 +432,27 @@ bool hm_poison_tell(struct hm_pool *pool, unsigned long page, unsigned long page
 
 /**
  * hm_poison_note_near - what a near copy has of a page is not to be read any more
+ * @near: the copy, of the page or of its extent
  * @lost: nor has the home it
  *
- * The home is locked.
+ * The home is locked. Nobody has the copy mapped when the region's users are told.
  *
  * Return: false: that was known, or there is no memory to remember it; then the next who reads
  * the page is stopped by the hardware again.
  */
-bool hm_poison_note_near(struct hm_region *region, struct hm_extent *extent, pgoff_t pgoff,
-			 bool lost)
+bool hm_poison_note_near(struct hm_region *region, struct hm_extent *extent, struct folio *near,
+			 pgoff_t pgoff, bool lost)
 {
 	if (hm_bad_bits(region, pgoff) ||
 	    !hm_poison_set(region, pgoff, lost ? HM_BAD_LOST : HM_BAD_NEAR, GFP_KERNEL))
 		return false;
+	folio_lock(near);
 	extent->flags |= HM_EXTENT_STORED;
 	hm_poison_refresh(region, extent, pgoff >> HM_EXTENT_ORDER);
+	unmap_mapping_range(region->inode->i_mapping,
+			    (loff_t)round_down(pgoff, folio_nr_pages(near)) << PAGE_SHIFT,
+			    folio_size(near), 1);
+	folio_unlock(near);
 	if (lost)
 		hm_poison_report(region, pgoff, 1);
 	else
@@ -459,17 +465,12 @@ bool hm_poison_note_near(struct hm_region *region, struct hm_extent *extent, pgo
 /* A page of an extent's near copy is bad. The home is locked. */
 static void mark_near(struct hm_region *region, struct hm_extent *extent, u32 index, u32 page)
 {
-	struct folio *near = hm_near(extent);
-	bool noted;
+	pgoff_t pgoff = ((pgoff_t)index << HM_EXTENT_ORDER) + page;
 
-	folio_lock(near);
-	noted = hm_poison_note_near(region, extent, ((pgoff_t)index << HM_EXTENT_ORDER) + page,
-				    extent->flags & HM_EXTENT_DIRTY);
-	if (noted)
-		hm_extent_unmap(region, index);
-	folio_unlock(near);
 	/* What is held stays until somebody moves it. */
-	if (noted && !(extent->flags & HM_EXTENT_MOVING))
+	if (hm_poison_note_near(region, extent, hm_near(extent), pgoff,
+				extent->flags & HM_EXTENT_DIRTY) &&
+	    !(extent->flags & HM_EXTENT_MOVING))
 		hm_near_yield(region, extent, index);
 }
 

@@ -14,8 +14,8 @@
 /* poison.c */
 bool hm_poison_set(struct hm_region *region, pgoff_t pgoff, unsigned long bits, gfp_t gfp);
 void hm_poison_report(struct hm_region *region, pgoff_t pgoff, unsigned long pages);
-bool hm_poison_note_near(struct hm_region *region, struct hm_extent *extent, pgoff_t pgoff,
-			 bool lost);
+bool hm_poison_note_near(struct hm_region *region, struct hm_extent *extent, struct folio *near,
+			 pgoff_t pgoff, bool lost);
 
 /* poison_pages.c */
 bool hm_poison_in_pages(struct hm_region *region, struct hm_extent *extent, u32 index,

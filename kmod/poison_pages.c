@@ -74,7 +74,7 @@ bool hm_poison_in_pages(struct hm_region *region, struct hm_extent *extent, u32 
 		if (folio_pfn(near) != pfn)
 			continue;
 		/* Held, it stays until somebody comes to it. */
-		if (hm_poison_note_near(region, extent, pgoff_of(extent, page),
+		if (hm_poison_note_near(region, extent, near, pgoff_of(extent, page),
 					hm_pages(extent)[page] & HM_PAGE_DIRTY))
 			hm_pages_discard(region, extent, index, page);
 		return true;
