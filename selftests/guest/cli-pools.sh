@@ -27,8 +27,9 @@ two() {
 kmod_begin
 tap_check "two devices" cxl_wait 10 two
 mapfile -t memdevs < <(cxl_memdevs ram)
-must hmemctl attach-pool "${memdevs[0]}" --name one
-must hmemctl attach-pool "${memdevs[1]}" --name two
+# The bridge's decoders can be given anew from the last one on only, and that is one's.
+must hmemctl attach-pool "${memdevs[0]}" --name two
+must hmemctl attach-pool "${memdevs[1]}" --name one
 first=$(cat /sys/class/hmem_pool/one/source)
 second=$(cat /sys/class/hmem_pool/two/source)
 
@@ -97,7 +98,7 @@ tap_check "it has its data" kmodctl verify s 4711 10485760 65536
 ctl drain-pool two
 tap_is "$status:$out" "1:" "there is nowhere to go"
 tap_matches "$err" "not enough room.*attach another" "that is said"
-must hmemctl attach-pool "${memdevs[0]}" --name one
+must hmemctl attach-pool "${memdevs[1]}" --name one
 ctl drain-pool two --release
 tap_is "$status:$(field '.[0].moved')" "0:10485760" "to the first again"
 tap_check "the CXL region is gone with the pool" [ ! -e "$cxl_bus/$second" ]

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Two devices on two host bridges, a pool on each: one is filled, then the other; one goes,
+# Two devices, a pool on each: one is filled, then the other; one goes,
 # and the other does not notice.
 #
 # hmem-test: topology=ram2 kernels=lts long=newest
