@@ -512,6 +512,7 @@ int hm_regions_init(void);
 void hm_regions_exit(void);
 
 /* extent.c */
+struct hm_extent *hm_extent_lock_as_is(struct hm_region *region, u32 index);
 struct hm_extent *hm_extent_lock(struct hm_region *region, u32 index);
 struct folio *hm_extent_lock_home(struct hm_extent *extent);
 struct page *hm_extent_get(struct hm_region *region, pgoff_t pgoff, bool *alone);
@@ -541,6 +542,14 @@ static inline struct hm_place hm_extent_place(const struct hm_extent *extent)
 static inline bool hm_extent_lost(const struct hm_region *region, const struct hm_extent *extent)
 {
 	return READ_ONCE(region->parts[extent->part].lost);
+}
+
+/* What hm_extent_lock() said of an extent that was to be moved. */
+static inline enum hmem_moved hm_extent_unmoved(const struct hm_extent *extent,
+						enum hmem_moved otherwise)
+{
+	return PTR_ERR(extent) == -EIO || PTR_ERR(extent) == -EHWPOISON ? HMEM_MOVED_POISONED :
+									  otherwise;
 }
 
 static inline void *hm_extent_address(const struct hm_extent *extent)

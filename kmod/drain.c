@@ -199,7 +199,7 @@ static enum hmem_moved move_extent(struct hm_part *part, u32 index)
 			folio_unlock(extent->home);
 		srcu_read_unlock(&hm_srcu, srcu);
 		if (IS_ERR(extent))
-			return PTR_ERR(extent) == -EIO ? HMEM_MOVED_POISONED : HMEM_MOVED_BUSY;
+			return hm_extent_unmoved(extent, HMEM_MOVED_BUSY);
 	}
 	if (!hm_layout_place(layout_of(region), index, &place) || region->parts[place.part].lost)
 		return HMEM_MOVED_BUSY;

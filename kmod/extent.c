@@ -66,6 +66,9 @@ static int prepare_extent(struct hm_region *region, struct hm_extent *extent, u3
 	if (extent->state == HM_EXTENT_FAILED)
 		return -EIO;
 	if (extent->state == HM_EXTENT_UNKNOWN) {
+		/* A bad page is not zeroed, and its tag would say that it was when it is good again. */
+		if (pool->persistent && hm_poison_in(pool, extent->index))
+			return -EHWPOISON;
 		zero_extent(pool, extent);
 		extent->state = HM_EXTENT_READY;
 		trace_hmem_zero(region, index);
@@ -180,21 +183,19 @@ static struct folio *lock_usable(struct hm_region *region, struct hm_extent *ext
 }
 
 /**
- * hm_extent_lock - an extent that holds the region's data, with its home locked
+ * hm_extent_lock_as_is - an extent with its home locked, whatever that holds
  * @region: region
  * @index: number of the extent in the region
  *
  * Under hm_srcu. The caller unlocks extent->home.
  *
- * Return: the extent; -ENODEV (the memory is gone), -ENXIO (beyond the end), -EIO,
- * -ENOMEM.
+ * Return: the extent; -ENODEV (the memory is gone), -ENXIO (beyond the end), -ENOMEM.
  */
-struct hm_extent *hm_extent_lock(struct hm_region *region, u32 index)
+struct hm_extent *hm_extent_lock_as_is(struct hm_region *region, u32 index)
 {
 	const struct hm_layout *layout = srcu_dereference(region->layout, &hm_srcu);
 	struct hm_extent *extent;
 	struct folio *home;
-	int error;
 
 	if (READ_ONCE(region->dead))
 		return ERR_PTR(-ENODEV);
@@ -204,8 +205,24 @@ struct hm_extent *hm_extent_lock(struct hm_region *region, u32 index)
 	if (!extent)
 		return ERR_PTR(-ENOMEM);
 	home = lock_usable(region, extent, index);
-	if (IS_ERR(home))
-		return ERR_CAST(home);
+	return IS_ERR(home) ? ERR_CAST(home) : extent;
+}
+
+/**
+ * hm_extent_lock - an extent that holds the region's data, with its home locked
+ *
+ * Return: as hm_extent_lock_as_is(); or -EIO (its tag is damaged), -EHWPOISON (its memory reports
+ * an error, and what is there cannot be made zeroes).
+ */
+struct hm_extent *hm_extent_lock(struct hm_region *region, u32 index)
+{
+	struct hm_extent *extent = hm_extent_lock_as_is(region, index);
+	struct folio *home;
+	int error;
+
+	if (IS_ERR(extent))
+		return extent;
+	home = extent->home;
 	if (unlikely(extent->state != HM_EXTENT_READY)) {
 		error = prepare_extent(region, extent, index);
 		if (error) {
@@ -277,7 +294,7 @@ static int check_page(struct hm_region *region, struct hm_extent *extent, pgoff_
  * Under hm_srcu. What is found stays the place of the data for as long as it is locked, and
  * while it is referenced nothing is moved.
  *
- * Return: the page, or as hm_extent_lock(); or -EHWPOISON: its memory reports an error; or
+ * Return: the page, or as hm_extent_lock(), with -EHWPOISON if its own memory reports an error; or
  * -EAGAIN: somebody holds what has to go first, and it is to be tried again a little later.
  */
 struct page *hm_extent_get(struct hm_region *region, pgoff_t pgoff, bool *alone)

@@ -274,7 +274,7 @@ static enum hmem_moved promote(struct hm_region *region, u32 index, struct folio
 	struct folio *home;
 
 	if (IS_ERR(extent))
-		return PTR_ERR(extent) == -EIO ? HMEM_MOVED_POISONED : HMEM_MOVED_UNTOUCHED;
+		return hm_extent_unmoved(extent, HMEM_MOVED_UNTOUCHED);
 	home = extent->home;
 	result = begin_promotion(region, extent, index, force);
 	if (result != HMEM_MOVED)

@@ -282,6 +282,29 @@ static bool leave_near(struct hm_region *region, struct hm_extent *extent, pgoff
 	return true;
 }
 
+/*
+ * Of an extent that holds nothing yet, as it could not be zeroed: all of its bad pages, since no
+ * page of it is of use before. Its home is locked. Return: how many, or an error.
+ */
+static int clear_unprepared(struct hm_region *region, struct hm_extent *extent)
+{
+	struct xarray *bad = &hm_extent_pool(region, extent)->bad;
+	unsigned long first = (unsigned long)extent->index * HM_EXTENT_PAGES, page;
+	void *entry;
+	int pages = 0;
+
+	xa_for_each_range(bad, page, entry, first, first + HM_EXTENT_PAGES - 1) {
+		if (PageHWPoison(folio_page(extent->home, page - first)))
+			return -EIO;
+		if (!capable(CAP_SYS_ADMIN))
+			return -EPERM;
+		rewrite(region, extent, page - first);
+		xa_erase(bad, page);
+		pages++;
+	}
+	return pages;
+}
+
 /* A page of an extent whose home is locked. 0, 1: it was bad; or an error. */
 static int clear_page_of(struct hm_region *region, struct hm_extent *extent, pgoff_t pgoff)
 {
@@ -311,6 +334,12 @@ static int clear_extent(struct hm_region *region, pgoff_t from, pgoff_t end, u64
 	struct hm_extent *extent = hm_extent_lock(region, index);
 	int rc = 0;
 
+	if (PTR_ERR(extent) == -EHWPOISON) {
+		extent = hm_extent_lock_as_is(region, index);
+		if (!IS_ERR(extent))
+			rc = clear_unprepared(region, extent);
+		*pages += max(rc, 0);
+	}
 	if (IS_ERR(extent))
 		return PTR_ERR(extent) == -ENXIO ? -ERANGE : PTR_ERR(extent);
 	if (extent->flags & HM_EXTENT_BAD) {
@@ -328,7 +357,7 @@ static int clear_extent(struct hm_region *region, pgoff_t from, pgoff_t end, u64
 static int clear_range(struct hm_region *region, pgoff_t from, pgoff_t end,
 		       struct hmem_poison *arg)
 {
-	pgoff_t to;
+	pgoff_t limit = round_up(end, HM_EXTENT_PAGES), to;
 	int error, srcu;
 
 	for (; from < end; from = to) {
@@ -337,9 +366,11 @@ static int clear_range(struct hm_region *region, pgoff_t from, pgoff_t end,
 		if (signal_pending(current))
 			return -EINTR;
 		srcu = srcu_read_lock(&hm_srcu);
-		bad = next_bad(region, srcu_dereference(region->layout, &hm_srcu), from, end);
+		/* Where nobody could touch an extent first all of it fails, not just its bad pages. */
+		bad = next_bad(region, srcu_dereference(region->layout, &hm_srcu),
+			       round_down(from, HM_EXTENT_PAGES), limit);
 		to = min_t(pgoff_t, end, (bad | (HM_EXTENT_PAGES - 1)) + 1);
-		error = bad < end ? clear_extent(region, bad, to, &arg->pages) : 0;
+		error = bad < limit ? clear_extent(region, max(bad, from), to, &arg->pages) : 0;
 		srcu_read_unlock(&hm_srcu, srcu);
 		if (error)
 			return error;

@@ -390,7 +390,7 @@ enum hmem_moved hm_split(struct hm_region *region, u32 index)
 	extent = hm_extent_lock(region, index);
 	if (IS_ERR(extent)) {
 		hm_pages_free(pages);
-		return PTR_ERR(extent) == -EIO ? HMEM_MOVED_POISONED : HMEM_MOVED_UNTOUCHED;
+		return hm_extent_unmoved(extent, HMEM_MOVED_UNTOUCHED);
 	}
 	result = may_split(extent);
 	if (result == HMEM_MOVED) {

@@ -122,6 +122,8 @@ static int keep_extent(struct hm_region *region, u32 index, u32 place)
 	int error;
 	u8 was;
 
+	if (PTR_ERR(extent) == -EHWPOISON)
+		return -EIO;
 	if (IS_ERR(extent))
 		return PTR_ERR(extent) == -ENXIO ? -ERANGE : PTR_ERR(extent);
 	was = set_keep(extent, place == HMEM_NEAR ? HM_EXTENT_KEEP_NEAR : HM_EXTENT_KEEP_HOME);

@@ -673,7 +673,9 @@ struct hmem_poison_range {
  *
  * A load or store of a page whose data are lost raises SIGBUS (BUS_MCEERR_AR, si_addr and
  * si_addr_lsb say which page), read(2) and write(2) of it fail with -EIO, O_DIRECT I/O to or from
- * it with -EFAULT or -EIO. All others go on, those of the same extent in mappings of 4 KiB.
+ * it with -EFAULT or -EIO. All others go on, those of the same extent in mappings of 4 KiB; but
+ * all of a persistent extent fails so that has had a bad page since before it was touched first,
+ * until its bad pages are cleared, as CLEAR of any page of it does.
  *
  * CLEAR: -EIO: the kernel has taken the page out of use for good (system RAM). -EBUSY: somebody
  * holds, or moves, the near copy of its extent. A page whose data are in a near copy keeps them.
