@@ -606,6 +606,14 @@ bool hm_can_scan(void);
 void hm_scan(struct hm_region *region, u32 index, u64 *accessed, struct cpumask *cpus);
 void hm_scan_flush(struct cpumask *cpus);
 
+/* place.c */
+bool hm_place_untouched(const struct hm_region *region, const struct hm_layout *layout, u32 index,
+			struct hm_place *place);
+bool hm_place_now(struct hm_region *region, const struct hm_layout *layout, u32 index,
+		  struct hm_place *place);
+bool hm_place_same(const struct hm_place *a, const struct hm_place *b);
+struct hm_region *hm_place_owner(struct hm_pool *pool, u32 extent, u32 *index);
+
 /* rehome.c */
 enum hmem_moved hm_extent_rehome(struct hm_region *region, struct hm_extent *extent, u32 index,
 				 const struct hm_place *place);

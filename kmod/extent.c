@@ -114,18 +114,10 @@ static int usable(struct hm_region *region, u8 part, u32 index)
 static struct folio *lock_place(struct hm_region *region, u32 index, struct hm_place *place)
 {
 	const struct hm_layout *layout = srcu_dereference(region->layout, &hm_srcu);
-	struct hm_place left;
 	struct folio *home;
 
-	if (!hm_layout_place(layout, index, place))
+	if (!hm_place_untouched(region, layout, index, place))
 		return ERR_PTR(-ENXIO);
-	/*
-	 * What is persistent may have been stored to before, where it is leaving; not when its tag
-	 * here is damaged: that may be where it has come to.
-	 */
-	if (region->persistent && hm_layout_left(layout, index, &left) &&
-	    hm_store_tag(region->parts[place->part].pool, place) == HM_TAG_STALE)
-		*place = left;
 	if (READ_ONCE(region->parts[place->part].lost))
 		return ERR_PTR(-ENODEV);
 	home = hm_pool_folio(region->parts[place->part].pool, place->index);

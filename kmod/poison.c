@@ -221,6 +221,24 @@ bool hm_poison_set(struct hm_region *region, pgoff_t pgoff, unsigned long bits, 
 }
 
 /**
+ * hm_poison_note_home - a page of an extent reported an error when it was read at home
+ *
+ * The home is locked, and whoever has it is told by the caller.
+ *
+ * Return: false: no memory to remember it.
+ */
+bool hm_poison_note_home(struct hm_region *region, const struct hm_extent *extent, u32 page,
+			 gfp_t gfp)
+{
+	struct xarray *bad = &hm_extent_pool(region, extent)->bad;
+
+	if (xa_err(xa_store(bad, home_page(extent, page), xa_mk_value(1), gfp)))
+		return false;
+	xa_set_mark(bad, home_page(extent, page), HM_TOLD);
+	return true;
+}
+
+/**
  * hm_poison_met - a copy of an extent was made, but for some pages
  * @place: from where
  * @skip: pages that were not copied
@@ -236,18 +254,13 @@ bool hm_poison_met(struct hm_region *region, struct hm_extent *extent, u32 index
 {
 	const gfp_t gfp = GFP_NOWAIT | __GFP_NOWARN;
 	pgoff_t first = (pgoff_t)index << HM_EXTENT_ORDER;
-	struct hm_pool *pool = hm_extent_pool(region, extent);
 	u32 i;
 
 	for (i = 0; i < HM_EXTENT_PAGES; i++) {
-		unsigned long page = home_page(extent, i);
 		bool now = test_bit(i, met);
 
-		if (now && place == HMEM_HOME) {
-			if (xa_err(xa_store(&pool->bad, page, xa_mk_value(1), gfp)))
-				return false;
-			xa_set_mark(&pool->bad, page, HM_TOLD);
-		}
+		if (now && place == HMEM_HOME && !hm_poison_note_home(region, extent, i, gfp))
+			return false;
 		/* At home there may still be what a near copy that went bad has not. */
 		if (!now && !(place == HMEM_HOME && test_bit(i, skip)))
 			continue;
@@ -363,29 +376,6 @@ void hm_poison_retire(struct hm_pool *pool)
 			pool->nr_free--;
 }
 
-/* The region that has an extent of a pool, and where; NULL: nobody. Under hm_lock. */
-static struct hm_region *owner_of(struct hm_pool *pool, u32 extent, u32 *index)
-{
-	struct hm_part *part;
-
-	list_for_each_entry(part, &pool->parts, node) {
-		struct hm_region *region = part->region;
-		const struct hm_layout *layout =
-			rcu_dereference_protected(region->layout, lockdep_is_held(&hm_lock));
-
-		for (u32 i = 0; i < layout->nr_runs; i++) {
-			const struct hm_run *run = &layout->runs[i];
-
-			if (&region->parts[run->part] != part || extent < run->start ||
-			    extent - run->start >= run->count)
-				continue;
-			*index = run->first + (extent - run->start) * run->stride;
-			return region;
-		}
-	}
-	return NULL;
-}
-
 /* Pages of a pool that were just found bad; their region, if one has them, and where there. */
 static void tell(struct hm_pool *pool, struct hm_region *region, u32 index, unsigned long page,
 		 unsigned long pages)
@@ -413,7 +403,7 @@ bool hm_poison_tell(struct hm_pool *pool, unsigned long page, unsigned long page
 	struct hm_region *region;
 	u32 index = 0;
 
-	region = owner_of(pool, extent, &index);
+	region = hm_place_owner(pool, extent, &index);
 	for (; page < end; page++) {
 		if (!xa_get_mark(&pool->bad, page, HM_TOLD)) {
 			xa_set_mark(&pool->bad, page, HM_TOLD);
@@ -428,6 +418,26 @@ bool hm_poison_tell(struct hm_pool *pool, unsigned long page, unsigned long page
 	if (!region && !__test_and_set_bit(extent, pool->used))
 		pool->nr_free--;
 	return region;
+}
+
+/**
+ * hm_poison_tell_leaving - an extent gets another home: its users learn of what is bad here
+ *
+ * Under hm_lock, with the home locked. Whoever was just going to tell would not find out any
+ * more whose it was.
+ */
+void hm_poison_tell_leaving(struct hm_region *region, const struct hm_extent *extent, u32 index)
+{
+	struct xarray *bad = &hm_extent_pool(region, extent)->bad;
+	unsigned long first = home_page(extent, 0), page;
+	void *entry;
+
+	xa_for_each_range(bad, page, entry, first, first + HM_EXTENT_PAGES - 1) {
+		if (xa_get_mark(bad, page, HM_TOLD))
+			continue;
+		xa_set_mark(bad, page, HM_TOLD);
+		hm_poison_report(region, ((pgoff_t)index << HM_EXTENT_ORDER) + page - first, 1);
+	}
 }
 
 /**

@@ -13,6 +13,9 @@
 
 /* poison.c */
 bool hm_poison_set(struct hm_region *region, pgoff_t pgoff, unsigned long bits, gfp_t gfp);
+bool hm_poison_note_home(struct hm_region *region, const struct hm_extent *extent, u32 page,
+			 gfp_t gfp);
+void hm_poison_tell_leaving(struct hm_region *region, const struct hm_extent *extent, u32 index);
 void hm_poison_report(struct hm_region *region, pgoff_t pgoff, unsigned long pages);
 bool hm_poison_note_near(struct hm_region *region, struct hm_extent *extent, struct folio *near,
 			 pgoff_t pgoff, bool lost);

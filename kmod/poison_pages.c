@@ -34,19 +34,12 @@ unsigned int hm_poison_of_page(struct hm_region *region, const struct hm_extent 
 bool hm_poison_met_page(struct hm_region *region, struct hm_extent *extent, u32 page,
 			enum hmem_place place)
 {
-	struct xarray *bad = &hm_extent_pool(region, extent)->bad;
-	unsigned long number = (unsigned long)extent->index * HM_EXTENT_PAGES + page;
 	const gfp_t gfp = GFP_NOWAIT | __GFP_NOWARN;
 	pgoff_t pgoff = pgoff_of(extent, page);
 
-	if (place == HMEM_NEAR) {
-		if (!hm_poison_set(region, pgoff, HM_BAD_LOST, gfp))
-			return false;
-	} else {
-		if (xa_err(xa_store(bad, number, xa_mk_value(1), gfp)))
-			return false;
-		xa_set_mark(bad, number, HM_TOLD);
-	}
+	if (place == HMEM_NEAR ? !hm_poison_set(region, pgoff, HM_BAD_LOST, gfp) :
+				 !hm_poison_note_home(region, extent, page, gfp))
+		return false;
 	hm_poison_refresh(region, extent, pgoff >> HM_EXTENT_ORDER);
 	hm_poison_report(region, pgoff, 1);
 	return true;

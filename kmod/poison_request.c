@@ -82,15 +82,38 @@ int hm_pool_poison(struct hmem_pool_poison *arg)
 	return error;
 }
 
+static struct hm_pool *pool_of(struct hm_region *region, const struct hm_place *place)
+{
+	return READ_ONCE(region->parts[place->part].lost) ? NULL : region->parts[place->part].pool;
+}
+
+/* Number on its pool of a page of the region whose extent is there. */
+static unsigned long page_there(const struct hm_place *place, pgoff_t pgoff)
+{
+	return (unsigned long)place->index * HM_EXTENT_PAGES + pgoff % HM_EXTENT_PAGES;
+}
+
 /* The pool of a page of the region, and its number there; the layout has it. */
 static struct hm_pool *page_on_pool(struct hm_region *region, const struct hm_layout *layout,
 				    pgoff_t pgoff, unsigned long *page)
 {
-	struct hm_place place;
+	struct hm_place now;
 
-	hm_layout_place(layout, pgoff >> HM_EXTENT_ORDER, &place);
-	*page = (unsigned long)place.index * HM_EXTENT_PAGES + pgoff % HM_EXTENT_PAGES;
-	return READ_ONCE(region->parts[place.part].lost) ? NULL : region->parts[place.part].pool;
+	hm_place_now(region, layout, pgoff >> HM_EXTENT_ORDER, &now);
+	*page = page_there(&now, pgoff);
+	return pool_of(region, &now);
+}
+
+/* Whether the memory is bad that the page is to come to. */
+static bool bad_ahead(struct hm_region *region, const struct hm_layout *layout, pgoff_t pgoff)
+{
+	struct hm_place ahead;
+	struct hm_pool *pool;
+
+	if (!layout->leaving || !hm_layout_place(layout, pgoff >> HM_EXTENT_ORDER, &ahead))
+		return false;
+	pool = pool_of(region, &ahead);
+	return pool && xa_load(&pool->bad, page_there(&ahead, pgoff));
 }
 
 /* Under hm_lock, which keeps the layout. */
@@ -148,7 +171,37 @@ static pgoff_t next_bad_in(struct hm_region *region, const struct hm_run *run, p
 	return end;
 }
 
-/* The next page at or after @from, before @end, that either set has; @end: none. */
+static pgoff_t next_bad_of(struct hm_region *region, const struct hm_layout *layout, pgoff_t from,
+			   pgoff_t end)
+{
+	for (u32 i = 0; i < layout->nr_runs && from < end; i++)
+		end = next_bad_in(region, &layout->runs[i], from, end);
+	return end;
+}
+
+/* The same of what has another place, and has not come there yet. */
+static pgoff_t next_bad_left(struct hm_region *region, const struct hm_layout *layout, pgoff_t from,
+			     pgoff_t end)
+{
+	struct hm_place left, now;
+
+	while (from < end) {
+		from = next_bad_of(region, layout->leaving, from, end);
+		if (from >= end)
+			break;
+		if (hm_layout_left(layout, from >> HM_EXTENT_ORDER, &left) &&
+		    hm_place_now(region, layout, from >> HM_EXTENT_ORDER, &now) &&
+		    hm_place_same(&left, &now))
+			return from;
+		from = (from | (HM_EXTENT_PAGES - 1)) + 1;
+	}
+	return end;
+}
+
+/*
+ * The next page at or after @from, before @end, that either set has, of where it is or is to
+ * come to; @end: none.
+ */
 static pgoff_t next_bad(struct hm_region *region, const struct hm_layout *layout, pgoff_t from,
 			pgoff_t end)
 {
@@ -156,9 +209,8 @@ static pgoff_t next_bad(struct hm_region *region, const struct hm_layout *layout
 
 	if (from < end && xa_find(&region->bad, &found, end - 1, XA_PRESENT))
 		end = found;
-	for (u32 i = 0; i < layout->nr_runs && from < end; i++)
-		end = next_bad_in(region, &layout->runs[i], from, end);
-	return end;
+	end = next_bad_of(region, layout, from, end);
+	return layout->leaving ? next_bad_left(region, layout, from, end) : end;
 }
 
 /* Under the lock of its home, or a split extent could be made whole while it is looked at. */
@@ -184,7 +236,8 @@ static u32 state_of(struct hm_region *region, const struct hm_layout *layout, pg
 	struct hm_pool *pool = page_on_pool(region, layout, pgoff, &page);
 	bool bad = pool && xa_load(&pool->bad, page);
 
-	return (lost || (bad && !near) ? HMEM_POISONED_DATA : 0) | (bad ? HMEM_POISONED_HOME : 0);
+	return (lost || (bad && !near) ? HMEM_POISONED_DATA : 0) |
+	       (bad || bad_ahead(region, layout, pgoff) ? HMEM_POISONED_HOME : 0);
 }
 
 /* The next range of pages that are alike; its length is 0 when there is none before @end. */
@@ -242,22 +295,28 @@ static int list_range(struct hm_region *region, pgoff_t from, pgoff_t end,
 
 /*
  * What a page at home gets instead of what it had, by stores that do not read the line first.
- * Its home is locked.
+ * Its folio is locked.
  */
+static void overwrite(struct folio *home, u32 page, const void *data, bool bad)
+{
+	/* When the error was real the kernel has taken the page out of its own mapping. */
+	if (bad)
+		clear_mce_nospec(folio_pfn(home) + page);
+	memcpy_flushcache(folio_address(home) + page * PAGE_SIZE, data, PAGE_SIZE);
+	pmem_wmb();
+}
+
+/* The same of one of an extent: what is near of it, or zeroes. */
 static void rewrite(struct hm_region *region, struct hm_extent *extent, u32 page)
 {
-	void *home = hm_extent_address(extent) + page * PAGE_SIZE;
-	void *data = page_address(ZERO_PAGE(0));
+	const void *data = page_address(ZERO_PAGE(0));
 
 	if (hm_near(extent))
 		data = folio_address(hm_near(extent)) + page * PAGE_SIZE;
 	else if (hm_near_of(extent, page))
 		data = folio_address(hm_near_of(extent, page));
-	/* When the error was real the kernel has taken the page out of its own mapping. */
-	if (hm_home_bad(hm_extent_pool(region, extent), extent->index, page))
-		clear_mce_nospec(folio_pfn(extent->home) + page);
-	memcpy_flushcache(home, data, PAGE_SIZE);
-	pmem_wmb();
+	overwrite(extent->home, page, data,
+		  hm_home_bad(hm_extent_pool(region, extent), extent->index, page));
 }
 
 /*
@@ -283,26 +342,62 @@ static bool leave_near(struct hm_region *region, struct hm_extent *extent, pgoff
 }
 
 /*
- * Of an extent that holds nothing yet, as it could not be zeroed: all of its bad pages, since no
- * page of it is of use before. Its home is locked. Return: how many, or an error.
+ * Bad pages of a pool, in one extent, whose folio is locked: nothing is there yet, and so they get
+ * zeroes. Return: how many, or an error.
  */
-static int clear_unprepared(struct hm_region *region, struct hm_extent *extent)
+static int clear_unused(struct hm_pool *pool, unsigned long first, unsigned long last)
 {
-	struct xarray *bad = &hm_extent_pool(region, extent)->bad;
-	unsigned long first = (unsigned long)extent->index * HM_EXTENT_PAGES, page;
+	struct folio *folio = hm_pool_folio(pool, first / HM_EXTENT_PAGES);
+	unsigned long page;
 	void *entry;
 	int pages = 0;
 
-	xa_for_each_range(bad, page, entry, first, first + HM_EXTENT_PAGES - 1) {
-		if (PageHWPoison(folio_page(extent->home, page - first)))
+	xa_for_each_range(&pool->bad, page, entry, first, last) {
+		if (PageHWPoison(folio_page(folio, page % HM_EXTENT_PAGES)))
 			return -EIO;
 		if (!capable(CAP_SYS_ADMIN))
 			return -EPERM;
-		rewrite(region, extent, page - first);
-		xa_erase(bad, page);
+		overwrite(folio, page % HM_EXTENT_PAGES, page_address(ZERO_PAGE(0)), true);
+		xa_erase(&pool->bad, page);
 		pages++;
 	}
 	return pages;
+}
+
+/* All of an extent that could not be zeroed, since no page of it is of use before. */
+static int clear_unprepared(struct hm_region *region, struct hm_extent *extent)
+{
+	unsigned long first = (unsigned long)extent->index * HM_EXTENT_PAGES;
+
+	return clear_unused(hm_extent_pool(region, extent), first, first + HM_EXTENT_PAGES - 1);
+}
+
+/*
+ * Pages where an extent is to come to, so that it can. Under the lock of its home, with which
+ * nobody brings it there.
+ */
+static int clear_ahead(struct hm_region *region, const struct hm_extent *extent, pgoff_t from,
+		       pgoff_t end)
+{
+	const struct hm_layout *layout = srcu_dereference(region->layout, &hm_srcu);
+	const struct hm_place now = hm_extent_place(extent);
+	struct hm_place ahead;
+	struct hm_pool *pool;
+	struct folio *folio;
+	int rc;
+
+	if (!layout->leaving || from >= end ||
+	    !hm_layout_place(layout, from >> HM_EXTENT_ORDER, &ahead) ||
+	    hm_place_same(&now, &ahead))
+		return 0;
+	pool = pool_of(region, &ahead);
+	if (!pool)
+		return 0;
+	folio = hm_pool_folio(pool, ahead.index);
+	folio_lock(folio);
+	rc = clear_unused(pool, page_there(&ahead, from), page_there(&ahead, end - 1));
+	folio_unlock(folio);
+	return rc;
 }
 
 /* A page of an extent whose home is locked. 0, 1: it was bad; or an error. */
@@ -338,10 +433,14 @@ static int clear_extent(struct hm_region *region, pgoff_t from, pgoff_t end, u64
 		extent = hm_extent_lock_as_is(region, index);
 		if (!IS_ERR(extent))
 			rc = clear_unprepared(region, extent);
-		*pages += max(rc, 0);
 	}
 	if (IS_ERR(extent))
 		return PTR_ERR(extent) == -ENXIO ? -ERANGE : PTR_ERR(extent);
+	*pages += max(rc, 0);
+	if (rc >= 0) {
+		rc = clear_ahead(region, extent, from, end);
+		*pages += max(rc, 0);
+	}
 	if (extent->flags & HM_EXTENT_BAD) {
 		for (; from < end && rc >= 0; from++) {
 			rc = clear_page_of(region, extent, from);

@@ -50,6 +50,9 @@ static bool copy_one(struct hm_region *region, const struct hm_extent *extent, v
 		return true;
 	if (!known && !copy_mc_to_kernel(to, folio_address(old) + page * PAGE_SIZE, PAGE_SIZE))
 		return true;
+	/* That extent is not carved again then. */
+	if (!known && !hm_poison_note_home(region, extent, page, GFP_KERNEL))
+		return false;
 	if (!hm_poison_set(region, pgoff, HM_BAD_LOST, GFP_KERNEL))
 		return false;
 	/* That it is lost is not on the media, and what was there before is somebody else's. */
@@ -88,19 +91,15 @@ static void switch_home(struct hm_extent *extent, struct folio *old, struct foli
 	smp_store_release(&extent->home, new);
 }
 
-static bool is_there(const struct hm_extent *extent, const struct hm_place *place)
-{
-	return extent->part == place->part && extent->index == place->index;
-}
-
 /* The old home is locked. */
 static enum hmem_moved rehome(struct hm_region *region, struct hm_extent *extent, u32 index,
 			      struct folio *old, const struct hm_place *place)
 {
+	const struct hm_place now = hm_extent_place(extent);
 	struct hm_pool *to = region->parts[place->part].pool;
 	struct folio *new;
 
-	if (is_there(extent, place))
+	if (hm_place_same(&now, place))
 		return HMEM_MOVED_ALREADY;
 	if (extent->state == HM_EXTENT_FAILED)
 		return HMEM_MOVED_POISONED;
@@ -126,6 +125,8 @@ static enum hmem_moved rehome(struct hm_region *region, struct hm_extent *extent
 		hm_home_write_back(to, place->index, 0, HM_EXTENT_BYTES);
 		hm_store_set_tag(to, place);
 	}
+	if (extent->flags & HM_EXTENT_BAD)
+		hm_poison_tell_leaving(region, extent, index);
 	switch_home(extent, old, new, place);
 	if (folio_test_has_hwpoisoned(old))
 		folio_clear_has_hwpoisoned(old);

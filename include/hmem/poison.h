@@ -31,7 +31,10 @@ extern "C" {
 
 /** The page's data are lost: touching it raises SIGBUS. */
 #define HMEM_BAD_DATA	(1u << 0)
-/** The memory of its home reports errors. Without HMEM_BAD_DATA a near copy has the data. */
+/**
+ * The memory of its home reports errors. Without HMEM_BAD_DATA a near copy has the data, or the
+ * pool that is just being drained: then it is the memory that they should move to.
+ */
 #define HMEM_BAD_HOME	(1u << 1)
 
 /**

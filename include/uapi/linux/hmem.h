@@ -186,11 +186,13 @@ struct hmem_pool_detach {
  * persistent one has room for all of a region, and those before it have places elsewhere. -EBUSY:
  * the pool has half of a region whose other pool is not there; or
  * somebody has held a page for longer than a second (io_uring, RDMA, a pipe): all others were
- * moved. -EIO: the tag of an extent is damaged, so that what it holds cannot be told. -ENOMEM.
+ * moved. -EIO: the tag of an extent is damaged, so that what it holds cannot be told; or the memory
+ * that it is to come to has gone bad since (HMEM_POISON_CLEAR); all others were moved. -ENOMEM.
  * -EINTR. -ECANCELED: HMEM_DRAIN_STOP came. After each of them the command can be given again and
  * goes on.
  *
  * A page whose memory reports an error is lost, unless it is near, and keeps nothing from moving.
+ * Until it has moved an extent is where it was, for HMEM_REGION_POISON as well.
  *
  * What is persistent goes to persistent pools only, each region as a whole to one that has room for
  * it. No instant at which the power goes loses anything that was durable. While such a region is on
@@ -645,7 +647,8 @@ enum hmem_poison_op {
  * struct hmem_poison_range - pages of which the same can be said
  * @offset: where they begin in the region
  * @bytes: how much they are, a multiple of 4096
- * @state: HMEM_POISONED_*; without HMEM_POISONED_DATA their data are in a near copy, which stays
+ * @state: HMEM_POISONED_*; without HMEM_POISONED_DATA their data are in a near copy, which stays, or
+ *	in memory that is being drained, and cannot come to where they belong
  * @reserved: 0
  */
 struct hmem_poison_range {
