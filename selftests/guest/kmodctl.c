@@ -15,6 +15,7 @@
  *	kmodctl verify REGION SEED [OFFSET LENGTH]	the pattern is there; SEED 0: zeroes
  *	kmodctl move REGION near|home			all of it that was touched; says how many pages
  *	kmodctl near REGION				says how many MiB of it are near
+ *	kmodctl events REGION TYPE			those of the type that it keeps: offset and bytes
  *	kmodctl hold REGION open|map|pin	until SIGTERM; says whether what it pinned
  *						is still what it was
  *	kmodctl use REGION store|read|info	without end; says what stopped it
@@ -299,6 +300,21 @@ static int near(const char *region)
 	return 0;
 }
 
+static int events(const char *region, unsigned int type)
+{
+	struct hmem_event e[64];
+	struct hmem_wait w = { .size = sizeof(w), .events = (uintptr_t)e, .nr_events = 64 };
+	int fd = region_open(region, O_RDONLY), rc;
+
+	rc = fd < 0 ? fd : hmem_ioctl(fd, HMEM_REGION_WAIT, &w);
+	if (rc)
+		return answer(rc);
+	for (unsigned int i = 0; i < w.nr_events; i++)
+		if (e[i].type == type)
+			printf("%llu %llu\n", e[i].offset, e[i].bytes);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	const char *verb = argv[1] ? argv[1] : "";
@@ -319,6 +335,8 @@ int main(int argc, char **argv)
 		return use(w[0], w[1]);
 	if (!strcmp(verb, "near"))
 		return near(w[0]);
+	if (!strcmp(verb, "events") && argc == 4)
+		return events(w[0], number(w[1]));
 	if (!strcmp(verb, "move") && argc == 4)
 		return move(w[0], w[1]);
 	if (!strcmp(verb, "media") && argc >= 5)

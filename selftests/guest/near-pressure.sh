@@ -27,6 +27,11 @@ near_mib() {
 	kmodctl near "$1"
 }
 
+# pressure REGION: the events that say that memory was short (HMEM_EVENT_PRESSURE)
+pressure() {
+	kmodctl events "$1" 3
+}
+
 kmod_begin
 must kmodctl ram r $((64 * mib))
 inside kmodctl create n r $((32 * mib)) || tap_bail "cannot create a region in a cgroup"
@@ -37,12 +42,19 @@ tracing=/sys/kernel/tracing
 [ -d $tracing/events ] || mount -t tracefs none $tracing
 echo >$tracing/trace
 echo 1 >$tracing/events/hmem/hmem_move/enable
+tap_is "$(pressure n)" '' "nothing was said of memory yet"
+began=$SECONDS
 echo $((64 * mib)) >$cgroups/pressed/memory.max
 echo 0 >$cgroups/pressed/memory.swap.max 2>/dev/null
 tap_check "who needs memory in the cgroup gets it" inside hog 48
 tap_is "$(sed -n 's/^oom_kill //p' $cgroups/pressed/memory.events)" 0 "without anybody being killed"
 left=$(near_mib n)
 tap_check "near copies have yielded ($left MiB left)" test "$left" -lt 32
+read -r offset bytes <<<"$(pressure n)"
+tap_is "$bytes" $((2 * mib)) "an event says that memory is short"
+tap_check "with what was given up" test $((${offset:-1} % (2 * mib))) = 0 -a "${offset:-1}" -lt $((32 * mib))
+said=$(pressure n | wc -l)
+tap_check "once in ten seconds ($said)" test "$said" -le $(((SECONDS - began) / 10 + 1))
 echo 0 >$tracing/events/hmem/hmem_move/enable
 # The first four extents were stored to.
 order=$(sed -n 's/.*extent=\([0-9]*\) place=home result=0.*/\1/p' $tracing/trace |
