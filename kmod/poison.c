@@ -67,7 +67,8 @@ bool hm_poison_in(struct hm_pool *pool, u32 index)
  */
 void hm_poison_refresh(struct hm_region *region, struct hm_extent *extent, u32 index)
 {
-	bool bad = any_bad(&hm_extent_pool(region, extent)->bad, extent->index) || any_bad(&region->bad, index);
+	bool bad = any_bad(&hm_extent_pool(region, extent)->bad, extent->index) ||
+		   any_bad(&region->bad, index);
 
 	extent->flags = (extent->flags & ~HM_EXTENT_BAD) | (bad ? HM_EXTENT_BAD : 0);
 	mark_folio(extent->home, bad);
@@ -214,10 +215,11 @@ bool hm_poison_keeps(struct hm_region *region, const struct hm_extent *extent, u
 	return false;
 }
 
-/** hm_poison_set - remember what is bad of a page of a region; false: no memory for that */
+/** hm_poison_set - remember what is bad of a page of a region; false: no memory, or no way, for that */
 bool hm_poison_set(struct hm_region *region, pgoff_t pgoff, unsigned long bits, gfp_t gfp)
 {
-	return !xa_err(xa_store(&region->bad, pgoff, xa_mk_value(bits), gfp));
+	return HM_CAN_MARK &&
+	       !xa_err(xa_store(&region->bad, pgoff, xa_mk_value(bits), gfp));
 }
 
 /**
@@ -232,7 +234,7 @@ bool hm_poison_note_home(struct hm_region *region, const struct hm_extent *exten
 {
 	struct xarray *bad = &hm_extent_pool(region, extent)->bad;
 
-	if (xa_err(xa_store(bad, home_page(extent, page), xa_mk_value(1), gfp)))
+	if (!HM_CAN_MARK || xa_err(xa_store(bad, home_page(extent, page), xa_mk_value(1), gfp)))
 		return false;
 	xa_set_mark(bad, home_page(extent, page), HM_TOLD);
 	return true;
@@ -329,7 +331,8 @@ void hm_folio_free(struct folio *folio)
  *
  * Whoever has it mapped meets it at his next access.
  *
- * Return: 0, also when that was known, or -ENOMEM.
+ * Return: 0, also when that was known; -ENOMEM; -EOPNOTSUPP: this kernel cannot map an extent
+ * without a page.
  */
 int hm_poison_mark(struct hm_pool *pool, unsigned long page)
 {
@@ -339,6 +342,8 @@ int hm_poison_mark(struct hm_pool *pool, unsigned long page)
 	int error = 0, srcu;
 	u32 index;
 
+	if (!HM_CAN_MARK)
+		return -EOPNOTSUPP;
 	if (xa_load(&pool->bad, page))
 		return 0;
 	srcu = srcu_read_lock(&hm_srcu);

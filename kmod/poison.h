@@ -8,6 +8,13 @@
 
 #include "core.h"
 
+/*
+ * Whether folios can be marked so that the core maps them page by page. Where not, a bad page
+ * would be mapped with its extent, and nothing is said to be bad.
+ */
+#define HM_CAN_MARK	(IS_ENABLED(CONFIG_MEMORY_FAILURE) && \
+			 IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE))
+
 /* In pool->bad: whoever has the page was told. */
 #define HM_TOLD		XA_MARK_0
 

@@ -118,7 +118,7 @@ static enum hmem_moved rehome(struct hm_region *region, struct hm_extent *extent
 	if (extent->state == HM_EXTENT_READY && !copy_home(region, extent, index, new, old)) {
 		hm_poison_refresh(region, extent, index);
 		folio_unlock(new);
-		return HMEM_MOVED_NO_MEMORY;
+		return HM_CAN_MARK ? HMEM_MOVED_NO_MEMORY : HMEM_MOVED_POISONED;
 	}
 	/* From then on it is there, also after a loss of power. */
 	if (region->persistent && extent->state == HM_EXTENT_READY) {

@@ -109,6 +109,9 @@ static const struct {
 	  "enables it" },
 	{ ENXIO, ANY, "its source is not committed or not enabled" },
 	{ EOPNOTSUPP, CREATE, "a region cannot be on several persistent pools" },
+	{ EOPNOTSUPP, BAD,
+	  "this kernel was built without CONFIG_MEMORY_FAILURE or transparent huge pages, and "
+	  "cannot do without single pages" },
 	{ EOPNOTSUPP, ANY,
 	  "this kernel or machine lacks what it needs; `hmemctl doctor` says "
 	  "what" },
@@ -120,6 +123,9 @@ static const struct {
 	  "another host used the pool last and did not detach it; detach it there, or "
 	  "take it over if that host is gone" },
 	{ EIO, CLEAR, "the kernel has taken a page of it out of use for good" },
+	{ EIO, DRAIN,
+	  "an extent's tag is damaged, or the memory that it would move to is bad, which "
+	  "`hmemctl clear-poison` of the region mends; all else was moved" },
 	{ EIO, ANY, "the memory reports an error; the kernel log has the address" },
 	{ EDQUOT, ANY,
 	  "the region's near_max is used up; `hmemctl set-policy` of the region raises it" },

@@ -74,7 +74,8 @@ HMEM_API int hmem_poison_list(struct hmem_region *region, uint64_t offset, struc
  * Its region is told, or its extent not given to any. The kernel tells the module by itself of
  * what it finds; this is for what a device says.
  *
- * Return: 0; -ENOENT (no such pool), -EPERM (without CAP_SYS_ADMIN), -ENAMETOOLONG.
+ * Return: 0; -ENOENT (no such pool), -EPERM (without CAP_SYS_ADMIN), -ENAMETOOLONG, -EOPNOTSUPP
+ * (the kernel cannot map memory without single pages).
  */
 HMEM_API int hmem_poison_report(struct hmem_ctx *ctx, const char *pool, uint64_t offset,
 				uint64_t bytes, uint64_t *pages);

@@ -611,7 +611,7 @@ struct hmem_stats {
  * @name: the pool
  *
  * For what a device tells of itself: its poison list, by physical address. What the kernel hears
- * of, the module hears of. See struct hmem_poison for what follows.
+ * of, the module hears of. See struct hmem_poison for what follows. -EOPNOTSUPP: as there.
  */
 struct hmem_pool_poison {
 	__u32 size;
@@ -679,6 +679,9 @@ struct hmem_poison_range {
  * it with -EFAULT or -EIO. All others go on, those of the same extent in mappings of 4 KiB; but
  * all of a persistent extent fails so that has had a bad page since before it was touched first,
  * until its bad pages are cleared, as CLEAR of any page of it does.
+ *
+ * REPORT: -EOPNOTSUPP: this kernel was built without CONFIG_MEMORY_FAILURE or without transparent
+ * huge pages, and cannot map an extent without its bad pages.
  *
  * CLEAR: -EIO: the kernel has taken the page out of use for good (system RAM). -EBUSY: somebody
  * holds, or moves, the near copy of its extent. A page whose data are in a near copy keeps them.
