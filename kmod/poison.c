@@ -240,6 +240,21 @@ bool hm_poison_note_home(struct hm_region *region, const struct hm_extent *exten
 	return true;
 }
 
+/* One page that was perhaps not copied, because it was @skipped, or @met; false: no memory. */
+static bool note_uncopied(struct hm_region *region, struct hm_extent *extent, pgoff_t pgoff,
+			  enum hmem_place place, bool skipped, bool met)
+{
+	const gfp_t gfp = GFP_NOWAIT | __GFP_NOWARN;
+
+	if (met && place == HMEM_HOME &&
+	    !hm_poison_note_home(region, extent, pgoff % HM_EXTENT_PAGES, gfp))
+		return false;
+	/* At home there may still be what a near copy that went bad has not. */
+	if (!met && !(skipped && place == HMEM_HOME))
+		return true;
+	return hm_poison_set(region, pgoff, HM_BAD_LOST, gfp);
+}
+
 /**
  * hm_poison_met - a copy of an extent was made, but for some pages
  * @place: from where
@@ -247,32 +262,28 @@ bool hm_poison_note_home(struct hm_region *region, const struct hm_extent *exten
  * @met: pages that reported an error
  *
  * The home is locked. What was not copied is lost where the copy is; when it was copied from
- * home, that is bad.
+ * home, that is bad. Nobody has the extent mapped when its users are told.
  *
  * Return: false: no memory to remember it; then the copy must not be used.
  */
 bool hm_poison_met(struct hm_region *region, struct hm_extent *extent, u32 index,
 		   enum hmem_place place, const unsigned long *skip, const unsigned long *met)
 {
-	const gfp_t gfp = GFP_NOWAIT | __GFP_NOWARN;
 	pgoff_t first = (pgoff_t)index << HM_EXTENT_ORDER;
+	bool noted = true;
 	u32 i;
 
-	for (i = 0; i < HM_EXTENT_PAGES; i++) {
-		bool now = test_bit(i, met);
-
-		if (now && place == HMEM_HOME && !hm_poison_note_home(region, extent, i, gfp))
-			return false;
-		/* At home there may still be what a near copy that went bad has not. */
-		if (!now && !(place == HMEM_HOME && test_bit(i, skip)))
-			continue;
-		if (!hm_poison_set(region, first + i, HM_BAD_LOST, gfp))
-			return false;
-		if (now)
-			hm_poison_report(region, first + i, 1);
-	}
+	for (i = 0; i < HM_EXTENT_PAGES && noted; i++)
+		noted = note_uncopied(region, extent, first + i, place, test_bit(i, skip),
+				      test_bit(i, met));
 	hm_poison_refresh(region, extent, index);
-	return true;
+	if (bitmap_empty(met, HM_EXTENT_PAGES))
+		return noted;
+	hm_extent_unmap(region, index);
+	for_each_set_bit(i, met, HM_EXTENT_PAGES)
+		if (hm_bad_bits(region, first + i) || home_bad(region, extent, first + i))
+			hm_poison_report(region, first + i, 1);
+	return noted;
 }
 
 /** hm_poison_home - the near copy of an extent is given up: what it had is of no interest */
@@ -344,12 +355,12 @@ int hm_poison_mark(struct hm_pool *pool, unsigned long page)
 
 	if (!HM_CAN_MARK)
 		return -EOPNOTSUPP;
-	if (xa_load(&pool->bad, page))
-		return 0;
 	srcu = srcu_read_lock(&hm_srcu);
+	/* Also when it is known: who has just marked it may not have unmapped it yet. */
 	folio_lock(home);
-	if (!xa_load(&pool->bad, page))
-		error = xa_err(xa_store(&pool->bad, page, xa_mk_value(1), GFP_KERNEL));
+	if (xa_load(&pool->bad, page))
+		goto unlock;
+	error = xa_err(xa_store(&pool->bad, page, xa_mk_value(1), GFP_KERNEL));
 	/* Whose region it is stays so, and there, for as long as this is locked. */
 	if (!error && home->mapping) {
 		region = home->mapping->host->i_private;
@@ -360,6 +371,7 @@ int hm_poison_mark(struct hm_pool *pool, unsigned long page)
 		if (!hm_near(extent))
 			hm_extent_unmap(region, index);
 	}
+unlock:
 	folio_unlock(home);
 	srcu_read_unlock(&hm_srcu, srcu);
 	return error;

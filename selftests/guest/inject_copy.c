@@ -9,6 +9,8 @@
 #include "near.h"
 #include "poison.h"
 
+#include <pthread.h>
+
 #define PAGES		(EXTENT / PAGE)
 #define KERNEL_COPY	"copy_mc_to_kernel"
 
@@ -54,6 +56,36 @@ static void to_home(void)
 	TAP_OK(all_bytes(p + EXTENT - PAGE, PAGE, 0), "%s: so anybody may clear it", kind);
 }
 
+static void *moves(void *moved)
+{
+	*(uint64_t *)moved = move_extents(fd, 0, 1, HMEM_NEAR);
+	return NULL;
+}
+
+/* Who is told of a bad page does not read it any more: it is unmapped before. */
+static void told_in_time(void)
+{
+	struct hmem_event e;
+	uint64_t moved = 0;
+	pthread_t mover;
+
+	TAP_EQ(touch_read(p + 9 * PAGE), 0, "%s: an extent is mapped", kind);
+	events_after(fd, &seq, 0, &e, 1);
+	inject(KERNEL_COPY " all 10 1 hmem 0");
+	inject("unmap_mapping_range pass 1 1 hmem %d", INJECT_MOMENT_MS);
+	if (pthread_create(&mover, NULL, moves, &moved))
+		tap_bail("no thread");
+	inject_wait("unmap_mapping_range");
+	TAP_EQ(events_after(fd, &seq, 0, &e, 1), 0, "%s: nobody is told before it is unmapped", kind);
+	inject_go();
+	pthread_join(mover, NULL);
+	TAP_EQ(inject_end(KERNEL_COPY), 1, "%s: the copy met a bad page", kind);
+	await_poison(fd, &seq, 9 * PAGE);
+	TAP_OK(moved == 1 && page_fails(p + 9 * PAGE, false), "%s: then it is told, and fails", kind);
+	must(poison(fd, HMEM_POISON_CLEAR, 0, EXTENT, NULL), "clear");
+	must(move_extents(fd, 0, 1, HMEM_HOME) == 1 ? 0 : -EBUSY, "home");
+}
+
 /* Every page is bad: nothing is left of it, but no more is lost than that. */
 static void nothing_good(void)
 {
@@ -96,8 +128,10 @@ static void checks(int control, const struct pool *pool)
 	seq = 0;
 	bus_catch();
 	to_near();
-	if (!pool->persistent)
+	if (!pool->persistent) {
 		to_home();
+		told_in_time();
+	}
 	move_extents(fd, 0, 1, HMEM_HOME);
 	nothing_good();
 	move_extents(fd, 0, 1, HMEM_HOME);
