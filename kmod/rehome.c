@@ -99,10 +99,10 @@ static enum hmem_moved rehome(struct hm_region *region, struct hm_extent *extent
 	struct hm_pool *to = region->parts[place->part].pool;
 	struct folio *new;
 
-	if (hm_place_same(&now, place))
-		return HMEM_MOVED_ALREADY;
 	if (extent->state == HM_EXTENT_FAILED)
 		return HMEM_MOVED_POISONED;
+	if (hm_place_same(&now, place))
+		return HMEM_MOVED_ALREADY;
 	if (extent->flags & HM_EXTENT_MOVING)
 		return HMEM_MOVED_BUSY;
 	hm_extent_unmap(region, index);

@@ -6,8 +6,6 @@
  *
  * hmem-test: topology=pmem2 kernels=lts,newest timeout=240
  */
-#include <glob.h>
-
 #include "inject.h"
 #include "near.h"
 #include "poison.h"
@@ -20,7 +18,8 @@
 
 static const char *kind;
 static int control, fd;
-static char a[HMEM_NAME_LEN], b[HMEM_NAME_LEN];
+static char names[2][HMEM_NAME_LEN];
+static char *const a = names[0], *const b = names[1];
 static uint64_t data_at;	/* extent 0, from the beginning of a pool */
 static int64_t room;		/* of each pool, when it is empty */
 static char *p;
@@ -301,28 +300,6 @@ static void told_late(void)
 	end();
 }
 
-static void make_cxl(void)
-{
-	char argument[128];
-	glob_t found;
-	int tries = 0;
-
-	while (glob("/sys/bus/cxl/devices/mem*", 0, NULL, &found) || found.gl_pathc != 2) {
-		globfree(&found);
-		if (tries++ == 1000)
-			tap_bail("there are no two devices");
-		usleep(20000);
-	}
-	for (int i = 0; i < 2; i++) {
-		char *name = i ? b : a;
-
-		snprintf(argument, sizeof(argument), "pmem %s", basename(found.gl_pathv[i]));
-		if (cxl_fixture("create", argument, name, HMEM_NAME_LEN) || !name[0])
-			tap_bail("no CXL region on %s", argument);
-	}
-	globfree(&found);
-}
-
 int main(void)
 {
 	control = must_begin_inject();
@@ -334,7 +311,7 @@ int main(void)
 	near_has_it();
 	ahead();
 	kind = "cxl pmem";
-	make_cxl();
+	must_cxl_on_each("pmem", names, 2);
 	data_at = 2 * EXTENT;	/* media.h */
 	lost_once();
 	near_has_it();

@@ -9,91 +9,20 @@
  *
  * hmem-test: topology=pmem2 kernels=newest long=lts timeout=400
  */
-#include <glob.h>
 #include <pthread.h>
 
 #include "inject.h"
+#include "moving.h"
 
 #define WRITE	"__memcpy_flushcache"
-#define EXTENTS	5
 
-static int control;
-static char a[HMEM_NAME_LEN], b[HMEM_NAME_LEN];
-
-static void make_cxl(void)
-{
-	char argument[128];
-	glob_t found;
-	int tries = 0;
-
-	while (glob("/sys/bus/cxl/devices/mem*", 0, NULL, &found) || found.gl_pathc != 2) {
-		globfree(&found);
-		if (tries++ == 1000)
-			tap_bail("there are no two devices");
-		usleep(20000);
-	}
-	for (int i = 0; i < 2; i++) {
-		char *name = i ? b : a;
-
-		snprintf(argument, sizeof(argument), "pmem %s", basename(found.gl_pathv[i]));
-		if (cxl_fixture("create", argument, name, HMEM_NAME_LEN) || !name[0])
-			tap_bail("no CXL region on %s", argument);
-	}
-	globfree(&found);
-}
-
-static int attach(const char *pool)
-{
-	return pool_attach_cxl(control, pool, 0, NULL);
-}
-
-static void put(unsigned int extent, const char *text)
-{
-	int fd = must_open("kept", O_RDWR);
-
-	if (pwrite(fd, text, 16, extent * EXTENT + 4096) != 16)
-		tap_bail("write: %s", strerror(errno));
-	close(fd);
-}
-
-static bool has(unsigned int extent, const char *text)
-{
-	char found[16] = "?";
-	int fd = region_open("kept", O_RDONLY);
-	bool good = fd >= 0 && pread(fd, found, 16, extent * EXTENT + 4096) == 16 &&
-		    !strcmp(found, text);
-
-	if (!good)
-		tap_diag("extent %u: \"%.16s\", not \"%s\" (%d)", extent, found, text, fd);
-	if (fd >= 0)
-		close(fd);
-	return good;
-}
-
-static const char one[16] = "one", two[16] = "two", three[16] = "three", none[16] = "";
-
-/* Both pools empty, but for a region on the first, stored to in 0, 1 and 3, and not since. */
-static void begin(void)
-{
-	must(pool_attach_cxl(control, a, HMEM_ATTACH_FORMAT, NULL), "format");
-	must(pool_attach_cxl(control, b, HMEM_ATTACH_FORMAT, NULL), "format");
-	must(region_create_as(control, "kept", a, EXTENTS * EXTENT, USER_UID, 0, 0640), "create");
-	put(0, one);
-	put(1, two);
-	put(3, three);
-	must(pool_detach(control, a), "detach");
-	must(attach(a), "attach");
-}
+static char names[2][HMEM_NAME_LEN];
+static char *const a = names[0], *const b = names[1];
 
 static void end(void)
 {
 	pool_detach(control, a);
 	pool_detach(control, b);
-}
-
-static bool whole(void)
-{
-	return has(0, one) && has(1, two) && has(2, none) && has(3, three) && has(4, none);
 }
 
 static void moved(void)
@@ -103,7 +32,7 @@ static void moved(void)
 	int64_t all;
 	int fd;
 
-	begin();
+	begin(a, b);
 	all = pool_free(a) + EXTENTS * EXTENT;
 	TAP_EQ(pool_drain(control, a, 0, &d), 0, "a persistent pool is drained");
 	TAP_EQ(d.moved, 3 * EXTENT, "what was ever stored to was moved, though nobody touched it");
@@ -122,37 +51,7 @@ static void moved(void)
 	end();
 }
 
-/* In the middle of it: extent 1 is held, and so is where it was. */
-static void begin_half(void)
-{
-	struct hmem_pool_drain d;
-	struct iovec iov;
-	int pin[2], fd;
-	char *p;
-
-	begin();
-	fd = must_open("kept", O_RDWR);
-	p = must_map(fd, EXTENTS * EXTENT);
-	iov = (struct iovec){ p + EXTENT, 4096 };
-	if (pipe(pin) || vmsplice(pin[1], &iov, 1, 0) != 4096)
-		tap_bail("vmsplice: %s", strerror(errno));
-	if (pool_drain(control, a, 0, &d) != -EBUSY || d.held != EXTENT || d.left != EXTENT)
-		tap_bail("it is not held up");
-	put(0, two);
-	put(1, three);
-	put(2, one);
-	close(pin[0]);
-	close(pin[1]);
-	munmap(p, EXTENTS * EXTENT);
-	close(fd);
-}
-
-static bool half_whole(void)
-{
-	return has(0, two) && has(1, three) && has(2, one) && has(3, three) && has(4, none);
-}
-
-static void hidden(const char *gone, const char *stays)
+static void without(const char *gone, const char *stays)
 {
 	char *name = "in the middle";
 
@@ -168,12 +67,12 @@ static void hidden(const char *gone, const char *stays)
 
 static void half(void)
 {
-	begin_half();
+	begin_half(a, b);
 	TAP_OK(half_whole(), "in the middle: it is of use");
 	TAP_EQ(region_resize(control, "kept", 9 * EXTENT), -EBUSY, "in the middle: it cannot grow");
 	TAP_EQ(pool_drain(control, b, 0, NULL), -ENOSPC, "in the middle: nor go back");
-	hidden(a, b);
-	hidden(b, a);
+	without(a, b);
+	without(b, a);
 	end();
 	must(attach(b), "attach");
 	TAP_EQ(region_open("kept", O_RDWR), -ENOENT, "in the middle: the second comes first");
@@ -192,10 +91,10 @@ static void given_up(const char *first, const char *second)
 {
 	int64_t all;
 
-	begin();
+	begin(a, b);
 	all = pool_free(b);
 	end();
-	begin_half();
+	begin_half(a, b);
 	end();
 	must(attach(first), "attach");
 	TAP_EQ(region_destroy(control, "kept"), 0, "one half of it is destroyed");
@@ -208,7 +107,7 @@ static int once(const char *how, int n)
 {
 	int writes;
 
-	begin();
+	begin(a, b);
 	inject(WRITE " %s %d 0 hmem 0", how, n);
 	must(pool_drain(control, a, 0, NULL), "drain");
 	/* When both pools say that it is on its way, what is stored to it is there. */
@@ -288,7 +187,7 @@ static void under_work(void)
 	pthread_t workers[WORKERS];
 	int failed = 0;
 
-	begin();
+	begin(a, b);
 	work_fd = must_open("kept", O_RDWR);
 	work_map = must_map(work_fd, EXTENTS * EXTENT);
 	for (uintptr_t i = 0; i < WORKERS; i++)
@@ -317,10 +216,10 @@ static void under_work(void)
 
 static void one_of_two(void)
 {
-	const char *const names[] = { a, b };
+	const char *const both[] = { a, b };
 
-	begin();
-	TAP_EQ(region_create_over(control, "s", HMEM_CREATE_SPREAD, names, 2, 2 * EXTENT),
+	begin(a, b);
+	TAP_EQ(region_create_over(control, "s", HMEM_CREATE_SPREAD, both, 2, 2 * EXTENT),
 	       -EOPNOTSUPP, "a region stays on one of them");
 	end();
 }
@@ -328,7 +227,7 @@ static void one_of_two(void)
 int main(void)
 {
 	control = must_begin_inject();
-	make_cxl();
+	must_cxl_on_each("pmem", names, 2);
 	moved();
 	half();
 	given_up(a, b);

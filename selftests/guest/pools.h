@@ -8,6 +8,7 @@
 
 #include "fixture.h"
 
+#include <glob.h>
 #include <libgen.h>
 
 struct pool {
@@ -52,6 +53,28 @@ static inline void must_cxl(const char *kind, char source[HMEM_NAME_LEN])
 {
 	if (cxl_fixture("create", kind, source, HMEM_NAME_LEN) || !source[0])
 		tap_bail("cannot create a CXL region of kind %s", kind);
+}
+
+/* The same on each of @nr devices, which must be all that there are. */
+static inline void must_cxl_on_each(const char *kind, char (*sources)[HMEM_NAME_LEN],
+				    unsigned int nr)
+{
+	char argument[128];
+	int tries = 0;
+	glob_t found;
+
+	while (glob("/sys/bus/cxl/devices/mem*", 0, NULL, &found) || found.gl_pathc != nr) {
+		globfree(&found);
+		if (tries++ == 1000)
+			tap_bail("there are not %u devices", nr);
+		usleep(20000);
+	}
+	for (unsigned int i = 0; i < nr; i++) {
+		snprintf(argument, sizeof(argument), "%s %s", kind, basename(found.gl_pathv[i]));
+		if (cxl_fixture("create", argument, sources[i], HMEM_NAME_LEN) || !sources[i][0])
+			tap_bail("no CXL region on %s", argument);
+	}
+	globfree(&found);
 }
 
 static inline void cxl_end(const char *source)

@@ -5,44 +5,21 @@
  *
  * hmem-test: topology=ram2 timeout=180
  */
-#include <glob.h>
-
 #include "near.h"
 #include "pools.h"
 
 #define EXTENTS	8
 
 static int control;
-static char keep[HMEM_NAME_LEN], go[HMEM_NAME_LEN];
+static char names[2][HMEM_NAME_LEN];
+static char *const keep = names[0], *const go = names[1];
 static int pin[2];		/* a pipe that holds a page; nobody else is to have it */
-
-static bool two_devices(void)
-{
-	glob_t found = {};
-	bool two = !glob("/sys/bus/cxl/devices/mem*", 0, NULL, &found) && found.gl_pathc == 2;
-
-	globfree(&found);
-	return two;
-}
 
 static void make_pools(void)
 {
-	char argument[128];
-	glob_t found;
-
-	for (int tries = 0; !two_devices() && tries < 1000; tries++)
-		usleep(20000);
-	if (glob("/sys/bus/cxl/devices/mem*", 0, NULL, &found) || found.gl_pathc != 2)
-		tap_bail("there are no two devices");
-	for (int i = 0; i < 2; i++) {
-		char *name = i ? go : keep;
-
-		snprintf(argument, sizeof(argument), "ram %s", basename(found.gl_pathv[i]));
-		if (cxl_fixture("create", argument, name, HMEM_NAME_LEN) || !name[0])
-			tap_bail("no CXL region on %s", argument);
-		must(pool_attach_cxl(control, name, 0, NULL), "attach");
-	}
-	globfree(&found);
+	must_cxl_on_each("ram", names, 2);
+	must(pool_attach_cxl(control, keep, 0, NULL), "attach");
+	must(pool_attach_cxl(control, go, 0, NULL), "attach");
 }
 
 static bool on_go(unsigned int extent)
