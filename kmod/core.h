@@ -698,10 +698,12 @@ void hm_poison_left(struct hm_region *region, struct hm_extent *extent, u32 page
 void hm_poison_forget(struct hm_region *region, u32 from);
 bool hm_folio_bad(struct folio *folio);
 void hm_folio_free(struct folio *folio);
+bool hm_poison_in(struct hm_pool *pool, u32 index);
+
+/* poison_heard.c */
 int hm_poison_mark(struct hm_pool *pool, unsigned long page);
 bool hm_poison_tell(struct hm_pool *pool, unsigned long page, unsigned long pages);
 void hm_poison_retire(struct hm_pool *pool);
-bool hm_poison_in(struct hm_pool *pool, u32 index);
 int hm_poison_failure(struct hm_pool *pool, unsigned long page);
 int hm_poison_init(void);
 void hm_poison_exit(void);

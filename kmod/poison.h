@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the files about bad memory have in common: poison.c hears of it and knows it,
- * poison_pages.c is about the near pages of split extents, poison_request.c answers commands.
+ * What the files about bad memory have in common: poison.c knows it, poison_heard.c hears and
+ * tells of it, poison_pages.c is about the near pages of split extents, poison_request.c answers
+ * commands.
  */
 #ifndef HM_POISON_H
 #define HM_POISON_H
@@ -18,12 +19,20 @@
 /* In pool->bad: whoever has the page was told. */
 #define HM_TOLD		XA_MARK_0
 
+/* Number on its pool of a page of an extent. */
+static inline unsigned long hm_home_page(const struct hm_extent *extent, pgoff_t pgoff)
+{
+	return (unsigned long)extent->index * HM_EXTENT_PAGES + pgoff % HM_EXTENT_PAGES;
+}
+
 /* poison.c */
 bool hm_poison_set(struct hm_region *region, pgoff_t pgoff, unsigned long bits, gfp_t gfp);
 bool hm_poison_note_home(struct hm_region *region, const struct hm_extent *extent, u32 page,
 			 gfp_t gfp);
-void hm_poison_tell_leaving(struct hm_region *region, const struct hm_extent *extent, u32 index);
 void hm_poison_report(struct hm_region *region, pgoff_t pgoff, unsigned long pages);
+
+/* poison_heard.c */
+void hm_poison_tell_leaving(struct hm_region *region, const struct hm_extent *extent, u32 index);
 bool hm_poison_note_near(struct hm_region *region, struct hm_extent *extent, struct folio *near,
 			 pgoff_t pgoff, bool lost);
 
