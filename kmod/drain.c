@@ -87,7 +87,7 @@ static bool is_there(const struct hm_part *part, u32 index)
 	struct hm_extent *extent = hm_table_find(&part->region->table, index);
 	struct hm_place place;
 
-	/* Of one whose tag is damaged it cannot be told, and nothing that it may have is given up. */
+	/* With a damaged tag that cannot be told, and nothing that it may have is given up. */
 	if (extent && extent->home && extent->state != HM_EXTENT_FAILED)
 		return extent->part == number_of(part) &&
 		       hm_layout_place(layout_of(part->region), index, &place) &&

@@ -66,7 +66,7 @@ static int prepare_extent(struct hm_region *region, struct hm_extent *extent, u3
 	if (extent->state == HM_EXTENT_FAILED)
 		return -EIO;
 	if (extent->state == HM_EXTENT_UNKNOWN) {
-		/* A bad page is not zeroed, and its tag would say that it was when it is good again. */
+		/* A bad page is not zeroed, and the tag would say so when it is good again. */
 		if (pool->persistent && hm_poison_in(pool, extent->index))
 			return -EHWPOISON;
 		zero_extent(pool, extent);

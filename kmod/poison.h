@@ -2,7 +2,7 @@
 /*
  * What the files about bad memory have in common: poison.c knows it, poison_heard.c hears and
  * tells of it, poison_pages.c is about the near pages of split extents, poison_request.c answers
- * commands.
+ * commands, poison_clear.c one of them.
  */
 #ifndef HM_POISON_H
 #define HM_POISON_H
@@ -39,5 +39,24 @@ bool hm_poison_note_near(struct hm_region *region, struct hm_extent *extent, str
 /* poison_pages.c */
 bool hm_poison_in_pages(struct hm_region *region, struct hm_extent *extent, u32 index,
 			unsigned long pfn);
+
+/* The pool of a place, or NULL when its memory is gone. */
+static inline struct hm_pool *hm_pool_at(struct hm_region *region, const struct hm_place *place)
+{
+	return READ_ONCE(region->parts[place->part].lost) ? NULL : region->parts[place->part].pool;
+}
+
+/* Number on its pool of a page of the region whose extent is there. */
+static inline unsigned long hm_page_at(const struct hm_place *place, pgoff_t pgoff)
+{
+	return (unsigned long)place->index * HM_EXTENT_PAGES + pgoff % HM_EXTENT_PAGES;
+}
+
+/* poison_request.c */
+pgoff_t hm_poison_next(struct hm_region *region, const struct hm_layout *layout, pgoff_t from,
+		       pgoff_t end);
+
+/* poison_clear.c */
+int hm_poison_clear(struct hm_region *region, pgoff_t from, pgoff_t end, struct hmem_poison *arg);
 
 #endif /* HM_POISON_H */

@@ -2,16 +2,13 @@
 /*
  * DOC: poison on request
  *
- * What a region's file and the control device answer about bad memory: report it, list it,
- * clear it. poison.c has what it is.
+ * What a region's file and the control device answer about bad memory: report it and list
+ * it. poison.c has what it is, poison_clear.c clears it.
  */
-#include <linux/capability.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
 #include <linux/sched/signal.h>
-#include <linux/set_memory.h>
 #include <linux/uaccess.h>
-#include <linux/libnvdimm.h>
 
 #include "poison.h"
 
@@ -82,17 +79,6 @@ int hm_pool_poison(struct hmem_pool_poison *arg)
 	return error;
 }
 
-static struct hm_pool *pool_of(struct hm_region *region, const struct hm_place *place)
-{
-	return READ_ONCE(region->parts[place->part].lost) ? NULL : region->parts[place->part].pool;
-}
-
-/* Number on its pool of a page of the region whose extent is there. */
-static unsigned long page_there(const struct hm_place *place, pgoff_t pgoff)
-{
-	return (unsigned long)place->index * HM_EXTENT_PAGES + pgoff % HM_EXTENT_PAGES;
-}
-
 /* The pool of a page of the region, and its number there; the layout has it. */
 static struct hm_pool *page_on_pool(struct hm_region *region, const struct hm_layout *layout,
 				    pgoff_t pgoff, unsigned long *page)
@@ -100,8 +86,8 @@ static struct hm_pool *page_on_pool(struct hm_region *region, const struct hm_la
 	struct hm_place now;
 
 	hm_place_now(region, layout, pgoff >> HM_EXTENT_ORDER, &now);
-	*page = page_there(&now, pgoff);
-	return pool_of(region, &now);
+	*page = hm_page_at(&now, pgoff);
+	return hm_pool_at(region, &now);
 }
 
 /* Whether the memory is bad that the page is to come to. */
@@ -112,8 +98,8 @@ static bool bad_ahead(struct hm_region *region, const struct hm_layout *layout, 
 
 	if (!layout->leaving || !hm_layout_place(layout, pgoff >> HM_EXTENT_ORDER, &ahead))
 		return false;
-	pool = pool_of(region, &ahead);
-	return pool && xa_load(&pool->bad, page_there(&ahead, pgoff));
+	pool = hm_pool_at(region, &ahead);
+	return pool && xa_load(&pool->bad, hm_page_at(&ahead, pgoff));
 }
 
 /* Under hm_lock, which keeps the layout. */
@@ -198,11 +184,13 @@ static pgoff_t next_bad_left(struct hm_region *region, const struct hm_layout *l
 	return end;
 }
 
-/*
- * The next page at or after @from, before @end, that either set has, of where it is or is to
- * come to; @end: none.
+/**
+ * hm_poison_next - the next page that either set has, of where it is or is to come to
+ * @from: at or after this one, and before @end
+ *
+ * Under hm_srcu. Return: @end when there is none.
  */
-static pgoff_t next_bad(struct hm_region *region, const struct hm_layout *layout, pgoff_t from,
+pgoff_t hm_poison_next(struct hm_region *region, const struct hm_layout *layout, pgoff_t from,
 			pgoff_t end)
 {
 	unsigned long found = from;
@@ -244,10 +232,10 @@ static u32 state_of(struct hm_region *region, const struct hm_layout *layout, pg
 static void next_range(struct hm_region *region, const struct hm_layout *layout, pgoff_t *pgoff,
 		       pgoff_t end, struct hmem_poison_range *range)
 {
-	pgoff_t from = next_bad(region, layout, *pgoff, end), to = from;
+	pgoff_t from = hm_poison_next(region, layout, *pgoff, end), to = from;
 	u32 state = from < end ? state_of(region, layout, from) : 0;
 
-	while (to < end && to - from < HM_LONGEST && next_bad(region, layout, to, end) == to &&
+	while (to < end && to - from < HM_LONGEST && hm_poison_next(region, layout, to, end) == to &&
 	       state_of(region, layout, to) == state)
 		to++;
 	*range = (struct hmem_poison_range){ .offset = (u64)from << PAGE_SHIFT,
@@ -293,192 +281,6 @@ static int list_range(struct hm_region *region, pgoff_t from, pgoff_t end,
 	return 0;
 }
 
-/*
- * What a page at home gets instead of what it had, by stores that do not read the line first.
- * Its folio is locked.
- */
-static void overwrite(struct folio *home, u32 page, const void *data, bool bad)
-{
-	/* When the error was real the kernel has taken the page out of its own mapping. */
-	if (bad)
-		clear_mce_nospec(folio_pfn(home) + page);
-	memcpy_flushcache(folio_address(home) + page * PAGE_SIZE, data, PAGE_SIZE);
-	pmem_wmb();
-}
-
-/* The same of one of an extent: what is near of it, or zeroes. */
-static void rewrite(struct hm_region *region, struct hm_extent *extent, u32 page)
-{
-	const void *data = page_address(ZERO_PAGE(0));
-
-	if (hm_near(extent))
-		data = folio_address(hm_near(extent)) + page * PAGE_SIZE;
-	else if (hm_near_of(extent, page))
-		data = folio_address(hm_near_of(extent, page));
-	overwrite(extent->home, page, data,
-		  hm_home_bad(hm_extent_pool(region, extent), extent->index, page));
-}
-
-/*
- * A page is not to be read in a near copy, which best goes home. One that cannot, as it has what
- * another home has not, or is held, may keep a page that is only lost there: with zeroes.
- */
-static bool leave_near(struct hm_region *region, struct hm_extent *extent, pgoff_t pgoff)
-{
-	u32 page = pgoff % HM_EXTENT_PAGES;
-	struct folio *near;
-
-	if (hm_pages(extent))
-		return hm_pages_discard(region, extent, pgoff >> HM_EXTENT_ORDER, page);
-	if (extent->flags & HM_EXTENT_MOVING)
-		return false;
-	if (hm_near_yield(region, extent, pgoff >> HM_EXTENT_ORDER))
-		return true;
-	near = hm_near(extent);
-	if (hm_bad_bits(region, pgoff) & HM_BAD_NEAR || PageHWPoison(folio_page(near, page)))
-		return false;
-	clear_page(folio_address(near) + page * PAGE_SIZE);
-	return true;
-}
-
-/*
- * Bad pages of a pool, in one extent, whose folio is locked: nothing is there yet, and so they get
- * zeroes. Return: how many, or an error.
- */
-static int clear_unused(struct hm_pool *pool, unsigned long first, unsigned long last)
-{
-	struct folio *folio = hm_pool_folio(pool, first / HM_EXTENT_PAGES);
-	unsigned long page;
-	void *entry;
-	int pages = 0;
-
-	xa_for_each_range(&pool->bad, page, entry, first, last) {
-		if (PageHWPoison(folio_page(folio, page % HM_EXTENT_PAGES)))
-			return -EIO;
-		if (!capable(CAP_SYS_ADMIN))
-			return -EPERM;
-		overwrite(folio, page % HM_EXTENT_PAGES, page_address(ZERO_PAGE(0)), true);
-		xa_erase(&pool->bad, page);
-		pages++;
-	}
-	return pages;
-}
-
-/* All of an extent that could not be zeroed, since no page of it is of use before. */
-static int clear_unprepared(struct hm_region *region, struct hm_extent *extent)
-{
-	unsigned long first = (unsigned long)extent->index * HM_EXTENT_PAGES;
-
-	return clear_unused(hm_extent_pool(region, extent), first, first + HM_EXTENT_PAGES - 1);
-}
-
-/*
- * Pages where an extent is to come to, so that it can. Under the lock of its home, with which
- * nobody brings it there.
- */
-static int clear_ahead(struct hm_region *region, const struct hm_extent *extent, pgoff_t from,
-		       pgoff_t end)
-{
-	const struct hm_layout *layout = srcu_dereference(region->layout, &hm_srcu);
-	const struct hm_place now = hm_extent_place(extent);
-	struct hm_place ahead;
-	struct hm_pool *pool;
-	struct folio *folio;
-	int rc;
-
-	if (!layout->leaving || from >= end ||
-	    !hm_layout_place(layout, from >> HM_EXTENT_ORDER, &ahead) ||
-	    hm_place_same(&now, &ahead))
-		return 0;
-	pool = pool_of(region, &ahead);
-	if (!pool)
-		return 0;
-	folio = hm_pool_folio(pool, ahead.index);
-	folio_lock(folio);
-	rc = clear_unused(pool, page_there(&ahead, from), page_there(&ahead, end - 1));
-	folio_unlock(folio);
-	return rc;
-}
-
-/* A page of an extent whose home is locked. 0, 1: it was bad; or an error. */
-static int clear_page_of(struct hm_region *region, struct hm_extent *extent, pgoff_t pgoff)
-{
-	u32 page = pgoff % HM_EXTENT_PAGES;
-	bool bad = hm_home_bad(hm_extent_pool(region, extent), extent->index, page);
-
-	if (!bad && !hm_bad_bits(region, pgoff))
-		return 0;
-	if (PageHWPoison(folio_page(extent->home, page)))
-		return -EIO;
-	/* Stores to memory that is still bad may take the machine down. */
-	if (bad && !capable(CAP_SYS_ADMIN))
-		return -EPERM;
-	if (hm_bad_bits(region, pgoff) && hm_near_of(extent, page) &&
-	    !leave_near(region, extent, pgoff))
-		return -EBUSY;
-	extent->flags |= HM_EXTENT_STORED;
-	rewrite(region, extent, page);
-	xa_erase(&region->bad, pgoff);
-	xa_erase(&hm_extent_pool(region, extent)->bad, (unsigned long)extent->index * HM_EXTENT_PAGES + page);
-	return 1;
-}
-
-static int clear_extent(struct hm_region *region, pgoff_t from, pgoff_t end, u64 *pages)
-{
-	u32 index = from >> HM_EXTENT_ORDER;
-	struct hm_extent *extent = hm_extent_lock(region, index);
-	int rc = 0;
-
-	if (PTR_ERR(extent) == -EHWPOISON) {
-		extent = hm_extent_lock_as_is(region, index);
-		if (!IS_ERR(extent))
-			rc = clear_unprepared(region, extent);
-	}
-	if (IS_ERR(extent))
-		return PTR_ERR(extent) == -ENXIO ? -ERANGE : PTR_ERR(extent);
-	*pages += max(rc, 0);
-	if (rc >= 0) {
-		rc = clear_ahead(region, extent, from, end);
-		*pages += max(rc, 0);
-	}
-	if (extent->flags & HM_EXTENT_BAD) {
-		for (; from < end && rc >= 0; from++) {
-			rc = clear_page_of(region, extent, from);
-			if (rc > 0)
-				(*pages)++;
-		}
-		hm_poison_refresh(region, extent, index);
-	}
-	folio_unlock(extent->home);
-	return min(rc, 0);
-}
-
-static int clear_range(struct hm_region *region, pgoff_t from, pgoff_t end,
-		       struct hmem_poison *arg)
-{
-	pgoff_t limit = round_up(end, HM_EXTENT_PAGES), to;
-	int error, srcu;
-
-	for (; from < end; from = to) {
-		pgoff_t bad;
-
-		if (signal_pending(current))
-			return -EINTR;
-		srcu = srcu_read_lock(&hm_srcu);
-		/* Where nobody could touch an extent first all of it fails, not just its bad pages. */
-		bad = next_bad(region, srcu_dereference(region->layout, &hm_srcu),
-			       round_down(from, HM_EXTENT_PAGES), limit);
-		to = min_t(pgoff_t, end, (bad | (HM_EXTENT_PAGES - 1)) + 1);
-		error = bad < limit ? clear_extent(region, max(bad, from), to, &arg->pages) : 0;
-		srcu_read_unlock(&hm_srcu, srcu);
-		if (error)
-			return error;
-		arg->next = (u64)to << PAGE_SHIFT;
-		cond_resched();
-	}
-	return READ_ONCE(region->dead) ? -ENODEV : 0;
-}
-
 /** hm_region_poison - HMEM_REGION_POISON */
 int hm_region_poison(struct hm_region *region, struct hmem_poison *arg)
 {
@@ -496,7 +298,7 @@ int hm_region_poison(struct hm_region *region, struct hmem_poison *arg)
 	case HMEM_POISON_LIST:
 		return list_range(region, arg->offset >> PAGE_SHIFT, end >> PAGE_SHIFT, arg);
 	case HMEM_POISON_CLEAR:
-		return clear_range(region, arg->offset >> PAGE_SHIFT, end >> PAGE_SHIFT, arg);
+		return hm_poison_clear(region, arg->offset >> PAGE_SHIFT, end >> PAGE_SHIFT, arg);
 	}
 	error = mutex_lock_killable(&hm_lock);
 	if (error)
