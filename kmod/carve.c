@@ -96,16 +96,17 @@ bool hm_layout_place(const struct hm_layout *layout, u32 index, struct hm_place 
 	return run;
 }
 
-static bool is_ordered(const struct hm_layout *layout)
+/** hm_layout_order - find out whether the runs of a layout follow one another */
+void hm_layout_order(struct hm_layout *layout)
 {
 	u32 next = 0;
 
+	layout->ordered = true;
 	for (u32 i = 0; i < layout->nr_runs; i++) {
 		if (layout->runs[i].first != next || layout->runs[i].stride != 1)
-			return false;
+			layout->ordered = false;
 		next += layout->runs[i].count;
 	}
-	return true;
 }
 
 /* One more run in the draft; NULL: no memory. */
@@ -161,7 +162,7 @@ static bool recordable(const struct hm_pool *pool, const struct hm_part *part)
 	if (!part->nr_runs && pool->nr_regions >= HM_MEDIA_MAX_REGIONS)
 		return false;
 	return !pool->persistent ||
-	       (pool->nr_runs < HM_MEDIA_MAX_RUNS && pool->next_gen < U32_MAX);
+	       (pool->nr_runs < HM_MEDIA_MAX_SLOTS && pool->next_gen < U32_MAX);
 }
 
 /* Every @stride-th extent of the region from @first on, @count of them, comes to a part. */
@@ -228,7 +229,7 @@ static int fill(struct draft *d, u32 first, u32 left)
 static int spread(struct draft *d, u32 first, u32 left)
 {
 	while (left) {
-		u32 n = 0, rows = left;
+		u32 n = 0, rows = left, now;
 		u8 lanes[HM_MAX_PARTS];
 
 		for (u8 i = 0; i < HM_MAX_PARTS; i++) {
@@ -242,8 +243,8 @@ static int spread(struct draft *d, u32 first, u32 left)
 		if (!n)
 			return -ENOSPC;
 		rows = clamp(left / n, 1U, rows);
-		n = min(n, left);
-		for (u32 i = 0; i < n; i++) {
+		now = min(n, left);
+		for (u32 i = 0; i < now; i++) {
 			/* A region that grows goes on where it was. */
 			int error = take(d, lanes[(first + i) % n], first + i,
 					 rows > 1 ? n : 1, rows);
@@ -251,8 +252,8 @@ static int spread(struct draft *d, u32 first, u32 left)
 			if (error)
 				return error;
 		}
-		first += n * rows;
-		left -= n * rows;
+		first += now * rows;
+		left -= now * rows;
 	}
 	return 0;
 }
@@ -270,7 +271,7 @@ static bool draft_begin(struct draft *d, struct hm_region *region, u32 nr_extent
 static struct hm_layout *draft_end(struct draft *d, int error)
 {
 	if (!error) {
-		d->layout->ordered = is_ordered(d->layout);
+		hm_layout_order(d->layout);
 		return d->layout;
 	}
 	for (u32 i = 0; i < d->layout->nr_runs; i++)

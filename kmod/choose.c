@@ -89,23 +89,16 @@ static int choose_named(struct hm_choice *choice, const char (*names)[HMEM_NAME_
  * Under hm_lock.
  *
  * Return: 0; -ENOENT, -ENOSPC; -EINVAL: they are not of one kind, or one comes twice; -EBUSY: one
- * is being drained; -EOPNOTSUPP.
+ * is being drained.
  */
 int hm_choose(struct hm_choice *choice, const struct hmem_region_create *arg,
 	      const char (*names)[HMEM_NAME_LEN], u64 extents)
 {
-	int error;
-
 	lockdep_assert_held(&hm_lock);
 	if (arg->pool[0])
-		error = choose_named(choice, &arg->pool, 1, extents);
-	else if (arg->nr_pools)
-		error = choose_named(choice, names, arg->nr_pools, extents);
-	else if (arg->flags)
-		error = choose_kind(choice, extents);
-	else
-		error = choose_one(choice, extents);
-	if (!error && choice->nr_pools > 1 && choice->pools[0]->persistent)
-		error = -EOPNOTSUPP;
-	return error;
+		return choose_named(choice, &arg->pool, 1, extents);
+	if (arg->nr_pools)
+		return choose_named(choice, names, arg->nr_pools, extents);
+	return arg->flags & (HMEM_CREATE_SPREAD | HMEM_CREATE_FILL) ?
+	       choose_kind(choice, extents) : choose_one(choice, extents);
 }

@@ -95,7 +95,7 @@ struct hm_pool_ops {
  * @dev: in class hmem_pool
  * @node: in hm_pools
  * @parts: of regions: what they have, or may get, of it
- * @withheld: regions that are half on another pool, which is not there
+ * @withheld: regions that are on other pools as well, of which one is not there
  * @ops: provider
  * @provider: the provider's own
  * @source: what it was claimed from
@@ -153,6 +153,7 @@ struct hm_pool {
 
 /* Pools that one region can be on. */
 #define HM_MAX_PARTS	HMEM_REGION_POOLS
+static_assert(HM_MAX_PARTS == HM_MEDIA_MAX_POOLS);
 
 /**
  * struct hm_part - what a region has, or may get, of a pool
@@ -205,19 +206,37 @@ struct hm_place {
 	u8 part;
 };
 
+/* Why nobody sees a region; as sysfs has it, in withheld_sysfs.c. */
+enum hm_withheld_why {
+	HM_WITHHELD_MISSING,	/* a pool is not there */
+	HM_WITHHELD_NAME,	/* another region has its name */
+	HM_WITHHELD_BROKEN,	/* what its pools say of it contradicts each other */
+};
+
 /**
- * struct hm_withheld - a region that was moved when its other pool went: nobody sees it until
- *	both are there
+ * struct hm_withheld - what a pool has of a region that nobody sees until all its pools are there
+ * @dev: in class hmem_withheld, while it is shown
  * @node: in pool->withheld
- * @going: the pool that goes, until the region is taken apart; then NULL
+ * @pool: which has it; holds it
+ * @going: a pool that goes, until the region is taken apart; then NULL
+ * @shown: it is in sysfs
+ * @looked: gather.c has dealt with it
+ * @why: enum hm_withheld_why; read without a lock, as is @missing
+ * @missing: one bit for each of its pools that is not there
  * @record: as it is on the media
- * @runs: of it
+ * @slots: of it
  */
 struct hm_withheld {
+	struct device dev;
 	struct list_head node;
+	struct hm_pool *pool;
 	const struct hm_pool *going;
+	bool shown;
+	bool looked;
+	u8 why;
+	u32 missing;
 	struct hm_media_region record;
-	struct hm_media_run runs[];
+	union hm_media_slot slots[];
 };
 
 enum hm_extent_state {
@@ -448,6 +467,7 @@ int hm_pool_detach(const struct hmem_pool_detach *arg);
 void hm_pool_revoke(bool (*match)(struct hm_pool *pool, const void *data), const void *data);
 void hm_pools_release(void);
 struct hm_pool *hm_pool_find(const char *name);
+struct hm_pool *hm_pool_identified(const u8 uuid[UUID_SIZE], struct hm_pool *coming);
 int hm_pools_init(void);
 void hm_pools_exit(void);
 
@@ -460,6 +480,7 @@ u64 hm_room_elsewhere(const struct hm_pool *pool);
 u32 hm_part_room(const struct hm_part *part);
 void hm_layout_free(struct hm_layout *layout);
 void hm_uncarve(struct hm_region *region, const struct hm_layout *layout, u32 from);
+void hm_layout_order(struct hm_layout *layout);
 struct hm_layout *hm_layout_cut(const struct hm_layout *old, u32 nr_extents);
 bool hm_layout_place(const struct hm_layout *layout, u32 index, struct hm_place *place);
 bool hm_layout_left(const struct hm_layout *layout, u32 index, struct hm_place *place);
@@ -472,11 +493,17 @@ int hm_store_restore(struct hm_pool *pool);
 int hm_store_write(struct hm_pool *pool, bool clean);
 enum hm_media_tag_state hm_store_tag(struct hm_pool *pool, const struct hm_place *place);
 void hm_store_set_tag(struct hm_pool *pool, const struct hm_place *place);
-struct hm_media_run *hm_store_record(struct hm_media_region *record, struct hm_media_run *run,
-				     const struct hm_part *part);
-struct hm_layout *hm_store_layout(const struct hm_media_run *runs, u32 nr_runs, u8 part);
-struct hm_region *hm_store_region(const struct hm_media_region *record);
+bool hm_store_fits(const struct hm_pool *pool);
 void hm_write_back(const void *address, size_t bytes);
+
+/* record.c */
+u32 hm_sharers(const struct hm_region *region);
+u32 hm_store_slots(const struct hm_part *part);
+union hm_media_slot *hm_store_record(struct hm_media_region *record, union hm_media_slot *slots,
+				     const struct hm_part *part);
+struct hm_run hm_store_run(const struct hm_media_run *run, u8 part);
+struct hm_layout *hm_store_layout(const union hm_media_slot *slots, u32 nr_runs, u8 part);
+struct hm_region *hm_store_region(const struct hm_media_region *record);
 
 /* choose.c: pools for a new region, in the order in which they are filled. */
 struct hm_choice {
@@ -620,14 +647,29 @@ enum hmem_moved hm_extent_rehome(struct hm_region *region, struct hm_extent *ext
 
 /* withheld.c */
 int hm_withhold_record(struct hm_pool *pool, const struct hm_media_region *record,
-		       const struct hm_media_run *runs);
+		       const union hm_media_slot *slots);
 void hm_withhold(struct hm_pool *pool);
 int hm_settle(struct hm_pool *pool);
+void hm_withheld_forget(struct hm_withheld *w);
+void hm_withheld_drop(struct hm_withheld *w);
 void hm_withheld_free(struct hm_pool *pool);
 bool hm_withheld_named(const char *name);
 bool hm_withheld_unsettled(const struct hm_pool *pool);
 void hm_withheld_settled(const struct hm_pool *gone);
 int hm_withheld_destroy(const char *name);
+
+/* withheld_sysfs.c */
+u32 hm_withheld_pools(const struct hm_withheld *w);
+const u8 *hm_withheld_pool(const struct hm_withheld *w, u32 number);
+void hm_withheld_begin(struct hm_withheld *w, struct hm_pool *pool);
+void hm_withheld_hide(struct hm_pool *pool);
+void hm_withheld_review(void);
+int hm_withheld_init(void);
+void hm_withheld_exit(void);
+
+/* gather.c */
+int hm_gather(struct hm_pool *coming);
+void hm_rejoin(struct hm_pool *pool);
 
 /* drain.c */
 int hm_pool_drain(struct hmem_pool_drain *arg);

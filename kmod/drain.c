@@ -155,8 +155,12 @@ static int begin(struct hm_pool *pool)
 	/* Half of a region is here, and where the rest of it is nobody knows now. */
 	if (!list_empty(&pool->withheld))
 		return -EBUSY;
-	list_for_each_entry(part, &pool->parts, node)
+	list_for_each_entry(part, &pool->parts, node) {
+		/* Who has which extent of it all its pools say, and they cannot say it twice. */
+		if (hm_sharers(part->region))
+			return -EOPNOTSUPP;
 		extents += settled(part);
+	}
 	if (extents > hm_room_elsewhere(pool))
 		return -ENOSPC;
 	if (!pool->draining)

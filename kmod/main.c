@@ -41,9 +41,12 @@ static int __init hm_init(void)
 	error = hm_pools_init();
 	if (error)
 		goto pressure;
-	error = hm_regions_init();
+	error = hm_withheld_init();
 	if (error)
 		goto pools;
+	error = hm_regions_init();
+	if (error)
+		goto withheld;
 	error = hm_poison_init();
 	if (error)
 		goto regions;
@@ -56,6 +59,8 @@ poison:
 	hm_poison_exit();
 regions:
 	hm_regions_exit();
+withheld:
+	hm_withheld_exit();
 pools:
 	hm_pools_exit();
 pressure:
@@ -76,6 +81,7 @@ static void __exit hm_exit(void)
 	hm_poison_exit();
 	destroy_workqueue(hm_wq);
 	hm_regions_exit();
+	hm_withheld_exit();
 	hm_pools_exit();
 	hm_pressure_exit();
 	hm_inodes_exit();

@@ -29,7 +29,7 @@
 _Static_assert(offsetof(struct hm_media_header, crc) + 4 == HM_MEDIA_HEADER_BYTES,
 	       "the header is 4 KiB, checksum last");
 _Static_assert(sizeof(struct hm_media_region) == 128, "region record");
-_Static_assert(sizeof(struct hm_media_run) == 16, "run record");
+_Static_assert(sizeof(union hm_media_slot) == 16, "slot");
 
 static bool all_zero(const u8 *p, size_t n)
 {
@@ -71,26 +71,27 @@ bool hm_media_geometry(u64 pool_bytes, u64 *data_offset, u32 *nr_extents)
 	return true;
 }
 
-size_t hm_media_bytes(u32 nr_regions, u32 nr_runs)
+size_t hm_media_bytes(u32 nr_regions, u32 nr_slots)
 {
 	return HM_MEDIA_HEADER_BYTES + nr_regions * sizeof(struct hm_media_region) +
-	       nr_runs * sizeof(struct hm_media_run);
+	       nr_slots * sizeof(union hm_media_slot);
 }
 
-static const char *check_runs(const struct hm_media_run *runs, u32 nr_runs, u32 nr_extents,
+static const char *check_runs(const union hm_media_slot *slots, u32 nr_runs, u32 nr_extents,
 			      u32 nr_pool_extents, u32 next_gen, unsigned long *used)
 {
 	u64 sum = 0;
 
 	for (u32 i = 0; i < nr_runs; i++) {
-		u32 start = le32(runs[i].start), count = le32(runs[i].count);
-		u32 gen = le32(runs[i].gen);
+		const struct hm_media_run *run = &slots[i].run;
+		u32 start = le32(run->start), count = le32(run->count);
+		u32 gen = le32(run->gen);
 
 		if (!count || start >= nr_pool_extents || count > nr_pool_extents - start)
 			return "a run lies outside the pool";
 		if (!gen || gen >= next_gen)
 			return "a run has an impossible generation";
-		if (runs[i].reserved)
+		if (run->reserved)
 			return "a reserved field of a run is in use";
 		if (find_next_bit(used, start + count, start) < start + count)
 			return "two runs overlap";
@@ -103,25 +104,107 @@ static const char *check_runs(const struct hm_media_run *runs, u32 nr_runs, u32 
 /* Whether what a record says of a region's being moved makes sense. */
 static const char *check_move(const struct hm_media_header *h, const struct hm_media_region *r)
 {
+	const u32 sharing = HM_MEDIA_SHARED | HM_MEDIA_SPREAD;
 	u32 flags = le32(r->flags);
 	u32 moving = flags & HM_MEDIA_MOVING;
 	bool peer = !all_zero(r->peer, sizeof(r->peer));
 
-	if (flags & ~(HM_MEDIA_MOVING | HM_MEDIA_PINS) || moving == HM_MEDIA_MOVING)
+	if (flags & ~(HM_MEDIA_MOVING | HM_MEDIA_PINS | sharing) || moving == HM_MEDIA_MOVING ||
+	    (moving && flags & sharing) || (flags & sharing) == HM_MEDIA_SPREAD)
 		return "a region's flags are not allowed";
-	if (flags && le32(h->version) < 2)
+	if ((flags && le32(h->version) < 2) || (flags & sharing && le32(h->version) < 3))
 		return "a reserved field of a region is in use";
 	if (peer != !!moving || (moving && memcmp(r->peer, h->uuid, sizeof(r->peer)) == 0))
 		return "a region is moved to or from no other pool";
 	return NULL;
 }
 
+static bool is_shared(const struct hm_media_region *record)
+{
+	return le32(record->flags) & HM_MEDIA_SHARED;
+}
+
+u32 hm_media_slots(u32 nr_runs, u32 nr_pools)
+{
+	return nr_pools ? 2 * nr_runs + nr_pools : nr_runs;
+}
+
+u32 hm_media_record_slots(const struct hm_media_region *record)
+{
+	return hm_media_slots(le32(record->nr_runs), is_shared(record) ? record->nr_pools : 0);
+}
+
+const struct hm_media_place *hm_media_places(const struct hm_media_region *record,
+					     const union hm_media_slot *slots)
+{
+	return &slots[le32(record->nr_runs)].place;
+}
+
+const struct hm_media_pool *hm_media_pools(const struct hm_media_region *record,
+					   const union hm_media_slot *slots)
+{
+	return &slots[2 * (size_t)le32(record->nr_runs)].pool;
+}
+
+bool hm_media_names(const struct hm_media_region *record, const union hm_media_slot *slots,
+		    const u8 uuid[16])
+{
+	const struct hm_media_pool *pools = hm_media_pools(record, slots);
+
+	for (u32 i = 0; is_shared(record) && i < record->nr_pools; i++)
+		if (memcmp(pools[i].uuid, uuid, sizeof(pools[i].uuid)) == 0)
+			return true;
+	return false;
+}
+
+/* The pools of a shared region: this one at its place, and none twice. */
+static const char *check_pools(const struct hm_media_header *h, const struct hm_media_region *r,
+			       const struct hm_media_pool *pools)
+{
+	for (u32 i = 0; i < r->nr_pools; i++) {
+		if (all_zero(pools[i].uuid, sizeof(pools[i].uuid)))
+			return "a region is on a pool without identity";
+		for (u32 j = 0; j < i; j++)
+			if (memcmp(pools[i].uuid, pools[j].uuid, sizeof(pools[i].uuid)) == 0)
+				return "a region names a pool twice";
+	}
+	if (memcmp(pools[r->number].uuid, h->uuid, sizeof(h->uuid)) != 0)
+		return "a region is on several pools, and not on this one";
+	return NULL;
+}
+
+/* What a record says of the other pools of its region. */
+static const char *check_sharing(const struct hm_media_header *h, const struct hm_media_region *r,
+				 const union hm_media_slot *slots)
+{
+	const struct hm_media_place *places = hm_media_places(r, slots);
+	u32 total = le32(r->total);
+
+	if (!is_shared(r))
+		return total || r->nr_pools || r->number ?
+		       "a reserved field of a region is in use" : NULL;
+	if (r->nr_pools < 2 || r->nr_pools > HM_MEDIA_MAX_POOLS || r->number >= r->nr_pools)
+		return "a region's pools are too few or too many";
+	if (le32(r->nr_extents) >= total)
+		return "a region has no more extents than are here";
+	for (u32 i = 0; i < le32(r->nr_runs); i++) {
+		u32 first = le32(places[i].first), stride = le32(places[i].stride);
+		u64 last = first + (u64)stride * (le32(slots[i].run.count) - 1);
+
+		if (!stride || stride > HM_MEDIA_MAX_POOLS || last >= total)
+			return "a run lies outside its region";
+		if (places[i].reserved[0] || places[i].reserved[1])
+			return "a reserved field of a run is in use";
+	}
+	return check_pools(h, r, hm_media_pools(r, slots));
+}
+
 static const char *check_body(const struct hm_media_header *h, unsigned long *used)
 {
 	const u8 *body = (const u8 *)h + HM_MEDIA_HEADER_BYTES;
 	const struct hm_media_region *regions = (const void *)body;
-	u32 nr_regions = le32(h->nr_regions), nr_runs = le32(h->nr_runs);
-	const struct hm_media_run *runs = (const void *)(regions + nr_regions);
+	u32 nr_regions = le32(h->nr_regions), nr_slots = le32(h->nr_slots);
+	const union hm_media_slot *slots = (const void *)(regions + nr_regions);
 	const char *why;
 	u32 seen = 0;
 
@@ -135,30 +218,32 @@ static const char *check_body(const struct hm_media_header *h, unsigned long *us
 			return "a region's mode is not allowed";
 		if (le32(r->uid) == 0xffffffff || le32(r->gid) == 0xffffffff)
 			return "a region's owner is not allowed";
-		if (!n || n > nr_runs - seen)
-			return "a region has more runs than there are";
 		if (!all_zero(r->reserved, sizeof(r->reserved)))
 			return "a reserved field of a region is in use";
 		why = check_move(h, r);
 		if (why)
 			return why;
+		if (!n || n > nr_slots - seen || hm_media_record_slots(r) > nr_slots - seen)
+			return "a region has more runs than there are";
 		for (u32 j = 0; j < i; j++)
 			if (strncmp(regions[j].name, r->name, HM_MEDIA_NAME_LEN) == 0)
 				return "two regions have one name";
-		why = check_runs(runs + seen, n, le32(r->nr_extents), le32(h->nr_extents),
+		why = check_runs(slots + seen, n, le32(r->nr_extents), le32(h->nr_extents),
 				 le32(h->next_gen), used);
+		if (!why)
+			why = check_sharing(h, r, slots + seen);
 		if (why)
 			return why;
-		seen += n;
+		seen += hm_media_record_slots(r);
 	}
-	return seen == nr_runs ? NULL : "runs without a region";
+	return seen == nr_slots ? NULL : "runs without a region";
 }
 
 enum hm_media_verdict hm_media_check(const void *copy, u64 pool_bytes, unsigned long *used,
 				     const char **why)
 {
 	const struct hm_media_header *h = copy;
-	u32 nr_regions, nr_runs, nr_extents;
+	u32 nr_regions, nr_slots, nr_extents;
 	u64 data_offset;
 
 	*why = "";
@@ -179,10 +264,10 @@ enum hm_media_verdict hm_media_check(const void *copy, u64 pool_bytes, unsigned 
 		return HM_MEDIA_NEWER;
 	}
 	nr_regions = le32(h->nr_regions);
-	nr_runs = le32(h->nr_runs);
+	nr_slots = le32(h->nr_slots);
 	if (!le32(h->version) || (le32(h->flags) & ~HM_MEDIA_CLEAN) ||
 	    !le32(h->next_gen) || !all_zero(h->reserved, sizeof(h->reserved)) ||
-	    nr_regions > HM_MEDIA_MAX_REGIONS || nr_runs > HM_MEDIA_MAX_RUNS) {
+	    nr_regions > HM_MEDIA_MAX_REGIONS || nr_slots > HM_MEDIA_MAX_SLOTS) {
 		*why = "a header field is out of range";
 		return HM_MEDIA_CORRUPT;
 	}
@@ -196,7 +281,7 @@ enum hm_media_verdict hm_media_check(const void *copy, u64 pool_bytes, unsigned 
 		return HM_MEDIA_CORRUPT;
 	}
 	if (le32(h->body_crc) != hm_crc32c((const u8 *)copy + HM_MEDIA_HEADER_BYTES,
-					   hm_media_bytes(nr_regions, nr_runs) -
+					   hm_media_bytes(nr_regions, nr_slots) -
 						   HM_MEDIA_HEADER_BYTES)) {
 		*why = "the region table's checksum is wrong";
 		return HM_MEDIA_CORRUPT;
@@ -239,16 +324,23 @@ static u32 version_of(const struct hm_media_header *h)
 	const struct hm_media_region *regions = (const void *)((const u8 *)h +
 							       HM_MEDIA_HEADER_BYTES);
 
-	for (u32 i = 0; i < le32(h->nr_regions); i++)
-		if (regions[i].flags)
-			return HM_MEDIA_VERSION;
-	return 1;
+	u32 version = 1;
+
+	for (u32 i = 0; i < le32(h->nr_regions); i++) {
+		u32 flags = le32(regions[i].flags);
+
+		if (flags & (HM_MEDIA_SHARED | HM_MEDIA_SPREAD))
+			return 3;
+		if (flags)
+			version = 2;
+	}
+	return version;
 }
 
 size_t hm_media_seal(void *copy)
 {
 	struct hm_media_header *h = copy;
-	size_t bytes = hm_media_bytes(le32(h->nr_regions), le32(h->nr_runs));
+	size_t bytes = hm_media_bytes(le32(h->nr_regions), le32(h->nr_slots));
 
 	memcpy(h->magic, HM_MEDIA_MAGIC, sizeof(h->magic));
 	h->version = to_le32(version_of(h));

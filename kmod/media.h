@@ -9,8 +9,9 @@
  *   2 MiB    one tag of 8 bytes for each extent, rounded up to an extent
  *   ...      the extents
  *
- * A superblock is a header of 4 KiB, then the region records, then the runs of
- * extents of each region in the order of the records. Both copies hold the same
+ * A superblock is a header of 4 KiB, then the region records, then slots of 16 bytes: of each
+ * region, in the order of the records, its runs of extents; and, when the region is on other pools
+ * as well, where in it each of these runs is, and all its pools. Both copies hold the same
  * content; every change writes the one, then the other, with the next sequence number
  * in both, so one of them is intact at any instant. All integers are little-endian.
  *
@@ -37,8 +38,8 @@ typedef __u64 u64;
 #endif
 
 #define HM_MEDIA_MAGIC		"hmempool"
-/* What is written: 1 as long as no region has flags. */
-#define HM_MEDIA_VERSION	2
+/* What is written: 1 as long as no region has flags, 2 as long as none is on several pools. */
+#define HM_MEDIA_VERSION	3
 #define HM_MEDIA_COPY_BYTES	(1U << 20)
 #define HM_MEDIA_COPIES		2
 #define HM_MEDIA_TAGS_OFFSET	(HM_MEDIA_COPIES * (u64)HM_MEDIA_COPY_BYTES)
@@ -46,6 +47,7 @@ typedef __u64 u64;
 #define HM_MEDIA_EXTENT_SHIFT	21
 #define HM_MEDIA_MAX_REGIONS	2048
 #define HM_MEDIA_NAME_LEN	64
+#define HM_MEDIA_MAX_POOLS	32
 
 /*
  * region.flags: the region is being moved here from, or from here to, the pool of identity
@@ -64,6 +66,26 @@ typedef __u64 u64;
 /* It was created for long-term pins. */
 #define HM_MEDIA_PINS		(1U << 2)
 
+/*
+ * It is on several pools, and each has a record that names all of them and says which extents of
+ * the region are there. It is neither INCOMING nor OUTGOING then.
+ *
+ * A change is written to one pool after the other. When the region grows, those that it comes to
+ * are first; when it shrinks, those that it leaves are last; and when it is created or
+ * destroyed the order is any. So of the records that are found
+ *
+ * - one that is named by no record of a pool which it names does not count: the region was
+ *   just coming to that pool, or has left it;
+ * - of the others the one with the smallest total has the pools and the size: growing
+ *   counts when it is written everywhere, shrinking when it is written anywhere;
+ * - if a pool of these has no record, the region was not there yet, or is destroyed.
+ *
+ * Before a record is dropped that does not count, those that do are written as they count.
+ */
+#define HM_MEDIA_SHARED		(1U << 3)
+/* ... and it grows on all of them in turn, and not on one after the other. */
+#define HM_MEDIA_SPREAD		(1U << 4)
+
 /* header.flags: the pool was detached by the host in header.host */
 #define HM_MEDIA_CLEAN		(1U << 0)
 
@@ -78,10 +100,10 @@ typedef __u64 u64;
  * @data_offset: where extent 0 begins
  * @nr_extents: extents from there on
  * @nr_regions: region records that follow
- * @nr_runs: runs that follow them
+ * @nr_slots: slots that follow them
  * @next_gen: generation that the next run gets; starts at 1
  * @host: host that attached the pool last, zeroes when it did not say
- * @body_crc: CRC32C of the region records and runs
+ * @body_crc: CRC32C of the region records and slots
  * @reserved: zeroes
  * @crc: CRC32C of everything before it
  */
@@ -95,7 +117,7 @@ struct hm_media_header {
 	__le64 data_offset;
 	__le32 nr_extents;
 	__le32 nr_regions;
-	__le32 nr_runs;
+	__le32 nr_slots;
 	__le32 next_gen;
 	u8 host[16];
 	__le32 body_crc;
@@ -110,11 +132,18 @@ struct hm_media_header {
  * @uid: owner
  * @gid: group
  * @mode: permission bits
- * @nr_runs: runs that belong to it
+ * @nr_runs: runs of it here
  * @nr_extents: sum of their lengths
- * @flags: HM_MEDIA_INCOMING or HM_MEDIA_OUTGOING or neither, and HM_MEDIA_PINS; in version 1: 0
+ * @flags: one of HM_MEDIA_INCOMING, HM_MEDIA_OUTGOING and HM_MEDIA_SHARED or none, HM_MEDIA_PINS,
+ *	and HM_MEDIA_SPREAD if it is shared; in version 1: 0; in version 2: not shared
  * @peer: the other pool when it is on its way, else zeroes
+ * @total: extents of it on all its pools if it is shared, else 0
+ * @nr_pools: how many those are, or 0
+ * @number: which of them this one is, counted from 0
  * @reserved: zeroes
+ *
+ * Its slots are @nr_runs of struct hm_media_run; if it is shared as many of struct
+ * hm_media_place follow, for each run one, and @nr_pools of struct hm_media_pool.
  */
 struct hm_media_region {
 	char name[HM_MEDIA_NAME_LEN];
@@ -126,7 +155,10 @@ struct hm_media_region {
 	__le32 nr_extents;
 	__le32 flags;
 	u8 peer[16];
-	u8 reserved[8];
+	__le32 total;
+	u8 nr_pools;
+	u8 number;
+	u8 reserved[2];
 };
 
 /**
@@ -143,9 +175,35 @@ struct hm_media_run {
 	__le32 reserved;
 };
 
-#define HM_MEDIA_MAX_RUNS \
+/**
+ * struct hm_media_place - where the extents of a run are in a region that is on several pools
+ * @first: number in the region of the first
+ * @stride: from each to the next, 1 to HM_MEDIA_MAX_POOLS
+ * @reserved: zeroes
+ */
+struct hm_media_place {
+	__le32 first;
+	__le32 stride;
+	__le32 reserved[2];
+};
+
+/**
+ * struct hm_media_pool - one of the pools of a region, in the order in which they are filled
+ * @uuid: its identity
+ */
+struct hm_media_pool {
+	u8 uuid[16];
+};
+
+union hm_media_slot {
+	struct hm_media_run run;
+	struct hm_media_place place;
+	struct hm_media_pool pool;
+};
+
+#define HM_MEDIA_MAX_SLOTS \
 	((HM_MEDIA_COPY_BYTES - HM_MEDIA_HEADER_BYTES - \
-	  HM_MEDIA_MAX_REGIONS * sizeof(struct hm_media_region)) / sizeof(struct hm_media_run))
+	  HM_MEDIA_MAX_REGIONS * sizeof(struct hm_media_region)) / sizeof(union hm_media_slot))
 
 enum hm_media_verdict {
 	HM_MEDIA_OK,
@@ -167,7 +225,7 @@ bool hm_media_geometry(u64 pool_bytes, u64 *data_offset, u32 *nr_extents);
 
 /**
  * hm_media_check - judge one superblock copy
- * @copy: HM_MEDIA_COPY_BYTES; what lies behind the regions and runs that its header
+ * @copy: HM_MEDIA_COPY_BYTES; what lies behind the regions and slots that its header
  *	counts is not looked at
  * @pool_bytes: size of the pool's memory as the device has it
  * @used: bitmap of at least as many bits as the pool has extents; scratch, and on
@@ -201,7 +259,25 @@ enum hm_media_verdict hm_media_choose(enum hm_media_verdict a, u64 seq_a,
 size_t hm_media_seal(void *copy);
 
 /** hm_media_bytes - bytes that a superblock with these counts takes */
-size_t hm_media_bytes(u32 nr_regions, u32 nr_runs);
+size_t hm_media_bytes(u32 nr_regions, u32 nr_slots);
+
+/** hm_media_slots - slots that a region with these counts takes; not shared, it has no pools */
+u32 hm_media_slots(u32 nr_runs, u32 nr_pools);
+
+/** hm_media_record_slots - slots that a region has */
+u32 hm_media_record_slots(const struct hm_media_region *record);
+
+/** hm_media_places - of a shared region that was checked: where its runs are in it */
+const struct hm_media_place *hm_media_places(const struct hm_media_region *record,
+					     const union hm_media_slot *slots);
+
+/** hm_media_pools - of a shared region that was checked: its pools */
+const struct hm_media_pool *hm_media_pools(const struct hm_media_region *record,
+					   const union hm_media_slot *slots);
+
+/** hm_media_names - whether a shared region that was checked is on that pool as well */
+bool hm_media_names(const struct hm_media_region *record, const union hm_media_slot *slots,
+		    const u8 uuid[16]);
 
 /** hm_media_tag - the tag of a prepared extent */
 u64 hm_media_tag(const u8 uuid[16], u32 extent, u32 gen);

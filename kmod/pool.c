@@ -140,6 +140,23 @@ struct hm_pool *hm_pool_find(const char *name)
 	return NULL;
 }
 
+/**
+ * hm_pool_identified - the persistent pool of an identity, of those that are there
+ * @coming: one that is just being attached, or NULL
+ */
+struct hm_pool *hm_pool_identified(const u8 uuid[UUID_SIZE], struct hm_pool *coming)
+{
+	struct hm_pool *pool;
+
+	lockdep_assert_held(&hm_lock);
+	if (coming && !memcmp(coming->uuid, uuid, UUID_SIZE))
+		return coming;
+	list_for_each_entry(pool, &hm_pools, node)
+		if (pool->persistent && !pool->gone && !memcmp(pool->uuid, uuid, UUID_SIZE))
+			return pool;
+	return NULL;
+}
+
 static struct hm_pool *pool_alloc(const char *name, const struct hm_pool_ops *ops)
 {
 	struct hm_pool *pool;
@@ -296,6 +313,12 @@ static int attach_locked(struct hm_pool *pool, struct hmem_pool_attach *arg)
 		if (!pool->image)
 			goto unclaim;
 		error = hm_store_probe(pool, arg, &state);
+		if (!error && !(state & HMEM_POOL_FORMATTED) &&
+		    hm_pool_identified(pool->uuid, NULL)) {
+			pr_err("pool %s: a pool of its identity, %pUb, is attached; one of them is a copy\n",
+			       dev_name(&pool->dev), pool->uuid);
+			error = -EEXIST;
+		}
 	} else {
 		error = pool->bytes < HM_EXTENT_BYTES ? -EINVAL : 0;
 		pool->nr_extents = pool->bytes >> HM_EXTENT_SHIFT;
@@ -332,6 +355,8 @@ static int attach_locked(struct hm_pool *pool, struct hmem_pool_attach *arg)
 	if (error)
 		goto del;
 	list_add_tail(&pool->node, &hm_pools);
+	hm_rejoin(pool);
+	hm_withheld_review();
 	arg->regions = pool->nr_regions;
 	trace_hmem_pool_attach(pool);
 	return 0;
@@ -345,6 +370,8 @@ close_store:
 unmap:
 	hm_withhold(pool);
 	empty_regions(pool);
+	hm_withheld_settled(pool);
+	hm_withheld_review();
 	ops->unmap(pool);
 unclaim:
 	ops->unclaim(pool);
@@ -392,6 +419,7 @@ static void unpublish_regions(struct hm_pool *pool)
 	struct hm_part *part;
 
 	hm_withhold(pool);
+	hm_withheld_hide(pool);
 	list_for_each_entry(part, &pool->parts, node) {
 		hm_region_withdraw(part->region, part);
 		hm_region_unpublish(part->region);
@@ -410,6 +438,7 @@ static void release_pool(struct hm_pool *pool)
 	pool->ops->unmap(pool);
 	pool->ops->unclaim(pool);
 	list_del(&pool->node);
+	hm_withheld_review();
 	pool->ops->free(pool);
 	put_device(&pool->dev);
 }
@@ -472,6 +501,7 @@ static void part_with(struct hm_pool *pool, struct list_head *lost)
 	}
 	close_regions(pool, true);
 	unpublish_regions(pool);
+	hm_withheld_review();
 	device_del(&pool->dev);
 }
 

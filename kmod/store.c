@@ -47,17 +47,17 @@ static void write_copy(struct hm_pool *pool, int which, size_t bytes)
 static int read_copy(void *to, const void *from)
 {
 	const struct hm_media_header *h = to;
-	u32 nr_regions, nr_runs;
+	u32 nr_regions, nr_slots;
 	size_t rest;
 
 	if (copy_mc_to_kernel(to, from, HM_MEDIA_HEADER_BYTES))
 		return -EIO;
 	nr_regions = le32_to_cpu(h->nr_regions);
-	nr_runs = le32_to_cpu(h->nr_runs);
+	nr_slots = le32_to_cpu(h->nr_slots);
 	/* hm_media_check() goes no further then either. */
-	if (nr_regions > HM_MEDIA_MAX_REGIONS || nr_runs > HM_MEDIA_MAX_RUNS)
+	if (nr_regions > HM_MEDIA_MAX_REGIONS || nr_slots > HM_MEDIA_MAX_SLOTS)
 		return 0;
-	rest = hm_media_bytes(nr_regions, nr_runs) - HM_MEDIA_HEADER_BYTES;
+	rest = hm_media_bytes(nr_regions, nr_slots) - HM_MEDIA_HEADER_BYTES;
 	if (copy_mc_to_kernel(to + HM_MEDIA_HEADER_BYTES, from + HM_MEDIA_HEADER_BYTES, rest))
 		return -EIO;
 	return 0;
@@ -230,52 +230,10 @@ int hm_store_format(struct hm_pool *pool)
 }
 
 /**
- * hm_store_layout - the layout that runs on the media make, one after the other
- * @part: of the region, where they are
- */
-struct hm_layout *hm_store_layout(const struct hm_media_run *runs, u32 nr_runs, u8 part)
-{
-	struct hm_layout *layout;
-	u32 first = 0;
-
-	layout = kvzalloc(struct_size(layout, runs, nr_runs), GFP_KERNEL);
-	if (!layout)
-		return NULL;
-	layout->nr_runs = nr_runs;
-	for (u32 i = 0; i < nr_runs; i++) {
-		layout->runs[i].first = first;
-		layout->runs[i].stride = 1;
-		layout->runs[i].start = le32_to_cpu(runs[i].start);
-		layout->runs[i].count = le32_to_cpu(runs[i].count);
-		layout->runs[i].gen = le32_to_cpu(runs[i].gen);
-		layout->runs[i].part = part;
-		first += layout->runs[i].count;
-	}
-	layout->nr_extents = first;
-	layout->ordered = true;
-	return layout;
-}
-
-/** hm_store_region - a region as a record has it, found by its name, without pools or extents */
-struct hm_region *hm_store_region(const struct hm_media_region *record)
-{
-	struct hm_region *region = hm_region_alloc(record->name, true);
-
-	if (IS_ERR(region))
-		return region;
-	list_add_tail(&region->node, &hm_regions);
-	memcpy(region->uuid, record->uuid, sizeof(region->uuid));
-	region->uid = make_kuid(&init_user_ns, le32_to_cpu(record->uid));
-	region->gid = make_kgid(&init_user_ns, le32_to_cpu(record->gid));
-	region->mode = le32_to_cpu(record->mode);
-	region->pins = le32_to_cpu(record->flags) & HM_MEDIA_PINS;
-	return region;
-}
-
-/**
  * hm_store_restore - make the regions that pool->image describes
  *
- * They have the pool as their only part, and are not published yet.
+ * They have the pool as their only part, and are not published yet. Those that are on other pools
+ * as well are withheld until hm_settle().
  *
  * Return: 0, -ENOMEM, or -EEXIST when another pool has a region of that name.
  */
@@ -284,7 +242,7 @@ int hm_store_restore(struct hm_pool *pool)
 	const struct hm_media_header *h = pool->image;
 	const struct hm_media_region *records = pool->image + HM_MEDIA_HEADER_BYTES;
 	u32 nr_regions = le32_to_cpu(h->nr_regions);
-	const struct hm_media_run *runs = (const void *)(records + nr_regions);
+	const union hm_media_slot *slots = (const void *)(records + nr_regions);
 	int error;
 
 	lockdep_assert_held(&hm_lock);
@@ -293,11 +251,11 @@ int hm_store_restore(struct hm_pool *pool)
 		struct hm_layout *layout;
 		struct hm_region *region;
 
-		if (record->flags & cpu_to_le32(HM_MEDIA_MOVING)) {
-			error = hm_withhold_record(pool, record, runs);
+		if (record->flags & cpu_to_le32(HM_MEDIA_MOVING | HM_MEDIA_SHARED)) {
+			error = hm_withhold_record(pool, record, slots);
 			if (error)
 				return error;
-			runs += le32_to_cpu(record->nr_runs);
+			slots += hm_media_record_slots(record);
 			continue;
 		}
 		if (hm_region_find(record->name)) {
@@ -309,13 +267,13 @@ int hm_store_restore(struct hm_pool *pool)
 		if (IS_ERR(region))
 			return PTR_ERR(region);
 		hm_region_add(region, pool);
-		layout = hm_store_layout(runs, le32_to_cpu(record->nr_runs), 0);
+		layout = hm_store_layout(slots, le32_to_cpu(record->nr_runs), 0);
 		if (!layout || hm_table_reach(&region->table, layout->nr_extents)) {
 			kvfree(layout);
 			return -ENOMEM;
 		}
 		rcu_assign_pointer(region->layout, layout);
-		runs += layout->nr_runs;
+		slots += layout->nr_runs;
 		region->parts[0].nr_runs = layout->nr_runs;
 		pool->nr_runs += layout->nr_runs;
 		pool->nr_regions++;
@@ -323,55 +281,25 @@ int hm_store_restore(struct hm_pool *pool)
 	return 0;
 }
 
-/* The other pool of a region that is on its way, and what that makes of this part. */
-static void write_move(struct hm_media_region *record, const struct hm_part *part, bool leaving)
+/* Slots that all regions of a pool take. */
+static u64 slots_of(const struct hm_pool *pool)
 {
-	const struct hm_region *region = part->region;
+	const struct hm_withheld *w;
+	const struct hm_part *part;
+	u64 slots = 0;
 
-	record->flags |= cpu_to_le32(leaving ? HM_MEDIA_OUTGOING : HM_MEDIA_INCOMING);
-	for (int i = 0; i < HM_MAX_PARTS; i++) {
-		const struct hm_part *other = &region->parts[i];
-
-		if (other != part && other->pool && other->nr_runs)
-			memcpy(record->peer, other->pool->uuid, sizeof(record->peer));
-	}
+	list_for_each_entry(part, &pool->parts, node)
+		slots += hm_store_slots(part);
+	list_for_each_entry(w, &pool->withheld, node)
+		slots += hm_media_record_slots(&w->record);
+	return slots;
 }
 
-/**
- * hm_store_record - what a region's part is on the media
- * @run: where its runs go
- *
- * Return: behind the last run.
- */
-struct hm_media_run *hm_store_record(struct hm_media_region *record, struct hm_media_run *run,
-				     const struct hm_part *part)
+/** hm_store_fits - whether the pool's region table can be written as it is in memory now */
+bool hm_store_fits(const struct hm_pool *pool)
 {
-	struct hm_region *region = part->region;
-	const struct hm_layout *layout =
-		rcu_dereference_protected(region->layout, lockdep_is_held(&hm_lock));
-	const struct hm_layout *leaving = layout->leaving;
-
-	strscpy_pad(record->name, dev_name(&region->dev), sizeof(record->name));
-	memcpy(record->uuid, region->uuid, sizeof(record->uuid));
-	record->uid = cpu_to_le32(from_kuid(&init_user_ns, region->uid));
-	record->gid = cpu_to_le32(from_kgid(&init_user_ns, region->gid));
-	record->mode = cpu_to_le32(region->mode);
-	record->flags = cpu_to_le32(region->pins ? HM_MEDIA_PINS : 0);
-	if (leaving) {
-		bool here = leaving->nr_runs &&
-			    leaving->runs[0].part == part - region->parts;
-
-		write_move(record, part, here);
-		layout = here ? leaving : layout;
-	}
-	record->nr_runs = cpu_to_le32(layout->nr_runs);
-	record->nr_extents = cpu_to_le32(layout->nr_extents);
-	for (u32 i = 0; i < layout->nr_runs; i++, run++) {
-		run->start = cpu_to_le32(layout->runs[i].start);
-		run->count = cpu_to_le32(layout->runs[i].count);
-		run->gen = cpu_to_le32(layout->runs[i].gen);
-	}
-	return run;
+	return !pool->persistent || (pool->nr_regions <= HM_MEDIA_MAX_REGIONS &&
+				     slots_of(pool) <= HM_MEDIA_MAX_SLOTS);
 }
 
 /**
@@ -382,29 +310,31 @@ struct hm_media_run *hm_store_record(struct hm_media_region *record, struct hm_m
  */
 int hm_store_write(struct hm_pool *pool, bool clean)
 {
-	struct hm_media_header *h = pool->image;
 	struct hm_media_region *record = pool->image + HM_MEDIA_HEADER_BYTES;
-	struct hm_media_run *run;
+	struct hm_media_header *h = pool->image;
+	union hm_media_slot *slot;
 	struct hm_withheld *w;
 	struct hm_part *part;
+	u32 nr_slots;
 	size_t bytes;
 
 	lockdep_assert_held(&hm_lock);
 	if (!pool->persistent)
 		return 0;
-	if (pool->nr_regions > HM_MEDIA_MAX_REGIONS || pool->nr_runs > HM_MEDIA_MAX_RUNS)
+	if (!hm_store_fits(pool))
 		return -EMFILE;
 
-	memset(pool->image, 0, hm_media_bytes(pool->nr_regions, pool->nr_runs));
-	run = (void *)(record + pool->nr_regions);
+	nr_slots = slots_of(pool);
+	memset(pool->image, 0, hm_media_bytes(pool->nr_regions, nr_slots));
+	slot = (void *)(record + pool->nr_regions);
 	list_for_each_entry(part, &pool->parts, node) {
 		if (part->nr_runs)
-			run = hm_store_record(record++, run, part);
+			slot = hm_store_record(record++, slot, part);
 	}
 	list_for_each_entry(w, &pool->withheld, node) {
 		*record++ = w->record;
-		memcpy(run, w->runs, le32_to_cpu(w->record.nr_runs) * sizeof(*run));
-		run += le32_to_cpu(w->record.nr_runs);
+		memcpy(slot, w->slots, hm_media_record_slots(&w->record) * sizeof(*slot));
+		slot += hm_media_record_slots(&w->record);
 	}
 	h->flags = cpu_to_le32(clean ? HM_MEDIA_CLEAN : 0);
 	memcpy(h->uuid, pool->uuid, sizeof(h->uuid));
@@ -413,7 +343,7 @@ int hm_store_write(struct hm_pool *pool, bool clean)
 	h->data_offset = cpu_to_le64((u64)pool->first << HM_EXTENT_SHIFT);
 	h->nr_extents = cpu_to_le32(pool->nr_extents);
 	h->nr_regions = cpu_to_le32(pool->nr_regions);
-	h->nr_runs = cpu_to_le32(pool->nr_runs);
+	h->nr_slots = cpu_to_le32(nr_slots);
 	h->next_gen = cpu_to_le32(pool->next_gen);
 	h->seq = cpu_to_le64(++pool->seq);
 	bytes = hm_media_seal(pool->image);

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * DOC: regions between two pools
+ * DOC: regions of which a pool is missing
  *
- * While a region moves from one persistent pool to another, both have a record of it, and each
- * extent is on one of them (media.h says how that is told). So it can be used only while both are
- * attached. A pool that is attached alone withholds it: the record stays what it is, its extents
- * stay taken, and nobody sees the region. When the other pool comes, the region appears, or what
- * does not count any more is dropped.
+ * A persistent region that is on several pools can be used only while all are attached. One that is
+ * attached without another withholds it: the record stays what it is, its extents stay taken, and
+ * nobody sees the region but in sysfs (withheld_sysfs.c). When the last pool comes, the region
+ * appears, or what does not count any more is dropped.
+ *
+ * While a region moves from one pool to another, both have a record of it, and each extent is on
+ * one of them (media.h says how that is told): those are dealt with here. gather.c has those that
+ * are on several pools for good.
  */
 #define pr_fmt(fmt) "hmem: " fmt
 
@@ -26,32 +29,46 @@ bool hm_moving(const struct hm_region *region)
 	return rcu_dereference_protected(region->layout, lockdep_is_held(&hm_lock))->leaving;
 }
 
-/** hm_withhold_record - keep what a pool's superblock says of a region that is on its way */
-int hm_withhold_record(struct hm_pool *pool, const struct hm_media_region *record,
-		       const struct hm_media_run *runs)
+static struct hm_withheld *withheld_alloc(struct hm_pool *pool, u32 nr_slots, gfp_t gfp)
 {
-	struct hm_withheld *w = kvzalloc(struct_size(w, runs, le32_to_cpu(record->nr_runs)),
-					 GFP_KERNEL);
+	struct hm_withheld *w = kvzalloc(struct_size(w, slots, nr_slots), gfp);
+
+	if (!w)
+		return NULL;
+	hm_withheld_begin(w, pool);
+	list_add_tail(&w->node, &pool->withheld);
+	return w;
+}
+
+/** hm_withhold_record - keep what a pool's superblock says of a region that is on others as well */
+int hm_withhold_record(struct hm_pool *pool, const struct hm_media_region *record,
+		       const union hm_media_slot *slots)
+{
+	u32 nr_slots = hm_media_record_slots(record);
+	struct hm_withheld *w = withheld_alloc(pool, nr_slots, GFP_KERNEL);
 
 	if (!w)
 		return -ENOMEM;
 	w->record = *record;
-	memcpy(w->runs, runs, nr_runs(w) * sizeof(*runs));
-	list_add_tail(&w->node, &pool->withheld);
+	memcpy(w->slots, slots, nr_slots * sizeof(*slots));
 	pool->nr_regions++;
 	pool->nr_runs += nr_runs(w);
 	return 0;
 }
 
-/* One part of a region that is taken apart because its other pool goes. */
+/* One part of a region that is taken apart because another one's pool goes. */
 static void withhold_part(const struct hm_part *part, const struct hm_pool *going)
 {
-	struct hm_withheld *w = kvzalloc(struct_size(w, runs, part->nr_runs),
-					 GFP_KERNEL | __GFP_NOFAIL);
+	struct hm_withheld *w = withheld_alloc(part->pool, hm_store_slots(part),
+					       GFP_KERNEL | __GFP_NOFAIL);
 
-	hm_store_record(&w->record, w->runs, part);
+	hm_store_record(&w->record, w->slots, part);
 	w->going = going;
-	list_add_tail(&w->node, &part->pool->withheld);
+}
+
+static bool is_on_others(const struct hm_region *region)
+{
+	return rcu_access_pointer(region->layout) && (hm_moving(region) || hm_sharers(region));
 }
 
 /**
@@ -68,10 +85,10 @@ void hm_withhold(struct hm_pool *pool)
 	list_for_each_entry(part, &pool->parts, node) {
 		struct hm_part *other = part->region->parts;
 
-		if (!rcu_access_pointer(part->region->layout) || !hm_moving(part->region))
+		if (!is_on_others(part->region))
 			continue;
 		for (; other < part->region->parts + HM_MAX_PARTS; other++)
-			if (other != part && other->pool && other->nr_runs)
+			if (other != part && other->pool && other->nr_runs && !other->lost)
 				withhold_part(other, pool);
 	}
 }
@@ -104,10 +121,13 @@ void hm_withheld_settled(const struct hm_pool *gone)
 				w->going = NULL;
 }
 
-static void forget(struct hm_withheld *w)
+/** hm_withheld_forget - it is withheld no more; its extents are somebody else's business */
+void hm_withheld_forget(struct hm_withheld *w)
 {
 	list_del(&w->node);
-	kvfree(w);
+	if (w->shown)
+		device_del(&w->dev);
+	put_device(&w->dev);
 }
 
 void hm_withheld_free(struct hm_pool *pool)
@@ -115,22 +135,24 @@ void hm_withheld_free(struct hm_pool *pool)
 	struct hm_withheld *w, *next;
 
 	list_for_each_entry_safe(w, next, &pool->withheld, node)
-		forget(w);
+		hm_withheld_forget(w);
 }
 
-/* It does not count any more: its extents go back. */
-static void drop(struct hm_pool *pool, struct hm_withheld *w)
+/** hm_withheld_drop - it does not count any more: its extents go back */
+void hm_withheld_drop(struct hm_withheld *w)
 {
-	for (u32 i = 0; i < nr_runs(w); i++) {
-		u32 count = le32_to_cpu(w->runs[i].count);
+	struct hm_pool *pool = w->pool;
 
-		bitmap_clear(pool->used, le32_to_cpu(w->runs[i].start), count);
+	for (u32 i = 0; i < nr_runs(w); i++) {
+		u32 count = le32_to_cpu(w->slots[i].run.count);
+
+		bitmap_clear(pool->used, le32_to_cpu(w->slots[i].run.start), count);
 		pool->nr_free += count;
 	}
 	pool->nr_runs -= nr_runs(w);
 	pool->nr_regions--;
 	hm_poison_retire(pool);
-	forget(w);
+	hm_withheld_forget(w);
 }
 
 static struct hm_withheld *find_withheld(struct hm_pool *pool, const u8 uuid[UUID_SIZE])
@@ -143,19 +165,6 @@ static struct hm_withheld *find_withheld(struct hm_pool *pool, const u8 uuid[UUI
 	return NULL;
 }
 
-/* Among those that are attached, and @coming, which just is. */
-static struct hm_pool *find_pool(const u8 uuid[UUID_SIZE], struct hm_pool *coming)
-{
-	struct hm_pool *pool;
-
-	if (!memcmp(coming->uuid, uuid, UUID_SIZE))
-		return coming;
-	list_for_each_entry(pool, &hm_pools, node)
-		if (pool->persistent && !pool->gone && !memcmp(pool->uuid, uuid, UUID_SIZE))
-			return pool;
-	return NULL;
-}
-
 /* What a part of a new region has; a layout of it. */
 static struct hm_layout *join(struct hm_region *region, struct hm_pool *pool,
 			      const struct hm_withheld *w)
@@ -163,7 +172,7 @@ static struct hm_layout *join(struct hm_region *region, struct hm_pool *pool,
 	int number = hm_region_add(region, pool);
 
 	region->parts[number].nr_runs = nr_runs(w);
-	return hm_store_layout(w->runs, nr_runs(w), number);
+	return hm_store_layout(w->slots, nr_runs(w), number);
 }
 
 /* Both halves are there: the region appears with the pool that is just attached. */
@@ -193,8 +202,8 @@ static int combine(struct hm_pool *to, struct hm_withheld *in, struct hm_pool *f
 	rcu_assign_pointer(region->layout, layout);
 	pr_info("region %s was on its way from pool %s to %s; draining %s goes on with it\n",
 		in->record.name, dev_name(&from->dev), dev_name(&to->dev), dev_name(&from->dev));
-	forget(in);
-	forget(out);
+	hm_withheld_forget(in);
+	hm_withheld_forget(out);
 	return 0;
 }
 
@@ -207,7 +216,7 @@ static bool is_incoming(const struct hm_withheld *w)
 static int meet(struct hm_pool *pool, struct hm_withheld *w, struct hm_pool *coming)
 {
 	bool incoming = is_incoming(w);
-	struct hm_pool *other = find_pool(w->record.peer, coming);
+	struct hm_pool *other = hm_pool_identified(w->record.peer, coming);
 	struct hm_withheld *match;
 
 	if (!other) {
@@ -221,7 +230,7 @@ static int meet(struct hm_pool *pool, struct hm_withheld *w, struct hm_pool *com
 		      incoming == is_incoming(match)))
 		match = NULL;
 	if (!match) {
-		drop(pool, w);
+		hm_withheld_drop(w);
 		return 1;
 	}
 	return incoming ? combine(pool, w, other, match) : combine(other, match, pool, w);
@@ -234,7 +243,8 @@ static int meet_all(struct hm_pool *pool, struct hm_pool *coming)
 	int result = 0, one;
 
 	list_for_each_entry_safe(w, next, &pool->withheld, node) {
-		if (pool != coming && memcmp(w->record.peer, coming->uuid, UUID_SIZE))
+		if (!(w->record.flags & cpu_to_le32(HM_MEDIA_MOVING)) ||
+		    (pool != coming && memcmp(w->record.peer, coming->uuid, UUID_SIZE)))
 			continue;
 		one = meet(pool, w, coming);
 		if (one < 0)
@@ -245,7 +255,7 @@ static int meet_all(struct hm_pool *pool, struct hm_pool *coming)
 }
 
 /**
- * hm_settle - a pool is being attached: regions between it and others come together
+ * hm_settle - a pool is being attached: regions on it and others come together
  *
  * Its own superblock is written afterwards by the caller.
  *
@@ -267,7 +277,7 @@ int hm_settle(struct hm_pool *coming)
 			hm_store_write(pool, false);
 	}
 	result = meet_all(coming, coming);
-	return min(result, 0);
+	return result < 0 ? result : hm_gather(coming);
 }
 
 /** hm_withheld_named - whether a pool withholds a region of that name */
@@ -283,21 +293,46 @@ bool hm_withheld_named(const char *name)
 	return false;
 }
 
-/** hm_withheld_destroy - give up what a pool has of such a region; 0, -ENOENT, -EBUSY or -EMFILE */
+/* All of a region that is there goes, and is written so. */
+static int destroy_all(const u8 uuid[UUID_SIZE])
+{
+	struct hm_withheld *w;
+	struct hm_pool *pool;
+	int error = 0;
+
+	list_for_each_entry(pool, &hm_pools, node) {
+		w = pool->gone ? NULL : find_withheld(pool, uuid);
+		if (!w)
+			continue;
+		hm_withheld_drop(w);
+		error = hm_store_write(pool, false) ?: error;
+	}
+	hm_withheld_review();
+	return error;
+}
+
+/**
+ * hm_withheld_destroy - give up what there is of such a region
+ *
+ * What other pools have goes when they come.
+ *
+ * Return: 0, -ENOENT, -EBUSY or -EMFILE.
+ */
 int hm_withheld_destroy(const char *name)
 {
-	struct hm_withheld *w, *next;
+	u8 uuid[UUID_SIZE];
+	struct hm_withheld *w;
 	struct hm_pool *pool;
 
 	lockdep_assert_held(&hm_lock);
 	list_for_each_entry(pool, &hm_pools, node) {
-		list_for_each_entry_safe(w, next, &pool->withheld, node) {
+		list_for_each_entry(w, &pool->withheld, node) {
 			if (pool->gone || strcmp(w->record.name, name))
 				continue;
 			if (w->going)
 				return -EBUSY;
-			drop(pool, w);
-			return hm_store_write(pool, false);
+			memcpy(uuid, w->record.uuid, UUID_SIZE);
+			return destroy_all(uuid);
 		}
 	}
 	return -ENOENT;

@@ -77,9 +77,10 @@ static const struct {
 	{ ENOENT, KNOB, "there is no such knob; `hmemctl set-policy` of the region shows them" },
 	{ ENOENT, ANY, "there is no such region; `hmemctl list` shows them" },
 	{ EEXIST, ATTACH,
-	  "a pool of that name is attached already, or another pool has a region of the same "
-	  "name as this one, which the kernel log names then" },
-	{ EEXIST, ANY, "a region of that name is there already" },
+	  "a pool of that name is attached already, or one that this is a copy of, or another pool "
+	  "has a region of the same name as this one; the kernel log says which" },
+	{ EEXIST, ANY,
+	  "a region of that name is there already, or waits for its pools; `hmemctl list` shows it" },
 	{ EBUSY, ATTACH,
 	  "the memory is held by device-dax, kmem, pmem or another pool; the kernel "
 	  "log names the holder, `hmemctl doctor` says how to free it" },
@@ -103,15 +104,19 @@ static const struct {
 	{ ENOSPC, CREATE, "no room; `hmemctl list -P` shows what is free" },
 	{ ENOSPC, ANY, "its pool has no room for that; `hmemctl list -P` shows what is free" },
 	{ EMFILE, ANY, "the table of regions is full; destroy one first" },
+	{ ENODEV, RESIZE,
+	  "the memory behind it, or of one of its pools, is gone; attach that pool again" },
 	{ ENODEV, ANY, "the memory behind it is gone, its device was disabled or removed" },
 	{ ENXIO, ATTACH,
 	  "the CXL region is not committed or not enabled; `cxl enable-region` "
 	  "enables it" },
 	{ ENXIO, ANY, "its source is not committed or not enabled" },
-	{ EOPNOTSUPP, CREATE, "a region cannot be on several persistent pools" },
 	{ EOPNOTSUPP, BAD,
 	  "this kernel was built without CONFIG_MEMORY_FAILURE or transparent huge pages, and "
 	  "cannot do without single pages" },
+	{ EOPNOTSUPP, DRAIN,
+	  "it has a part of a persistent region over several pools; shrink that to one pool, or "
+	  "copy it and destroy it" },
 	{ EOPNOTSUPP, ANY,
 	  "this kernel or machine lacks what it needs; `hmemctl doctor` says "
 	  "what" },

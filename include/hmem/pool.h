@@ -140,7 +140,8 @@ struct hmem_pool_drained {
  * Regions stay open and mapped. What was moved stays so when the call ends early, and the next one
  * goes on. When it has succeeded the pool can be detached. A signal ends it.
  *
- * Return: 0; -ENOENT, -ENOSPC (the other pools have not enough room: nothing was begun), -EBUSY
+ * Return: 0; -ENOENT, -EOPNOTSUPP (a part of a persistent region over several pools is there:
+ * nothing was begun), -ENOSPC (the other pools have not enough room: nothing was begun), -EBUSY
  * (somebody has held a page for more than a second: @drained says where), -EIO (its memory
  * reports an error), -EINTR, -ECANCELED (HMEM_POOL_DRAIN_STOP came), -EMFILE, -ENOMEM, -EPERM,
  * -ENODEV.

@@ -214,16 +214,6 @@ static void under_work(void)
 	end();
 }
 
-static void one_of_two(void)
-{
-	const char *const both[] = { a, b };
-
-	begin(a, b);
-	TAP_EQ(region_create_over(control, "s", HMEM_CREATE_SPREAD, both, 2, 2 * EXTENT),
-	       -EOPNOTSUPP, "a region stays on one of them");
-	end();
-}
-
 int main(void)
 {
 	control = must_begin_inject();
@@ -236,7 +226,6 @@ int main(void)
 	/* Of each pair of copies the first one; the second has an intact one beside it. */
 	power_goes("half", 2);
 	under_work();
-	one_of_two();
 	cxl_end(a);
 	cxl_end(b);
 	return tap_done();

@@ -50,7 +50,7 @@ static void build(u8 *copy)
 	h->data_offset = data_offset;
 	h->nr_extents = nr_extents;
 	h->nr_regions = REGIONS;
-	h->nr_runs = 4;
+	h->nr_slots = 4;
 	h->next_gen = 5;
 	for (int i = 0; i < REGIONS; i++) {
 		struct hm_media_region *r = &regions(copy)[i];
@@ -163,7 +163,7 @@ static void control(u8 *c) { strcpy(regions(c)[0].name, "control"); }
 static void setuid_mode(u8 *c) { regions(c)[0].mode = 04755; }
 static void no_user(u8 *c) { regions(c)[1].uid = 0xffffffff; }
 static void no_group(u8 *c) { regions(c)[1].gid = 0xffffffff; }
-static void reserved_region(u8 *c) { regions(c)[0].reserved[3] = 1; }
+static void reserved_region(u8 *c) { regions(c)[0].reserved[1] = 1; }
 static void reserved_run(u8 *c) { runs(c)[0].reserved = 1; }
 static void reserved_header(u8 *c) { header(c)->reserved[100] = 1; }
 static void unknown_flag(u8 *c) { header(c)->flags |= 2; }
@@ -171,10 +171,13 @@ static void many_regions(u8 *c) { header(c)->nr_regions = HM_MEDIA_MAX_REGIONS +
 static void other_size(u8 *c) { header(c)->pool_bytes = POOL_BYTES * 2; }
 static void other_offset(u8 *c) { header(c)->data_offset = 0; }
 static void other_count(u8 *c) { header(c)->nr_extents = nr_extents + 1; }
-static void fewer_runs(u8 *c) { header(c)->nr_runs = 5; }
+static void fewer_runs(u8 *c) { header(c)->nr_slots = 5; }
 
 static void both_ways(u8 *c) { regions(c)[0].flags = 3; regions(c)[0].peer[0] = 1; }
-static void unknown_way(u8 *c) { regions(c)[0].flags = 8; regions(c)[0].peer[0] = 1; }
+static void unknown_way(u8 *c) { regions(c)[0].flags = 32; regions(c)[0].peer[0] = 1; }
+static void spread_alone(u8 *c) { regions(c)[0].flags = HM_MEDIA_SPREAD; }
+static void total_alone(u8 *c) { regions(c)[0].total = 6; }
+static void number_alone(u8 *c) { regions(c)[0].number = 1; }
 static void pins_of_peer(u8 *c) { regions(c)[0].flags = HM_MEDIA_PINS; regions(c)[0].peer[0] = 1; }
 static void no_peer(u8 *c) { regions(c)[0].flags = HM_MEDIA_INCOMING; }
 static void only_peer(u8 *c) { regions(c)[0].peer[15] = 1; }
@@ -216,11 +219,17 @@ static void on_its_way(void)
 	header(bad)->version = 2;
 	header(bad)->crc = hm_crc32c(bad, offsetof(struct hm_media_header, crc));
 	TAP_EQ(judge(bad), HM_MEDIA_OK, "version 2 may have none");
+	header(bad)->version = 3;
+	header(bad)->crc = hm_crc32c(bad, offsetof(struct hm_media_header, crc));
+	TAP_EQ(judge(bad), HM_MEDIA_OK, "and so may version 3");
 }
 
 static void every_rule(void)
 {
 	lie("a region that comes and goes at once", both_ways);
+	lie("a region on one pool that is spread", spread_alone);
+	lie("a region on one pool that is larger than that", total_alone);
+	lie("a region on one pool that is not the first", number_alone);
 	lie("a region on an unknown way", unknown_way);
 	lie("a region that comes from nowhere", no_peer);
 	lie("a region for pins that stays, with another pool", pins_of_peer);
@@ -254,17 +263,130 @@ static void every_rule(void)
 	lie("a run that no region has", fewer_runs);
 }
 
+/*
+ * Region 0 on three pools, this one in the middle: 8 extents in 2 runs here, out of 20 in all. The
+ * other regions' runs are behind its slots.
+ */
+static u8 shared[HM_MEDIA_COPY_BYTES];
+
+static union hm_media_slot *slots(u8 *copy)
+{
+	return (union hm_media_slot *)runs(copy);
+}
+
+static void build_shared(void)
+{
+	struct hm_media_region *r = regions(shared);
+
+	memcpy(shared, good, sizeof(shared));
+	memmove(slots(shared) + 7, slots(shared) + 2, 2 * sizeof(union hm_media_slot));
+	memset(slots(shared) + 2, 0, 5 * sizeof(union hm_media_slot));
+	header(shared)->nr_slots = 9;
+	r->flags = HM_MEDIA_SHARED | HM_MEDIA_SPREAD;
+	r->total = 20;
+	r->nr_pools = 3;
+	r->number = 1;
+	slots(shared)[2].place.first = 1;
+	slots(shared)[2].place.stride = 3;
+	slots(shared)[3].place.first = 13;
+	slots(shared)[3].place.stride = 6;
+	memset(slots(shared)[4].pool.uuid, 0x11, 16);
+	memset(slots(shared)[5].pool.uuid, 0x5a, 16);
+	memset(slots(shared)[6].pool.uuid, 0x22, 16);
+	hm_media_seal(shared);
+}
+
+static void lie_shared(const char *what, void (*change)(u8 *copy))
+{
+	memcpy(bad, shared, sizeof(bad));
+	change(bad);
+	hm_media_seal(bad);
+	TAP_EQ(judge(bad), HM_MEDIA_CORRUPT, "on several pools, under a good checksum: %s", what);
+}
+
+static void share_moves(u8 *c) { regions(c)[0].flags |= HM_MEDIA_OUTGOING; regions(c)[0].peer[0] = 1; }
+static void share_peer(u8 *c) { regions(c)[0].peer[0] = 1; }
+static void share_total(u8 *c) { regions(c)[0].total = 6; }
+static void share_of_none(u8 *c) { regions(c)[0].nr_pools = 0; }
+static void share_of_one(u8 *c) { regions(c)[0].nr_pools = 1; regions(c)[0].number = 0; }
+static void share_of_many(u8 *c) { regions(c)[0].nr_pools = 33; }
+static void share_of_all(u8 *c) { regions(c)[0].nr_pools = 255; }
+static void share_number(u8 *c) { regions(c)[0].number = 3; }
+static void share_other(u8 *c) { regions(c)[0].number = 0; }
+static void share_reserved(u8 *c) { regions(c)[0].reserved[0] = 1; }
+static void share_place(u8 *c) { slots(c)[3].place.first = 20; }
+static void share_end(u8 *c) { slots(c)[3].place.first = 14; }
+static void share_stride(u8 *c) { slots(c)[2].place.stride = 0; }
+static void share_strides(u8 *c) { slots(c)[3].place.stride = 33; slots(c)[3].place.first = 0; regions(c)[0].total = 200; }
+static void share_overflow(u8 *c) { slots(c)[3].place.first = 0xffffffff; }
+static void share_slot(u8 *c) { slots(c)[2].place.reserved[1] = 1; }
+static void share_twice(u8 *c) { memset(slots(c)[6].pool.uuid, 0x11, 16); }
+static void share_nobody(u8 *c) { memset(slots(c)[4].pool.uuid, 0, 16); }
+static void share_elsewhere(u8 *c) { memset(slots(c)[5].pool.uuid, 0x33, 16); }
+static void share_runs(u8 *c) { regions(c)[0].nr_runs = 3; }
+static void share_all(u8 *c) { regions(c)[0].nr_runs = 9; }
+static void share_short(u8 *c) { header(c)->nr_slots = 8; }
+
+/* A region on several pools makes version 3, and nothing else does. */
+static void on_several(void)
+{
+	size_t end = hm_media_bytes(REGIONS, 9);
+	unsigned int step = sanitized_step("damaged bytes of a table with a region on several pools",
+					   1, 16), caught = 0, tried = 0;
+
+	TAP_EQ(header(shared)->version, 3, "a pool with a region on several is of version 3");
+	TAP_EQ(judge(shared), HM_MEDIA_OK, "and intact");
+	TAP_OK(hm_media_names(regions(shared), slots(shared), slots(shared)[6].pool.uuid) &&
+	       !hm_media_names(regions(shared), slots(shared), regions(shared)[0].uuid),
+	       "the region names its pools and no other");
+	memcpy(bad, shared, sizeof(bad));
+	header(bad)->version = 2;
+	header(bad)->crc = hm_crc32c(bad, offsetof(struct hm_media_header, crc));
+	TAP_EQ(judge(bad), HM_MEDIA_CORRUPT, "version 2 knows no such region");
+	memcpy(bad, shared, sizeof(bad));
+	for (size_t i = HM_MEDIA_HEADER_BYTES; i < end; i += step) {
+		for (int bit = 0; bit < 8; bit++, tried++) {
+			bad[i] ^= 1U << bit;
+			caught += judge(bad) == HM_MEDIA_CORRUPT;
+			bad[i] ^= 1U << bit;
+		}
+	}
+	TAP_EQ(caught, tried, "every single-bit damage of its table is seen");
+	lie_shared("it moves as well", share_moves);
+	lie_shared("it has another pool beside", share_peer);
+	lie_shared("it has nothing elsewhere", share_total);
+	lie_shared("it has no pools", share_of_none);
+	lie_shared("it has one pool", share_of_one);
+	lie_shared("it has more pools than it can", share_of_many);
+	lie_shared("it has more pools than there are slots", share_of_all);
+	lie_shared("this pool is behind the last", share_number);
+	lie_shared("this pool is another one", share_other);
+	lie_shared("a reserved byte", share_reserved);
+	lie_shared("a run begins behind its end", share_place);
+	lie_shared("a run ends behind its end", share_end);
+	lie_shared("a run goes nowhere", share_stride);
+	lie_shared("a run goes too far", share_strides);
+	lie_shared("a run's place overflows", share_overflow);
+	lie_shared("a reserved field of a place", share_slot);
+	lie_shared("a pool comes twice", share_twice);
+	lie_shared("a pool without identity", share_nobody);
+	lie_shared("it is not on this pool", share_elsewhere);
+	lie_shared("it has another's slots", share_runs);
+	lie_shared("it has all slots", share_all);
+	lie_shared("slots that are not there", share_short);
+}
+
 /* Random damage under a good checksum must be judged, whatever the judgement. */
-static void random_lies(void)
+static void random_lies(const u8 *from, u32 nr_slots)
 {
 	unsigned int ok = 0, corrupt = 0, other = 0;
-	size_t end = hm_media_bytes(REGIONS, 4);
+	size_t end = hm_media_bytes(REGIONS, nr_slots);
 
 	int rounds = (int)sanitized("random changes", 20000, 2, 40);
 
 	srand(1);
 	for (int round = 0; round < rounds; round++) {
-		memcpy(bad, good, end);
+		memcpy(bad, from, end);
 		for (int i = rand() % 4; i >= 0; i--) {
 			size_t at = HM_MEDIA_HEADER_BYTES + rand() % (end - HM_MEDIA_HEADER_BYTES);
 
@@ -273,7 +395,7 @@ static void random_lies(void)
 			bad[at] = rand() % 2 ? rand() : 0xff * (rand() % 2);
 		}
 		if (header(bad)->nr_regions > HM_MEDIA_MAX_REGIONS ||
-		    header(bad)->nr_runs > HM_MEDIA_MAX_RUNS)
+		    header(bad)->nr_slots > HM_MEDIA_MAX_SLOTS)
 			continue;
 		hm_media_seal(bad);
 		switch (judge(bad)) {
@@ -288,7 +410,8 @@ static void random_lies(void)
 		}
 	}
 	tap_diag("random changes: %u harmless, %u refused", ok, corrupt);
-	TAP_OK((int)corrupt > rounds / 20 && other == 0, "random changes under a good checksum are judged");
+	TAP_OK((int)corrupt > rounds / 20 && other == 0, "random changes under a good checksum of version %d are judged",
+	       header((u8 *)from)->version);
 }
 
 static void verdicts(void)
@@ -363,7 +486,10 @@ int main(void)
 	every_byte_of_the_table();
 	every_rule();
 	on_its_way();
-	random_lies();
+	build_shared();
+	on_several();
+	random_lies(good, 4);
+	random_lies(shared, 9);
 	tags();
 	free(used);
 	return tap_done();

@@ -16,6 +16,7 @@
 #define POOL_BYTES	(256ULL << 20)
 #define REGIONS		5
 #define RUNS		9
+#define SLOTS		(RUNS + 2 + 3)	/* the last region is on three pools */
 
 static u8 *copy;
 static unsigned long *used;
@@ -34,7 +35,7 @@ static u64 dice(u64 sides)
 static u32 edge(void)
 {
 	const u32 edges[] = { 0, 1, REGIONS, RUNS, nr_extents, HM_MEDIA_MAX_REGIONS,
-			      HM_MEDIA_MAX_RUNS, 0777, 0x7fffffff, 0x80000000, 0xffffffff };
+			      HM_MEDIA_MAX_SLOTS, 0777, 0x7fffffff, 0x80000000, 0xffffffff };
 
 	return edges[dice(sizeof(edges) / sizeof(edges[0]))] + (u32)dice(3) - 1;
 }
@@ -54,6 +55,26 @@ static struct hm_media_run *run(u32 i)
 	return (struct hm_media_run *)region(le32(header()->nr_regions)) + i;
 }
 
+static struct hm_media_place *place(u32 i)
+{
+	return (struct hm_media_place *)run(i);
+}
+
+/* The last region is on three pools, and this one is the second. */
+static void share(struct hm_media_region *r)
+{
+	r->flags = htole32(HM_MEDIA_SHARED);
+	r->total = htole32(9);
+	r->nr_pools = 3;
+	r->number = 1;
+	place(RUNS)->first = htole32(1);
+	place(RUNS)->stride = htole32(3);
+	place(RUNS + 1)->first = htole32(7);
+	place(RUNS + 1)->stride = htole32(1);
+	for (u32 i = 0; i < 3; i++)
+		memset(run(RUNS + 2 + i), i == 1 ? 0x77 : 0x40 + (int)i, 16);
+}
+
 static void build(void)
 {
 	static const u32 runs_of[REGIONS] = { 3, 1, 2, 1, 2 };
@@ -63,11 +84,12 @@ static void build(void)
 
 	memset(copy, 0, HM_MEDIA_COPY_BYTES);
 	hm_media_geometry(POOL_BYTES, &data_offset, &nr_extents);
+	memset(h->uuid, 0x77, sizeof(h->uuid));
 	h->pool_bytes = htole64(POOL_BYTES);
 	h->data_offset = htole64(data_offset);
 	h->nr_extents = htole32(nr_extents);
 	h->nr_regions = htole32(REGIONS);
-	h->nr_runs = htole32(RUNS);
+	h->nr_slots = htole32(SLOTS);
 	h->next_gen = htole32(RUNS + 1);
 	for (u32 i = 0; i < REGIONS; i++) {
 		snprintf(region(i)->name, HM_MEDIA_NAME_LEN, "region-%u", i);
@@ -80,18 +102,19 @@ static void build(void)
 			run(n)->gen = htole32(n + 1);
 		}
 	}
+	share(region(REGIONS - 1));
 }
 
 static void lie(void)
 {
 	struct hm_media_header *h = header();
 	u32 *fields[] = {
-		(u32 *)&h->flags, (u32 *)&h->nr_regions, (u32 *)&h->nr_runs, (u32 *)&h->next_gen,
+		(u32 *)&h->flags, (u32 *)&h->nr_regions, (u32 *)&h->nr_slots, (u32 *)&h->next_gen,
 		(u32 *)&h->nr_extents, (u32 *)&h->pool_bytes, (u32 *)&h->data_offset,
 	};
 	u32 i = (u32)dice(REGIONS), j = (u32)dice(RUNS);
 
-	switch (dice(10)) {
+	switch (dice(13)) {
 	case 0:
 		*fields[dice(sizeof(fields) / sizeof(fields[0]))] = htole32(edge());
 		break;
@@ -119,6 +142,16 @@ static void lie(void)
 	case 8:
 		((u32 *)&region(i)->uid)[dice(3)] = htole32(edge());
 		break;
+	case 9:
+		(dice(2) ? &place(RUNS + (u32)dice(2))->first : &place(RUNS + (u32)dice(2))->stride)[0] =
+			htole32(dice(2) ? edge() : (u32)dice(12));
+		break;
+	case 10:
+		region(REGIONS - 1)->total = htole32(dice(2) ? edge() : (u32)dice(12));
+		break;
+	case 11:
+		(&region(i)->nr_pools)[dice(2)] = (u8)dice(5);
+		break;
 	default:
 		copy[dice(8) ? HM_MEDIA_HEADER_BYTES + dice(1024) : dice(128)] ^= 1 << dice(8);
 		break;
@@ -138,7 +171,7 @@ static bool fair_name(const char *name)
 static const char *unfair(void)
 {
 	const struct hm_media_header *h = header();
-	u32 regions = le32(h->nr_regions), runs = le32(h->nr_runs), n = 0;
+	u32 regions = le32(h->nr_regions), slots = le32(h->nr_slots), n = 0;
 	static u8 owner[POOL_BYTES >> HM_MEDIA_EXTENT_SHIFT];
 
 	memset(owner, 0, sizeof(owner));
@@ -155,7 +188,7 @@ static const char *unfair(void)
 			if (!strcmp(r->name, region(j)->name))
 				return "two of one name";
 		for (u32 j = 0; j < le32(r->nr_runs); j++, n++) {
-			if (n >= runs)
+			if (n >= slots)
 				return "more runs than there are";
 			if (!run(n)->gen || le32(run(n)->gen) >= le32(h->next_gen))
 				return "generation";
@@ -170,11 +203,29 @@ static const char *unfair(void)
 		}
 		if (!extents || extents != le32(r->nr_extents))
 			return "size";
+		if (!(le32(r->flags) & HM_MEDIA_SHARED)) {
+			if (r->total || r->nr_pools || r->number)
+				return "on one pool, and on others";
+			continue;
+		}
+		if (r->nr_pools < 2 || r->nr_pools > 32 || r->number >= r->nr_pools ||
+		    n + le32(r->nr_runs) + r->nr_pools > slots || le32(r->total) <= extents)
+			return "on several pools";
+		for (u32 j = 0; j < le32(r->nr_runs); j++, n++) {
+			u64 last = le32(run(n - le32(r->nr_runs))->count) - 1;
+
+			if (!le32(place(n)->stride) || le32(place(n)->stride) > 32 ||
+			    last * le32(place(n)->stride) + le32(place(n)->first) >= le32(r->total))
+				return "place";
+		}
+		for (u32 j = 0; j < r->nr_pools; j++, n++)
+			if ((memcmp(run(n), h->uuid, 16) == 0) != (j == r->number))
+				return "this pool";
 	}
 	for (u32 i = 0; i < nr_extents; i++)
 		if (!owner[i] && used[i / HM_BITS_PER_LONG] >> i % HM_BITS_PER_LONG & 1)
 			return "an extent that counts as used";
-	return n == runs ? NULL : "runs of nobody";
+	return n == slots ? NULL : "slots of nobody";
 }
 
 int main(void)
@@ -194,7 +245,7 @@ int main(void)
 
 	for (long i = 0; i < count && !wrong; i++) {
 		enum hm_media_verdict verdict;
-		u32 regions, runs;
+		u32 regions, slots;
 
 		state = (from + (u64)i) * 0x9e3779b97f4a7c15ULL | 1;
 		build();
@@ -206,8 +257,8 @@ int main(void)
 		}
 		/* A seal over more than there is would be the test's own fault. */
 		regions = le32(header()->nr_regions);
-		runs = le32(header()->nr_runs);
-		if (regions <= HM_MEDIA_MAX_REGIONS && runs <= HM_MEDIA_MAX_RUNS) {
+		slots = le32(header()->nr_slots);
+		if (regions <= HM_MEDIA_MAX_REGIONS && slots <= HM_MEDIA_MAX_SLOTS) {
 			hm_media_seal(copy);
 		} else {
 			memcpy(header()->magic, HM_MEDIA_MAGIC, 8);

@@ -28,7 +28,7 @@
  *                  not zero
  *   -ENOTTY        no such command on this device
  *   -ENOENT        no pool, region or knob of that name, or no such source to claim
- *   -EEXIST        a pool or region of that name is there already
+ *   -EEXIST        a pool or region of that name is there already, or a pool of that identity
  *   -EBUSY         the source is held by somebody else, or the pool or region
  *                  is open or mapped or has pinned pages, or they are just moved, or it
  *                  is drained
@@ -117,7 +117,7 @@ enum hmem_provider {
  * @bytes: RAM: bytes to take, rounded up to extents. CXL: must be 0.
  *	Out: bytes that can be carved into regions.
  * @nid: RAM: NUMA node to take memory from, -1 for any. CXL: must be -1.
- * @regions: out: regions found on the pool and brought back
+ * @regions: out: regions found on the pool, those that are withheld included
  * @name: what to call the pool. CXL: may be empty, then it is the source's name.
  * @source: CXL: the region on the CXL bus, such as "region0". RAM: must be empty.
  * @host: identifies this host on a persistent pool (a machine-id); all zero
@@ -182,9 +182,10 @@ struct hmem_pool_detach {
  * HMEM_DRAIN_STOP or until it is detached, which can be done when the command has succeeded:
  * then nothing of it is in use.
  *
+ * -EOPNOTSUPP: the pool has a part of a persistent region over several pools, and nothing was begun.
  * -ENOSPC: the other pools of its kind have not enough room together, and nothing was begun; or no
  * persistent one has room for all of a region, and those before it have places elsewhere. -EBUSY:
- * the pool has half of a region whose other pool is not there; or
+ * the pool has a part of a region whose other pool is not there; or
  * somebody has held a page for longer than a second (io_uring, RDMA, a pipe): all others were
  * moved. -EIO: the tag of an extent is damaged, so that what it holds cannot be told; or the memory
  * that it is to come to has gone bad since (HMEM_POISON_CLEAR); all others were moved. -ENOMEM.
@@ -242,9 +243,11 @@ struct hmem_pool_drain {
  * returns. Takes time independent of @bytes: extents are zeroed at first touch.
  *
  * All pools of a region are of one kind: -EINVAL when they are not, or one is named twice.
- * -EOPNOTSUPP: several persistent ones. With HMEM_CREATE_SPREAD extent n of the region is on pool
- * n modulo @nr_pools for as long as all of them have room, then on those that have. What grows
- * later goes on the same way, on the same pools.
+ * With HMEM_CREATE_SPREAD extent n of the region is on pool n modulo @nr_pools for as long as all
+ * of them have room, then on those that have. What grows later goes on the same way, on the same
+ * pools. A region on several persistent pools is there while all of them are attached, and when one
+ * is lost under it, without what was there; its other pools withhold it otherwise (sysfs,
+ * Documentation/persistence.md).
  *
  * HMEM_CREATE_LONG_TERM_PINS: mappings can always be pinned for long (FOLL_LONGTERM), also while the
  * region may have near copies, as if every file of it had been mapped while near_max was 0: stores
@@ -278,7 +281,7 @@ struct hmem_region_create {
  * beyond a new end raises SIGBUS, what is added reads as zeroes. Shrinking over
  * pinned pages is -EBUSY after one second of waiting, during which the part to be cut
  * off cannot be reached, and leaves size and data as they were. So is resizing a persistent
- * region that is being moved to another pool.
+ * region that is being moved to another pool. -ENODEV: a pool of a persistent region is gone.
  */
 struct hmem_region_resize {
 	__u32 size;
@@ -296,7 +299,8 @@ struct hmem_region_resize {
  *
  * -EBUSY while it is open or mapped or has pinned pages. Nobody can read the data
  * again when the call returns; its bytes stay on the media until the extents are used
- * again, and are zeroed then.
+ * again, and are zeroed then. A region that is withheld, as not all its pools are attached, is
+ * destroyed as well: what the others have goes when they come.
  */
 struct hmem_region_destroy {
 	__u32 size;

@@ -1,0 +1,436 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * DOC: gathering
+ *
+ * A region that is on several persistent pools comes together when the last of them is attached.
+ * share.c judges what their records say; here the region is made of them, or dropped. Where a
+ * loss of power left the records of a change that is not complete, the region's pools are
+ * written as it counts, and what other pools have of it is dropped after that.
+ *
+ * A pool whose memory went away under such a region, which lived on without it, joins it again
+ * when it comes back.
+ */
+#define pr_fmt(fmt) "hmem: " fmt
+
+#include <linux/bitmap.h>
+#include <linux/slab.h>
+#include <linux/sort.h>
+
+#include "core.h"
+#include "share.h"
+
+/* The records of one region. Too large for a stack: the only one, under hm_lock. */
+static struct gathering {
+	struct hm_share shares[HM_SHARE_MAX];
+	struct hm_withheld *held[HM_SHARE_MAX];
+	u32 nr;
+	u32 which;	/* the one that has size and pools */
+} hm_gathering;
+
+static bool is_shared(const struct hm_withheld *w)
+{
+	return w->record.flags & cpu_to_le32(HM_MEDIA_SHARED);
+}
+
+static bool is_of(const struct hm_withheld *w, const u8 uuid[UUID_SIZE])
+{
+	return is_shared(w) && !w->going && !memcmp(w->record.uuid, uuid, UUID_SIZE);
+}
+
+static void collect_from(struct gathering *g, struct hm_pool *pool, const u8 uuid[UUID_SIZE])
+{
+	struct hm_withheld *w;
+
+	list_for_each_entry(w, &pool->withheld, node) {
+		if (!is_of(w, uuid))
+			continue;
+		if (g->nr < HM_SHARE_MAX) {
+			g->shares[g->nr] = (struct hm_share){ &w->record, w->slots };
+			g->held[g->nr] = w;
+		}
+		g->nr++;
+	}
+}
+
+static void collect(struct gathering *g, const u8 uuid[UUID_SIZE], struct hm_pool *coming)
+{
+	struct hm_pool *pool;
+
+	g->nr = 0;
+	collect_from(g, coming, uuid);
+	list_for_each_entry(pool, &hm_pools, node)
+		if (!pool->gone)
+			collect_from(g, pool, uuid);
+}
+
+static bool is_there(const u8 uuid[UUID_SIZE], const void *coming)
+{
+	return hm_pool_identified(uuid, (struct hm_pool *)coming);
+}
+
+static u32 nr_members(const struct gathering *g)
+{
+	return g->held[g->which]->record.nr_pools;
+}
+
+/* The record on one of the pools that count. */
+static struct hm_withheld *member(const struct gathering *g, u32 number)
+{
+	const u8 *uuid = hm_withheld_pool(g->held[g->which], number);
+
+	return g->held[hm_share_on(g->shares, g->nr, uuid)];
+}
+
+/* Whether a loss of power has left something to be put right. */
+static bool is_unsettled(const struct gathering *g)
+{
+	const struct hm_share *counts = &g->shares[g->which];
+
+	for (u32 i = 0; i < g->nr; i++)
+		if (hm_share_total(&g->shares[i]) != hm_share_total(counts) ||
+		    g->shares[i].record->nr_pools != counts->record->nr_pools)
+			return true;
+	return g->nr != nr_members(g);
+}
+
+/* All that is there is dropped. */
+static void drop_all(struct gathering *g)
+{
+	for (u32 i = 0; i < min_t(u32, g->nr, HM_SHARE_MAX); i++) {
+		struct hm_pool *pool = g->held[i]->pool;
+
+		pr_info("pool %s: what it has of region %s does not count any more\n",
+			dev_name(&pool->dev), g->held[i]->record.name);
+		hm_withheld_drop(g->held[i]);
+		hm_store_write(pool, false);
+	}
+}
+
+/* Return: 1 when it is consistent, 0, or -ENOMEM. */
+static int check_cover(const struct gathering *g)
+{
+	u32 total = hm_share_total(&g->shares[g->which]);
+	unsigned long *seen;
+	u64 extents = 0;
+	bool covered;
+
+	for (u32 i = 0; i < nr_members(g); i++)
+		extents += le32_to_cpu(member(g, i)->record.nr_extents);
+	/* Who lies about the size gets no memory for it. */
+	if (extents < total)
+		return 0;
+	seen = kvcalloc(BITS_TO_LONGS(total), sizeof(*seen), GFP_KERNEL);
+	if (!seen)
+		return -ENOMEM;
+	covered = hm_share_covers(g->shares, g->nr, g->which, seen);
+	kvfree(seen);
+	return covered;
+}
+
+/* Beyond the end of the region a record counts for nothing: its extents go back. */
+static void trim(struct hm_withheld *w, u32 total)
+{
+	const struct hm_media_place *places = hm_media_places(&w->record, w->slots);
+	struct hm_pool *pool = w->pool;
+
+	for (u32 i = 0; i < le32_to_cpu(w->record.nr_runs); i++) {
+		const struct hm_media_run *run = &w->slots[i].run;
+		u32 keep = hm_share_before(run, &places[i], total);
+		u32 cut = le32_to_cpu(run->count) - keep;
+
+		bitmap_clear(pool->used, le32_to_cpu(run->start) + keep, cut);
+		pool->nr_free += cut;
+		pool->nr_runs -= !keep;
+	}
+	hm_poison_retire(pool);
+}
+
+/* The runs that a pool has of the region. Return: behind the last. */
+static struct hm_run *add_runs(struct hm_run *to, const struct hm_withheld *w, u32 total, u8 part)
+{
+	const struct hm_media_place *places = hm_media_places(&w->record, w->slots);
+
+	for (u32 i = 0; i < le32_to_cpu(w->record.nr_runs); i++) {
+		u32 count = hm_share_before(&w->slots[i].run, &places[i], total);
+
+		if (!count)
+			continue;
+		*to = hm_store_run(&w->slots[i].run, part);
+		to->first = le32_to_cpu(places[i].first);
+		to->stride = le32_to_cpu(places[i].stride);
+		to->count = count;
+		to++;
+	}
+	return to;
+}
+
+static int by_first(const void *a, const void *b)
+{
+	const struct hm_run *x = a, *y = b;
+
+	return x->first < y->first ? -1 : x->first > y->first;
+}
+
+static struct hm_layout *make_layout(const struct gathering *g)
+{
+	u32 total = hm_share_total(&g->shares[g->which]), nr_runs = 0;
+	struct hm_layout *layout;
+	struct hm_run *end;
+
+	for (u32 i = 0; i < nr_members(g); i++)
+		nr_runs += le32_to_cpu(member(g, i)->record.nr_runs);
+	layout = kvzalloc(struct_size(layout, runs, nr_runs), GFP_KERNEL);
+	if (!layout)
+		return NULL;
+	end = layout->runs;
+	for (u32 i = 0; i < nr_members(g); i++)
+		end = add_runs(end, member(g, i), total, i);
+	layout->nr_runs = end - layout->runs;
+	layout->nr_extents = total;
+	sort(layout->runs, layout->nr_runs, sizeof(layout->runs[0]), by_first, NULL);
+	hm_layout_order(layout);
+	return layout;
+}
+
+/* Its pools know of the region as it is; then what others have of it can go. */
+static void settle(struct gathering *g, const struct hm_region *region)
+{
+	pr_info("region %s: a change of it that the power's loss cut short is undone or completed\n",
+		dev_name(&region->dev));
+	for (int i = 0; i < HM_MAX_PARTS; i++)
+		if (region->parts[i].pool)
+			hm_store_write(region->parts[i].pool, false);
+	drop_all(g);
+}
+
+/* What is left in @g are the records of other pools. */
+static void become_parts(struct gathering *g, struct hm_region *region,
+			 const struct hm_layout *layout)
+{
+	u32 nr = nr_members(g), left = 0;
+	struct hm_withheld *members[HM_MAX_PARTS];
+
+	for (u32 i = 0; i < nr; i++)
+		members[i] = member(g, i);
+	for (u32 i = 0; i < g->nr; i++) {
+		bool used = false;
+
+		for (u32 j = 0; j < nr; j++)
+			used |= g->held[i] == members[j];
+		if (!used)
+			g->held[left++] = g->held[i];
+	}
+	g->nr = left;
+	for (u32 i = 0; i < nr; i++) {
+		trim(members[i], layout->nr_extents);
+		hm_withheld_forget(members[i]);
+	}
+	for (u32 i = 0; i < layout->nr_runs; i++)
+		region->parts[layout->runs[i].part].nr_runs++;
+}
+
+/* All of it is there: the region appears with the pool that is just attached. */
+static int make_region(struct gathering *g)
+{
+	bool unsettled = is_unsettled(g);
+	struct hm_region *region;
+	struct hm_layout *layout;
+
+	region = hm_store_region(&g->held[g->which]->record);
+	if (IS_ERR(region))
+		return PTR_ERR(region);
+	for (u32 i = 0; i < nr_members(g); i++)
+		hm_region_add(region, member(g, i)->pool);
+	layout = make_layout(g);
+	if (!layout || hm_table_reach(&region->table, layout->nr_extents)) {
+		kvfree(layout);
+		hm_region_drop(region);
+		return -ENOMEM;
+	}
+	rcu_assign_pointer(region->layout, layout);
+	become_parts(g, region, layout);
+	if (unsettled)
+		settle(g, region);
+	return 0;
+}
+
+static struct hm_region *find_region(const u8 uuid[UUID_SIZE])
+{
+	struct hm_region *region;
+
+	list_for_each_entry(region, &hm_regions, node)
+		if (!memcmp(region->uuid, uuid, UUID_SIZE))
+			return region;
+	return NULL;
+}
+
+/* The part that a region lost with a pool of that identity. */
+static struct hm_part *lost_part(struct hm_region *region, const struct hm_pool *pool)
+{
+	for (int i = 0; i < HM_MAX_PARTS; i++) {
+		struct hm_part *part = &region->parts[i];
+
+		if (part->lost && part->nr_runs && !memcmp(part->pool->uuid, pool->uuid, UUID_SIZE))
+			return part;
+	}
+	return NULL;
+}
+
+/* The region is there already: with it is what it lost, anything else is of an older time. */
+static void drop_old(struct gathering *g, struct hm_region *region)
+{
+	u32 left = 0;
+
+	for (u32 i = 0; i < min_t(u32, g->nr, HM_SHARE_MAX); i++)
+		if (!lost_part(region, g->held[i]->pool))
+			g->held[left++] = g->held[i];
+	g->nr = left;
+	drop_all(g);
+}
+
+static int gather_one(const u8 uuid[UUID_SIZE], struct hm_pool *coming)
+{
+	struct gathering *g = &hm_gathering;
+	struct hm_region *region = find_region(uuid);
+	u32 missing;
+	int covered;
+
+	collect(g, uuid, coming);
+	if (region) {
+		drop_old(g, region);
+		return 0;
+	}
+	switch (hm_share_judge(g->shares, g->nr, is_there, coming, &g->which, &missing)) {
+	case HM_SHARE_GONE:
+		drop_all(g);
+		return 0;
+	case HM_SHARE_WHOLE:
+		break;
+	case HM_SHARE_MISSING:
+		pr_warn("pool %s: region %s is on pools that are not there, and appears when they are attached\n",
+			dev_name(&coming->dev), g->held[g->which]->record.name);
+		return 0;
+	case HM_SHARE_BROKEN:
+		pr_err("pool %s: what its pools say of a region contradicts each other, so that it stays hidden\n",
+		       dev_name(&coming->dev));
+		return 0;
+	}
+	/* Who publishes it is the pool that comes. */
+	if (!hm_media_names(&g->held[g->which]->record, g->held[g->which]->slots, coming->uuid))
+		return 0;
+	if (hm_region_find(g->held[g->which]->record.name)) {
+		pr_err("pool %s: there is another region %s, so that the one on several pools stays hidden\n",
+		       dev_name(&coming->dev), g->held[g->which]->record.name);
+		return 0;
+	}
+	covered = check_cover(g);
+	if (!covered)
+		pr_err("region %s: what its pools have of it does not add up, so that it stays hidden\n",
+		       g->held[g->which]->record.name);
+	return covered > 0 ? make_region(g) : covered;
+}
+
+/* One that has to do with @coming, and was not looked at; NULL: there is none. */
+static struct hm_withheld *next_of(struct hm_pool *pool, struct hm_pool *coming)
+{
+	struct hm_withheld *w;
+
+	list_for_each_entry(w, &pool->withheld, node)
+		if (is_shared(w) && !w->going && !w->looked &&
+		    (pool == coming || hm_media_names(&w->record, w->slots, coming->uuid)))
+			return w;
+	return NULL;
+}
+
+static int gather_on(struct hm_pool *pool, struct hm_pool *coming)
+{
+	struct hm_withheld *w;
+	int error = 0;
+
+	list_for_each_entry(w, &pool->withheld, node)
+		w->looked = false;
+	while (!error && (w = next_of(pool, coming))) {
+		u8 uuid[UUID_SIZE];
+
+		memcpy(uuid, w->record.uuid, UUID_SIZE);
+		w->looked = true;
+		error = gather_one(uuid, coming);
+	}
+	return error;
+}
+
+/**
+ * hm_gather - a pool is being attached: regions that are on it and on others come together
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int hm_gather(struct hm_pool *coming)
+{
+	struct hm_pool *pool;
+	int error;
+
+	lockdep_assert_held(&hm_lock);
+	error = gather_on(coming, coming);
+	list_for_each_entry(pool, &hm_pools, node)
+		if (!error && !pool->gone && pool->persistent)
+			error = gather_on(pool, coming);
+	return error;
+}
+
+/* Whether a pool has of a region what the region says. */
+static bool is_as_it_was(const struct hm_withheld *w, const struct hm_part *part)
+{
+	const struct hm_layout *layout = rcu_dereference_protected(part->region->layout,
+								   lockdep_is_held(&hm_lock));
+	const struct hm_media_place *places = hm_media_places(&w->record, w->slots);
+	u32 n = 0;
+
+	if (le32_to_cpu(w->record.nr_runs) != part->nr_runs ||
+	    le32_to_cpu(w->record.total) != layout->nr_extents)
+		return false;
+	for (u32 i = 0; i < layout->nr_runs; i++) {
+		const struct hm_run *run = &layout->runs[i];
+
+		if (run->part != part - part->region->parts)
+			continue;
+		if (run->start != le32_to_cpu(w->slots[n].run.start) ||
+		    run->count != le32_to_cpu(w->slots[n].run.count) ||
+		    run->gen != le32_to_cpu(w->slots[n].run.gen) ||
+		    run->first != le32_to_cpu(places[n].first) ||
+		    run->stride != le32_to_cpu(places[n].stride))
+			return false;
+		n++;
+	}
+	return true;
+}
+
+/* Its extents are untouched: who touches one finds out there what it holds. */
+static void rejoin(struct hm_part *part, struct hm_pool *pool)
+{
+	struct hm_pool *old = part->pool;
+
+	get_device(&pool->dev);
+	WRITE_ONCE(part->pool, pool);
+	list_add_tail(&part->node, &pool->parts);
+	synchronize_srcu(&hm_srcu);
+	WRITE_ONCE(part->lost, false);
+	put_device(&old->dev);
+	dev_info(&part->region->dev, "has what it had in pool %s again\n", dev_name(&pool->dev));
+}
+
+/** hm_rejoin - a pool has been attached: regions that lost it have it again */
+void hm_rejoin(struct hm_pool *pool)
+{
+	struct hm_withheld *w, *next;
+
+	lockdep_assert_held(&hm_lock);
+	list_for_each_entry_safe(w, next, &pool->withheld, node) {
+		struct hm_region *region = is_shared(w) ? find_region(w->record.uuid) : NULL;
+		struct hm_part *part = region ? lost_part(region, pool) : NULL;
+
+		if (!part || !is_as_it_was(w, part))
+			continue;
+		rejoin(part, pool);
+		hm_withheld_forget(w);
+	}
+}
