@@ -13,7 +13,9 @@
 #include "options.h"
 #include "poison.h"
 #include "report.h"
+#include "sysfs.h"
 #include "tier.h"
+#include "withheld.h"
 
 struct listing {
 	const struct session *s;
@@ -21,13 +23,26 @@ struct listing {
 	struct json_object *array;
 };
 
+/* Also when it is not the first of its pools. */
+static bool is_on(const char *region, const char *pool)
+{
+	char text[4096], *rest = text, *word;
+
+	if (sysfs_read(text, sizeof(text), "/sys/class/hmem/%s/pools", region))
+		return false;
+	while ((word = strsep(&rest, " ")))
+		if (!strcmp(word, pool))
+			return true;
+	return false;
+}
+
 static int add_region(void *arg, const struct hmem_region_info *info)
 {
 	struct listing *l = arg;
 	struct json_object *o;
 
 	/* The library finds device-dax devices too; those are listed by daxctl. */
-	if (strncmp(info->name, "hmem:", 5) || (l->pool && strcmp(l->pool, info->pool)))
+	if (strncmp(info->name, "hmem:", 5) || (l->pool && !is_on(info->name + 5, l->pool)))
 		return 0;
 	o = json_region(l->s, info);
 	tier_show_placement(l->s, o, info);
@@ -107,6 +122,8 @@ int verb_list(struct session *s, int argc, char **argv)
 		count(s, found_pools.array, "pool");
 	if (regions)
 		count(s, found_regions.array, "region");
+	if (regions && withheld_add(s, NULL, pool, found_regions.array))
+		withheld_explain(s, found_regions.array);
 
 	if (!regions || !pools) {
 		json_object_put(regions ? found_pools.array : found_regions.array);
@@ -134,6 +151,8 @@ static int add_info(struct session *s, const char *name, bool only_pool, struct 
 		json_object_array_add(array, o);
 		return EXIT_DONE;
 	}
+	if (!only_pool && withheld_add(s, name, NULL, array))
+		return EXIT_DONE;
 	rc = hmem_pool_get_info(s->hmem, name, &pool);
 	if (!rc) {
 		json_object_array_add(array, json_pool(s, &pool));

@@ -19,6 +19,7 @@
 #include "options.h"
 #include "report.h"
 #include "size_option.h"
+#include "withheld.h"
 
 #define MAX_CXL_REGIONS 64
 #define MAX_MEMDEVS 64
@@ -45,14 +46,28 @@ static bool type_fits(const struct attachment *a, enum cxl_decoder_mode mode)
 static void report_result(const struct attachment *a, const char *pool,
 			  const struct hmem_pool_result *result)
 {
+	struct json_object *array = json_object_new_array();
+	unsigned int withheld = withheld_add(a->s, NULL, pool, array);
+
+	json_object_put(array);
 	if (result->flags & HMEM_POOL_WAS_FORMATTED)
 		report_count(a->s, "pool %s was formatted", pool);
 	if (result->flags & HMEM_POOL_WAS_REPAIRED)
 		report_warning(a->s, "pool %s: one of its two superblocks was damaged and was "
 			       "written anew from the other", pool);
-	if (result->regions)
-		report_count(a->s, "pool %s brought back %u region%s", pool, result->regions,
-			     result->regions == 1 ? "" : "s");
+	if (result->regions > withheld)
+		report_count(a->s, "pool %s brought back %u region%s", pool,
+			     result->regions - withheld, result->regions - withheld == 1 ? "" : "s");
+}
+
+/* With --all the last pool may bring what the ones before it wait for. */
+static void report_withheld(const struct attachment *a)
+{
+	struct json_object *array = json_object_new_array();
+
+	withheld_add(a->s, NULL, NULL, array);
+	withheld_explain(a->s, array);
+	json_object_put(array);
 }
 
 static void attached(struct attachment *a, const char *pool, const struct hmem_pool_result *result)
@@ -458,6 +473,8 @@ int verb_attach_pool(struct session *s, int argc, char **argv)
 	else
 		report_count(s, "attached %u pool%s, %u passed over, %u failed", a.done,
 			     a.done == 1 ? "" : "s", a.skipped, a.failed);
+	if (!a.dry_run)
+		report_withheld(&a);
 	if (json_print(s, a.answer))
 		return EXIT_FAILED;
 	return rc;

@@ -9,13 +9,32 @@
 #include "options.h"
 #include "report.h"
 #include "size_option.h"
+#include "sysfs.h"
+#include "withheld.h"
 
-/* Verbs take the bare name of a region of hmem.ko, or a full name with a scheme. */
+/*
+ * All that the pools have which a region of hmem.ko is on, in one. Verbs take the bare name of such
+ * a region, or a full name with a scheme.
+ */
 static int pool_of(struct session *s, const struct hmem_region_info *info,
 		   struct hmem_pool_info *pool)
 {
+	struct hmem_pool_info one = { .size = sizeof(one) };
+	char text[4096], *rest = text, *word;
+	int rc = 0;
+
 	*pool = (struct hmem_pool_info){ .size = sizeof(*pool) };
-	return *info->pool ? hmem_pool_get_info(s->hmem, info->pool, pool) : 0;
+	if (!*info->pool)
+		return 0;
+	if (strncmp(info->name, "hmem:", 5) ||
+	    sysfs_read(text, sizeof(text), "/sys/class/hmem/%s/pools", info->name + 5) || !*text)
+		return hmem_pool_get_info(s->hmem, info->pool, pool);
+	while (!rc && (word = strsep(&rest, " "))) {
+		rc = hmem_pool_get_info(s->hmem, word, &one);
+		pool->bytes += rc ? 0 : one.bytes;
+		pool->free_bytes += rc ? 0 : one.free_bytes;
+	}
+	return rc;
 }
 
 static int count_shelf(void *arg, const struct hmem_shelf_info *info)
@@ -102,8 +121,8 @@ int verb_resize_region(struct session *s, int argc, char **argv)
 	if (*info.pool && bytes > info.bytes && bytes - info.bytes > pool.free_bytes) {
 		char want[32], free[32];
 
-		report_error(s, "resize region %s: pool %s has no room: %s more wanted, %s free",
-			     argv[first], info.pool,
+		report_error(s, "resize region %s: its pools (%s first) have no room: %s more wanted, "
+			     "%s free", argv[first], info.pool,
 			     hmem_size_format(bytes - info.bytes, want, sizeof(want)),
 			     hmem_size_format(pool.free_bytes, free, sizeof(free)));
 		report_fix(s, "hmemctl list -p %s shows what could be destroyed", info.pool);
@@ -125,6 +144,22 @@ int verb_resize_region(struct session *s, int argc, char **argv)
 	json_object_array_add(array, json_region(s, &info));
 	report_count(s, dry_run ? "would resize 1 region" : "resized 1 region");
 	return json_print(s, array);
+}
+
+/* Prints one that nobody sees, or destroys it; -ENOENT when there is none of that name. */
+static int destroy_withheld(const struct session *s, const char *name, bool dry_run,
+			    struct json_object *array)
+{
+	size_t had = json_object_array_length(array);
+	int rc = 0;
+
+	if (!withheld_add(s, name, NULL, array))
+		return -ENOENT;
+	if (!dry_run)
+		rc = hmem_region_destroy(s->hmem, name);
+	if (rc)
+		json_object_array_del_idx(array, had, json_object_array_length(array) - had);
+	return rc;
 }
 
 int verb_destroy_region(struct session *s, int argc, char **argv)
@@ -149,6 +184,10 @@ int verb_destroy_region(struct session *s, int argc, char **argv)
 		struct hmem_region_info info = { .size = sizeof(info) };
 		int rc = hmem_region_get_info_by_name(s->hmem, argv[first], &info);
 
+		if (rc == -ENOENT && !destroy_withheld(s, argv[first], dry_run, array)) {
+			done++;
+			continue;
+		}
 		if (!rc && !dry_run)
 			rc = hmem_region_destroy(s->hmem, argv[first]);
 		if (rc) {
