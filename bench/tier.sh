@@ -28,36 +28,8 @@ echo "64 GiB:"
 "$place/tier" --region 68719476736 --accesses "$((2 * accesses))" --seed "$seed" --policy hmem \
 	--workload gups-h16-d16 --json "$place/large.json"
 
-# field FILE WORKLOAD FIELD: of the engine's run; what never came about is 100.
-field() {
-	sed -n "s/.*\"workload\": \"$2\", \"policy\": \"hmem\",.*\"$3\": \([^,}]*\).*/\1/p" "$1" |
-		sed 's/null/100/'
-}
-
-# goal METRIC UNIT VALUE NUMBER GOAL: beside a number.
-goal() {
-	printf '%s %s hmem %s\n%s %s limit%s %s\n' "$1" "$2" "$3" "$1" "$2" "$4" "$4" >>"$samples"
-	echo "$1 limit$4 $5" >>"$goals"
-}
-
-percent() {
-	awk -v x="$1" 'BEGIN { print x == 100 ? 100 : x * 100 }'
-}
-
-for name in $(sed -n 's/.*"workload": "\([^"]*\)", "policy": "hmem".*/\1/p' "$runs"); do
-	case $name in
-	gups-*) goal "$name-settled" oracle "$(field "$runs" "$name" settled)" 0.95 ">=1" ;;
-	zipf-scrambled-*) goal "$name-settled" oracle "$(field "$runs" "$name" settled)" 0.9 ">=1" ;;
-	scan-*) goal "$name-left" share "$(field "$runs" "$name" watched_left)" 0.97 ">=1" ;;
-	thrash-*)
-		goal "$name-moved" % "$(percent "$(field "$runs" "$name" late_copied_by_touched)")" 1 "<=1"
-		;;
-	*) goal "$name-settled" oracle "$(field "$runs" "$name" settled)" 1 - ;;
-	esac
-	case $name in
-	*-shift) goal "$name-regained" % "$(percent "$(field "$runs" "$name" shift_90)")" 5 "<=1" ;;
-	esac
-done
+. "$root/bench/tier/goals.bash"
+goals_of "$runs"
 goal tracking-64GiB % "$(percent "$(field "$place/large.json" gups-h16-d16 tracking_of_a_core_late)")" 1 "<=1"
 
 echo

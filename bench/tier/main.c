@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Runs workloads on memories, each with a policy: sim.h says how. */
 #include <getopt.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,27 +15,6 @@ extern struct hm_policy_knobs tier_hmem_knobs;
 
 const struct tier *const tiers[] = { &tier_none, &tier_random, &tier_two_touch, &tier_accessed_bit,
 				     &tier_lru, &tier_hmem_whole, &tier_hmem, NULL };
-
-void sim_die(const char *format, ...)
-{
-	va_list ap;
-
-	fputs("tier: ", stderr);
-	va_start(ap, format);
-	vfprintf(stderr, format, ap);
-	va_end(ap);
-	fputc('\n', stderr);
-	exit(1);
-}
-
-void *sim_alloc(size_t n, size_t size)
-{
-	void *p = calloc(n ? n : 1, size);
-
-	if (!p)
-		sim_die("no memory for %zu times %zu bytes", n, size);
-	return p;
-}
 
 struct options {
 	uint64_t accesses, region, seed;
