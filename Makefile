@@ -155,13 +155,28 @@ $(BUILD)/bench/%: bench/%.c $(FLAGS_STAMP) | $(BUILD)/libhmem.so
 	$(SAY) CC $@
 	$(Q)$(COMPILE) -MF $@.d -D_GNU_SOURCE -Wl,-rpath,'$$ORIGIN/..' $(LDFLAGS) -o $@ $< -L$(BUILD) -lhmem
 
+# Tiering in guests: the simulator's workloads and report, on a region of the module.
+TIER_GUEST_OBJ	:= $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard bench/guest/*.c) \
+		   $(addprefix bench/tier/,alloc.c gups.c graph.c oracle.c random.c report.c \
+		   workload.c zipf.c))
+
+$(BUILD)/obj/bench/%.o: bench/%.c $(FLAGS_STAMP)
+	@mkdir -p $(@D)
+	$(SAY) CC $@
+	$(Q)$(COMPILE) -D_GNU_SOURCE -c -o $@ $<
+
+$(BUILD)/bench/tier_guest: $(TIER_GUEST_OBJ) $(BUILD)/libhmem.so
+	@mkdir -p $(@D)
+	$(SAY) LINK $@
+	$(Q)$(LINK) -Wl,-rpath,'$$ORIGIN/..' -o $@ $(TIER_GUEST_OBJ) -L$(BUILD) -lhmem -lm
+
 include selftests/crash/Makefile.inc
 
 examples: $(EXAMPLES) ## the example programs
 	@:
-selftests: $(TESTS) ## the tests written in C
+selftests: $(TESTS) $(BUILD)/bench/tier_guest ## the tests written in C
 	@:
-guest-tests: $(GUEST_TESTS) ## those of them that run in guests
+guest-tests: $(GUEST_TESTS) $(BUILD)/bench/tier_guest ## those of them that run in guests
 	@:
 benches: $(BENCHES) ## the measuring programs
 	@:
@@ -352,7 +367,7 @@ help: ## this list
 	@echo 'Variables: BUILD=$(BUILD) (what is built goes there), KDIR= (kernel headers), CC=,'
 	@echo 'CFLAGS=, V=1 (show commands), prefix=$(prefix), DESTDIR=, HMEM_CACHE= (where the image for guests is kept)'
 
--include $(LIB_OBJ:.o=.d) $(TOOLS_OBJ:.o=.d) $(addsuffix .d,$(EXAMPLES) $(TESTS) $(BENCHES))
+-include $(LIB_OBJ:.o=.d) $(TOOLS_OBJ:.o=.d) $(TIER_GUEST_OBJ:.o=.d) $(addsuffix .d,$(EXAMPLES) $(TESTS) $(BENCHES))
 
 FORCE:
 .PHONY: all lib tools examples selftests guest-tests benches kmod kmod-inject kmod-if-headers deps clean demo demo-host \

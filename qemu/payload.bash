@@ -78,6 +78,10 @@ payload_stage_project()
 		cp "$build/kmod/$1/inject/hm_inject.ko" "$root/selftests/guest/"
 	[[ ! -d $build/selftests ]] || cp -r "$build/selftests/." "$root/selftests/"
 	find "$root/selftests" -name '*.[chd]' -delete
+
+	mkdir "$root/bench"
+	cp "$project_dir"/bench/guest/*.sh "$root/bench/"
+	[[ ! -f $build/bench/tier_guest ]] || cp "$build/bench/tier_guest" "$root/bench/"
 }
 
 # payload_make_init - build the guest's init, in an archive to follow the image's initramfs

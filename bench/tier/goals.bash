@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154 # $samples and $goals are of who reads this
 #
 # What runs of workloads are by the goals, for bench/report: what bench/tier.sh and
 # bench/tier-guest.sh have in common. Both set $samples and $goals, files to be added to.
