@@ -206,7 +206,7 @@ bool hm_poison_keeps(struct hm_region *region, const struct hm_extent *extent, u
 	return false;
 }
 
-/** hm_poison_set - remember what is bad of a page of a region; false: no memory, or no way, for that */
+/** hm_poison_set - remember what is bad of a page of a region; false: that cannot be done */
 bool hm_poison_set(struct hm_region *region, pgoff_t pgoff, unsigned long bits, gfp_t gfp)
 {
 	return HM_CAN_MARK &&

@@ -140,7 +140,7 @@ static int clear_page_of(struct hm_region *region, struct hm_extent *extent, pgo
 	extent->flags |= HM_EXTENT_STORED;
 	rewrite(region, extent, page);
 	xa_erase(&region->bad, pgoff);
-	xa_erase(&hm_extent_pool(region, extent)->bad, (unsigned long)extent->index * HM_EXTENT_PAGES + page);
+	xa_erase(&hm_extent_pool(region, extent)->bad, hm_home_page(extent, page));
 	return 1;
 }
 
@@ -186,7 +186,7 @@ int hm_poison_clear(struct hm_region *region, pgoff_t from, pgoff_t end, struct 
 		if (signal_pending(current))
 			return -EINTR;
 		srcu = srcu_read_lock(&hm_srcu);
-		/* Where nobody could touch an extent first all of it fails, not just its bad pages. */
+		/* All of an extent fails that could not be zeroed, not just its bad pages. */
 		bad = hm_poison_next(region, srcu_dereference(region->layout, &hm_srcu),
 			       round_down(from, HM_EXTENT_PAGES), limit);
 		to = min_t(pgoff_t, end, (bad | (HM_EXTENT_PAGES - 1)) + 1);
