@@ -64,7 +64,7 @@ static inline void must_pmems(void)
 
 static inline void pmems_end(void)
 {
-	for (int i = 0; i < PMEMS; i++)
+	for (int i = PMEMS - 1; i >= 0; i--)
 		cxl_end(pmem[i]);
 }
 

@@ -272,7 +272,7 @@ static void namesake(void)
 	must(pool_detach(control, "ram"), "detach");
 }
 
-/* Under who uses it. */
+/* Under who uses it. The last one: the bridge's decoders can be given anew from there on only. */
 static void lost(void)
 {
 	int fd = must_open("r", O_RDWR);
@@ -281,25 +281,25 @@ static void lost(void)
 
 	must(near_max_set(fd, 6 * EXTENT), "near_max");
 	must(migrate(fd, 0, 0, HMEM_NEAR, &m), "near");
-	cxl_end(pmem[1]);
-	TAP_OK(touch_read(p + EXTENT + 8192) == SIGBUS && touch_write(p + 4 * EXTENT, 1) == SIGBUS,
+	cxl_end(pmem[2]);
+	TAP_OK(touch_read(p + 2 * EXTENT + 8192) == SIGBUS && touch_write(p + 5 * EXTENT, 1) == SIGBUS,
 	       "lost: what was on the pool fails");
-	TAP_OK(pread(fd, page, 8, EXTENT) == -1 && errno == ENODEV, "lost: for calls as well");
-	TAP_OK(*(unsigned int *)(p + 8192) == 1000 && *(unsigned int *)(p + 5 * EXTENT + 8192) == 1005,
+	TAP_OK(pread(fd, page, 8, 2 * EXTENT) == -1 && errno == ENODEV, "lost: for calls as well");
+	TAP_OK(*(unsigned int *)(p + 8192) == 1000 && *(unsigned int *)(p + 4 * EXTENT + 8192) == 1004,
 	       "lost: the rest is there");
 	TAP_EQ(sysfs_number("hmem", "r", "lost"), 2 * (int64_t)EXTENT, "lost: sysfs says how much");
 	TAP_OK(nothing_withheld(), "lost: nothing is withheld");
 	TAP_EQ(region_resize(control, "r", 9 * EXTENT), -ENODEV, "lost: it does not grow");
 	TAP_EQ(region_resize(control, "r", 3 * EXTENT), -ENODEV, "lost: nor shrink");
-	*(unsigned int *)(p + 2 * EXTENT + 12288) = 7;
+	*(unsigned int *)(p + EXTENT + 12288) = 7;
 	TAP_EQ(fsync(fd), 0, "lost: the rest is made durable");
-	must_pmem(1);
-	attach(1);
+	must_pmem(2);
+	attach(2);
 	TAP_EQ(sysfs_number("hmem", "r", "lost"), 0, "lost: its pool comes back");
-	TAP_OK(*(volatile unsigned int *)(p + EXTENT + 8192) == 1001 &&
-	       pread(fd, page, 4, 4 * EXTENT + 8192) == 4 && *(unsigned int *)page == 1004,
+	TAP_OK(*(volatile unsigned int *)(p + 2 * EXTENT + 8192) == 1002 &&
+	       pread(fd, page, 4, 5 * EXTENT + 8192) == 4 && *(unsigned int *)page == 1005,
 	       "lost: and so does what was there, under who has it mapped");
-	TAP_OK(touch_write(p + 4 * EXTENT, 1) == 0, "lost: for storing as well");
+	TAP_OK(touch_write(p + 5 * EXTENT, 1) == 0, "lost: for storing as well");
 	TAP_OK(nothing_withheld(), "lost: the pool withholds nothing");
 	TAP_EQ(region_resize(control, "r", 9 * EXTENT), 0, "lost: and it grows");
 	TAP_EQ(near_max_set(fd, 0), 0, "lost: all goes home");
@@ -314,13 +314,13 @@ static void lost(void)
 /* Destroyed while one of its pools is gone, which comes back afterwards. */
 static void lost_for_good(void)
 {
-	cxl_end(pmem[0]);
-	TAP_EQ(sysfs_number("hmem", "r", "lost"), 3 * (int64_t)EXTENT, "for good: its first pool");
+	cxl_end(pmem[2]);
+	TAP_EQ(sysfs_number("hmem", "r", "lost"), 3 * (int64_t)EXTENT, "for good: its last pool");
 	TAP_EQ(region_destroy(control, "r"), 0, "for good: it can be destroyed");
-	TAP_OK(pool_free(pmem[1]) == all[1] && pool_free(pmem[2]) == all[2],
+	TAP_OK(pool_free(pmem[0]) == all[0] && pool_free(pmem[1]) == all[1],
 	       "for good: the others have their room");
-	must_pmem(0);
-	attach(0);
+	must_pmem(2);
+	attach(2);
 	TAP_OK(all_free(), "for good: and so has the one that came back after all");
 }
 
@@ -332,7 +332,7 @@ static void all_lost(void)
 	must(create("r", HMEM_CREATE_SPREAD, 3, 6), "create");
 	mark(0, 6);
 	fd = must_open("r", O_RDWR);
-	for (int i = 0; i < PMEMS; i++)
+	for (int i = PMEMS - 1; i >= 0; i--)
 		cxl_end(pmem[i]);
 	TAP_EQ(region_open("r", O_RDWR), -ENOENT, "all pools are gone, and so is the region");
 	close(fd);
