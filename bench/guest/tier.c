@@ -99,6 +99,7 @@ int main(int argc, char **argv)
 	uint32_t knobs = 0;
 	int option;
 
+	setlinebuf(stdout);
 	while ((option = getopt_long(argc, argv, "", known, NULL)) != -1) {
 		switch (option) {
 		case 'p': o.pool = optarg; break;
@@ -128,7 +129,7 @@ int main(int argc, char **argv)
 		if (!strcmp(what, "run"))
 			run_all(names, deciders, json, &o);
 		else if (!strcmp(what, "faults"))
-			measure_faults(o.pool, o.accesses);
+			measure_faults(o.pool, 2 * o.accesses);
 		else if (!strcmp(what, "moves"))
 			measure_moves(o.pool);
 		else if (!strcmp(what, "scans"))
