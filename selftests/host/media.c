@@ -307,6 +307,15 @@ static void lie_shared(const char *what, void (*change)(u8 *copy))
 static void share_moves(u8 *c) { regions(c)[0].flags |= HM_MEDIA_OUTGOING; regions(c)[0].peer[0] = 1; }
 static void share_peer(u8 *c) { regions(c)[0].peer[0] = 1; }
 static void share_total(u8 *c) { regions(c)[0].total = 6; }
+static void share_whole(u8 *c)
+{
+	regions(c)[0].total = 6;
+	slots(c)[2].place.first = 0;
+	slots(c)[2].place.stride = 1;
+	slots(c)[3].place.first = 4;
+	slots(c)[3].place.stride = 1;
+}
+
 static void share_of_none(u8 *c) { regions(c)[0].nr_pools = 0; }
 static void share_of_one(u8 *c) { regions(c)[0].nr_pools = 1; regions(c)[0].number = 0; }
 static void share_of_many(u8 *c) { regions(c)[0].nr_pools = 33; }
@@ -354,7 +363,8 @@ static void on_several(void)
 	TAP_EQ(caught, tried, "every single-bit damage of its table is seen");
 	lie_shared("it moves as well", share_moves);
 	lie_shared("it has another pool beside", share_peer);
-	lie_shared("it has nothing elsewhere", share_total);
+	lie_shared("it is smaller than what is here", share_total);
+	lie_shared("it has nothing elsewhere", share_whole);
 	lie_shared("it has no pools", share_of_none);
 	lie_shared("it has one pool", share_of_one);
 	lie_shared("it has more pools than it can", share_of_many);
