@@ -147,7 +147,7 @@ $(BUILD)/selftests/%: selftests/%.c $(FLAGS_STAMP) | $(BUILD)/libhmem.so
 	$(Q)$(COMPILE) -MF $@.d -D_GNU_SOURCE -Iselftests -Wl,-rpath,'$$ORIGIN/../..' $(LDFLAGS) \
 		-o $@ $< -L$(BUILD) -lhmem $(TEST_LIBS)
 
-$(BUILD)/selftests/host/policy: TEST_LIBS := -lm
+$(BUILD)/selftests/host/policy $(BUILD)/selftests/host/policy_%: TEST_LIBS := -lm
 $(BUILD)/selftests/host/heat_picture: TEST_LIBS := -lpng
 
 $(BUILD)/bench/%: bench/%.c $(FLAGS_STAMP) | $(BUILD)/libhmem.so

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# The policy engine of kmod/policy.c beside baselines, in the simulator of bench/tier: no module
+# The policy engine of kmod/policy*.c beside baselines, in the simulator of bench/tier: no module
 # and no CXL memory are at work, time is simulated by the costs that were measured once
 # (kmod/policy_knobs.h). Prints all runs, then what they are by the goals.
 #
@@ -18,7 +18,8 @@ seed=${BENCH_SEED:-1}
 accesses=${BENCH_ACCESSES:-200000000}
 runs=${BENCH_JSON%.json}.runs.json
 
-"${CC:-cc}" -O2 -std=gnu11 -Wall -Wextra -D_GNU_SOURCE -o "$place/tier" "$root"/bench/tier/*.c -lm
+"${CC:-cc}" -O2 -std=gnu11 -Wall -Wextra -D_GNU_SOURCE -o "$place/tier" \
+	"$root"/bench/tier/*.c "$root"/kmod/policy*.c -lm
 "$place/tier" --accesses "$accesses" --seed "$seed" --json "$runs"
 
 # What tracking costs where rounds are long: 64 GiB, all of it in use, when the haste of the start

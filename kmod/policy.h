@@ -53,7 +53,7 @@
  * @count.touches, in single words and without atomics: a count may miss some. All times are of one
  * clock that does not go back, in ns.
  *
- * This header and policy.c depend on neither kernel nor libc, as media.h does.
+ * This header and policy*.c depend on neither kernel nor libc, as media.h does.
  */
 #ifndef HM_POLICY_H
 #define HM_POLICY_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Every constant of the policy engine that is a choice: name, default, least, most, unit, and
- * why it is so. policy.h makes a struct of it, policy.c the table by which it is set and
+ * why it is so. policy.h makes a struct of it, policy_knobs.c the table by which it is set and
  * checked; `tier --list` prints it for Documentation/tiering.md.
  *
  * Sources: [P] measured or given by the platform, a driver that measures sets it; [S] tuned in

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * kmod/policy.c, driven as the module would: zaps and refaults of whole extents, scans of split
+ * kmod/policy*.c, driven as the module would: zaps and refaults of whole extents, scans of split
  * ones, moves by the worker. With splitting and without.
  */
 #include <stdlib.h>
 
-#include "../../kmod/policy.c"
+#include "../../kmod/policy_private.h"
 #include "sim.h"
 
 struct hmem_state {

@@ -12,7 +12,7 @@ trap 'rm -rf "$scratch"' EXIT
 json=$scratch/json
 
 tap_check "it is built without a warning" "${CC:-cc}" -O2 -std=gnu11 -Wall -Wextra -Wshadow -Werror \
-	-D_GNU_SOURCE -o "$scratch/tier" bench/tier/*.c -lm
+	-D_GNU_SOURCE -o "$scratch/tier" bench/tier/*.c kmod/policy*.c -lm
 tier() {
 	"$scratch/tier" --region 536870912 --accesses 10000000 --json "$json" "$@"
 }

@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The tick: when to look at which extent, and between which heats a move pays.
+ */
+#include "policy_private.h"
+
+#define HM_RESTLESS	48		/* hm_policy.restless from here on: haste */
+
+/* --- what pays ----------------------------------------------------------------------- */
+
+/*
+ * Down the heats of what is at home and up those of what is near: free room first, then swaps,
+ * as long as who comes is hotter by the band and earns the move.
+ */
+static void hm_match(struct hm_policy *p)
+{
+	u64 room = p->near_pages > p->used ? p->near_pages - p->used : 0;
+	u64 over = p->used > p->near_pages ? p->used - p->near_pages : 0;
+	u64 swaps = over, left;
+	u32 cold = 0, victims = p->near[0];
+	bool whole = false;
+
+	/* What is not known yet may be as hot as what is: room is kept for it. */
+	if (p->nr_known + p->nr_split < p->nr_added) {
+		u64 kept = p->near_pages / p->nr_added *
+			   (p->nr_added - p->nr_known - p->nr_split);
+
+		room = room > kept ? room - kept : 0;
+	}
+	p->promote_bin = p->promote_page_bin = HM_POLICY_BINS;
+	p->wanted = over;
+	for (u32 hot = HM_POLICY_BINS; hot-- > 1;) {
+		for (u32 unit = 0; unit < 2; unit++) {
+			u32 *count = unit ? p->home_page : p->home_whole;
+			u32 *bin = unit ? &p->promote_page_bin : &p->promote_bin;
+			u32 size = unit ? 1 : HM_POLICY_PAGES;
+			u64 come = count[hot], take;
+
+			if (!come)
+				continue;
+			if (room >= size && hot >= (unit ? p->room_page_bin : p->room_bin)) {
+				take = come < room ? come : room / size * size;
+				*bin = hot;
+				p->wanted += take;
+				room -= take;
+				come -= take;
+			}
+			if (hot < (unit ? p->even_page_bin : p->even_bin))
+				continue;
+			while (come) {
+				while (!victims && cold + 1 < HM_POLICY_BINS)
+					victims = p->near[++cold];
+				if (!victims || cold + p->band > hot)
+					break;
+				take = come < victims ? come : victims;
+				whole = whole || !unit;
+				*bin = hot;
+				p->wanted += take;
+				swaps += take;
+				victims -= (u32)take;
+				come -= take;
+			}
+		}
+	}
+	/* Victims are named by how many there are below them, so the last bin may go in part. */
+	if (whole)
+		swaps = (swaps + HM_POLICY_PAGES - 1) / HM_POLICY_PAGES * HM_POLICY_PAGES;
+	p->demote_left = swaps > p->leaving ? swaps - p->leaving : 0;
+	left = p->near_pages;
+	for (p->cut_bin = HM_POLICY_BINS - 1; p->cut_bin > 1; p->cut_bin--) {
+		u64 here = hm_pages_in(p, p->cut_bin);
+
+		if (here >= left)
+			break;
+		left -= here;
+	}
+	p->demote_bin = -1;
+	left = swaps;
+	for (u32 bin = 0; bin < HM_POLICY_BINS && left; bin++) {
+		if (!p->near[bin])
+			continue;
+		p->demote_bin = (s32)bin;
+		left -= left < p->near[bin] ? left : p->near[bin];
+	}
+}
+
+/* --- the tick ------------------------------------------------------------------------ */
+
+void hm_round_over(struct hm_policy *p, u64 now)
+{
+	const struct hm_policy_knobs *k = &p->knob;
+	u64 least = k->window_min_ms * 1000000ULL, most = k->window_max_ms * 1000000ULL;
+	u64 took = now - p->round_at;
+	u32 pct = p->round_units ? (u32)((u64)p->round_seen * 100 / p->round_units) : 0;
+
+	/* Where the budget sets the pace, the window is what it allows. */
+	if (pct < k->seen_low_pct)
+		p->window_ns += p->window_ns / 2;
+	else if (pct > k->seen_high_pct)
+		p->window_ns -= p->window_ns / 3;
+	else if (took > p->window_ns)
+		p->window_ns = took;
+	if (p->window_ns > most)
+		p->window_ns = most;
+	if (p->window_ns < least)
+		p->window_ns = least;
+
+	if (p->round_moves >= 8 && p->round_pingpongs * 100 >= p->round_moves * k->pingpong_pct) {
+		p->band = p->band + 2 < k->band_max_oct4 ? p->band + 2 : k->band_max_oct4;
+		p->calm = 0;
+		p->round_moves = p->round_pingpongs = 0;
+	} else if (++p->calm >= 16) {
+		p->calm = 0;
+		if (p->band > k->band_oct4)
+			p->band--;
+	}
+	if (p->band < k->band_oct4)
+		p->band = k->band_oct4;
+	if (p->pairs > 1U << 20) {
+		p->pairs /= 2;
+		p->meetings /= 2;
+	}
+	p->tries -= p->tries / 4;
+	p->aborts -= p->aborts / 4;
+	p->round_units = p->round_seen = 0;
+	p->round_moves -= p->round_moves / 4;
+	p->round_pingpongs -= p->round_pingpongs / 4;
+	p->round_splits = 0;
+	p->round_left = p->nr_extents;
+	p->round_at = now;
+	p->count.rounds++;
+}
+
+u64 hm_policy_tick(struct hm_policy *p, u64 now)
+{
+	const struct hm_policy_knobs *k = &p->knob;
+	u64 most = k->tick_max_ms * 1000000ULL, least = k->tick_min_ms * 1000000ULL;
+	u64 elapsed = now - p->tick_at, interval, round;
+	s64 cap;
+	u32 unpaid, pct;
+
+	if (most < least)
+		most = least;
+	if (elapsed > 2 * most)
+		elapsed = 2 * most;
+	p->tick_at = now;
+	hm_price(p);
+
+	if (!p->round_left)
+		hm_round_over(p, now);
+	round = now - p->round_at > p->window_ns ? now - p->round_at : p->window_ns;
+	interval = round / k->ticks;
+	interval = interval < least ? least : interval > most ? most : interval;
+
+	unpaid = p->faults - p->faults_paid;
+	p->faults_paid += unpaid;
+	p->tokens += (s64)(elapsed * k->budget_ppm / 1000000) - (s64)unpaid * k->fault_ns;
+	p->count.cost_ns += (u64)unpaid * k->fault_ns;
+	/* Two ticks' worth is kept in any case, and what one extent takes. */
+	cap = (s64)(2 * interval * k->budget_ppm / 1000000) + hm_savings(p);
+	if (cap < (s64)k->scan_page_ns * HM_POLICY_PAGES + k->fault_ns && k->budget_ppm)
+		cap = (s64)k->scan_page_ns * HM_POLICY_PAGES + k->fault_ns;
+	if (p->tokens > cap)
+		p->tokens = cap;
+	/* In calm a part of the budget is saved; what was saved is spent when there is a change. */
+	unpaid = p->crossings - p->crossings_seen;
+	p->crossings_seen += unpaid;
+	p->restless = clamp_u32((s64)p->restless - (p->restless + 31) / 32 +
+				(u64)unpaid * (HM_RESTLESS / 3), 0, 4 * HM_RESTLESS);
+	/* A region about which little is known is as good as changed. */
+	if (p->count.rounds < 2)
+		p->restless = 2 * HM_RESTLESS;
+	pct = k->haste_pct;
+	if (p->restless < HM_RESTLESS)
+		pct = 100 - (u32)((100 - k->calm_pct) * (u64)(p->nr_extents - p->nr_split) /
+				  (p->nr_extents ? p->nr_extents : 1));
+	p->allowed = (s64)(elapsed * k->budget_ppm / 1000000 * pct / 100) +
+		     (p->allowed < 0 ? p->allowed : 0);
+	if (!p->allowed && k->budget_ppm)
+		p->allowed = 1;
+
+	p->rate_left += (s64)((elapsed >> 10) * k->rate_mib * 1100 >> 10);
+	cap = (s64)((k->rate_save_ms * 1000000ULL >> 10) * k->rate_mib * 1100 >> 10);
+	if (cap < 2 * (s64)HM_EXTENT_BYTES && k->rate_mib)
+		cap = 2 * HM_EXTENT_BYTES;
+	if (p->rate_left > cap)
+		p->rate_left = cap;
+
+	/* What comes to the ring from now on is for the next tick. */
+	p->ring_stop = p->ring_head;
+	if (p->ring_stop - p->ring_tail > HM_POLICY_RING)
+		p->ring_tail = p->ring_stop - HM_POLICY_RING;
+
+	hm_match(p);
+	p->quota_left = clamp_u32((s64)((u64)p->nr_extents * (interval >> 10) /
+					((p->window_ns >> 10) + 1)) + 1, 1, p->nr_extents);
+	if (p->quota_left > p->round_left)
+		p->quota_left = p->round_left;
+	/* Scans find pages; whole extents that are to move are sought, for half the money. */
+	p->sweep_left = 0;
+	if (p->rate_left > 0 && p->allowed > 0 && p->wanted &&
+	    p->nr_extents - p->nr_split > p->nr_split)
+		p->sweep_left = clamp_u32(p->allowed / (2 * k->visit_ns), 1, p->nr_extents);
+	return now + interval;
+}
+
+bool hm_policy_next(struct hm_policy *p, u32 *extent)
+{
+	if (!p->nr_extents)
+		return false;
+	p->sweeping = false;
+	while (p->ring_stop != p->ring_tail) {
+		*extent = p->ring[p->ring_tail++ % HM_POLICY_RING];
+		if (*extent < p->nr_extents)
+			return true;
+	}
+	if (p->sweep_left) {
+		p->sweep_left--;
+		p->sweeping = true;
+		p->sweep_at = p->sweep_at + 1 < p->nr_extents ? p->sweep_at + 1 : 0;
+		*extent = p->sweep_at;
+		return true;
+	}
+	if (!p->quota_left || hm_spent(p))
+		return false;
+	p->quota_left--;
+	p->round_left--;
+	p->cursor = p->cursor + 1 < p->nr_extents ? p->cursor + 1 : 0;
+	*extent = p->cursor;
+	return true;
+}

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What to do with an extent that is visited, and what came of it.
+ */
+#include "policy_private.h"
+
+static u32 hm_how(const struct hm_policy *p, const struct hm_heat *h)
+{
+	bool wait = h->flags & HM_HEAT_WAIT ||
+		    (p->tries >= 4 && p->aborts * 100 >= p->tries * p->knob.abort_wait_pct);
+
+	return wait ? HM_POLICY_WAIT : 0;
+}
+
+/* Who waits for a move comes when it ends, so a probe under way is given up. */
+static void hm_disarm(struct hm_policy *p, struct hm_heat *h)
+{
+	if ((h->flags & (HM_HEAT_ARMED | HM_HEAT_FREE)) == HM_HEAT_ARMED)
+		hm_spend(p, -(s64)p->knob.fault_ns);
+	h->flags &= ~(HM_HEAT_ARMED | HM_HEAT_FREE);
+}
+
+static void hm_start_move(struct hm_policy *p, struct hm_heat *h, u64 now)
+{
+	/* A guess put right is no cycle: only who comes back shows that nothing is hotter. */
+	if (hm_moved_within(h, p->knob.pingpong_ms, now) && !(h->flags & HM_HEAT_HELD)) {
+		p->count.pingpongs++;
+		p->round_pingpongs += !(h->flags & HM_HEAT_NEAR);
+	}
+	p->round_moves++;
+	p->rate_left -= HM_EXTENT_BYTES;
+	hm_disarm(p, h);
+	h->flags |= HM_HEAT_MOVING;
+}
+
+static u32 hm_decide(struct hm_policy *p, struct hm_heat *h, u64 now)
+{
+	if (p->rate_left <= 0 ||
+	    (h->flags & HM_HEAT_HELD && hm_moved_within(h, p->knob.pingpong_ms, now)))
+		return 0;
+	if (h->flags & HM_HEAT_NEAR) {
+		/* A whole extent does not go for a few pages. */
+		if ((s32)h->bin > p->demote_bin || p->demote_left < HM_POLICY_PAGES / 2)
+			return 0;
+		p->demote_left -= p->demote_left < HM_POLICY_PAGES ? p->demote_left :
+								     HM_POLICY_PAGES;
+		p->leaving += HM_POLICY_PAGES;
+		hm_start_move(p, h, now);
+		return HM_POLICY_DEMOTE | hm_how(p, h);
+	}
+	if (h->bin < p->promote_bin || p->used + HM_POLICY_PAGES > p->near_pages)
+		return 0;
+	p->used += HM_POLICY_PAGES;
+	hm_start_move(p, h, now);
+	return HM_POLICY_PROMOTE | hm_how(p, h);
+}
+
+/*
+ * Two touches of an extent whose heat is even meet in one page in one case of 512. An extent's own
+ * pairs are few, so those of all extents count as @split_prior of them.
+ */
+static bool hm_uneven(const struct hm_policy *p, const struct hm_heat *h)
+{
+	u64 prior = p->knob.split_prior, pairs = h->pairs + prior, met;
+
+	/* In 1024ths of a meeting. */
+	met = h->meetings * 1024ULL;
+	if (p->pairs >= p->knob.split_pairs)
+		met += prior * 1024 * p->meetings / p->pairs;
+	else
+		met += prior * 2;
+	return met * HM_POLICY_PAGES * 100 >= pairs * 1024 * p->knob.split_pct;
+}
+
+static bool hm_splits(struct hm_policy *p, const struct hm_heat *h, u64 now)
+{
+	u32 earns;
+
+	if (!p->knob.split || h->seen < 4 || !hm_uneven(p, h) || !p->near_pages ||
+	    p->near_pages >= (u64)p->nr_extents * HM_POLICY_PAGES ||
+	    (u64)p->round_splits * 100 >= (u64)p->nr_extents * p->knob.split_rate_pct ||
+	    (h->flags & HM_HEAT_HELD && hm_moved_within(h, p->knob.pingpong_ms, now)))
+		return false;
+	/* A refault of each page has to be earned. */
+	earns = hm_even_bin(p, 4 * p->knob.fault_ns / p->knob.touch_lines + 1);
+	return h->lasting >> HM_BIN_SHIFT >= earns;
+}
+
+u32 hm_policy_visit(struct hm_policy *p, struct hm_heat *h, u32 extent, u64 now)
+{
+	u32 what;
+
+	hm_spend(p, p->knob.visit_ns);
+	if (h->flags & HM_HEAT_MOVING)
+		return 0;
+	if (h->flags & HM_HEAT_SPLIT) {
+		if (p->sweeping || hm_spent(p) || hm_elapsed(h, now) < p->window_ns / 2)
+			return 0;
+		hm_spend(p, (s64)p->knob.scan_page_ns * HM_POLICY_PAGES);
+		return HM_POLICY_SCAN;
+	}
+	if (!p->sweeping) {
+		p->round_units += HM_POLICY_PAGES;
+		if (h->seen && !(h->flags & HM_HEAT_ARMED))
+			p->round_seen += HM_POLICY_PAGES;
+	}
+	if (h->flags & HM_HEAT_ARMED)
+		hm_untouched(p, h, now);
+	hm_rebin(p, h);
+	what = hm_decide(p, h, now);
+	if (what || p->sweeping || h->flags & HM_HEAT_ARMED)
+		return what;
+	if (hm_splits(p, h, now)) {
+		p->round_splits++;
+		h->flags |= HM_HEAT_MOVING;
+		return HM_POLICY_SPLIT;
+	}
+	if (hm_spent(p))
+		return 0;
+	/* Three looks at what surprises, over the time that it has to last. */
+	if (hm_surprising(p, h) && hm_elapsed(h, now) < p->knob.confirm_ms * 500000ULL &&
+	    hm_wrong_side(p, h)) {
+		hm_look_again(p, extent);
+		return 0;
+	}
+	hm_spend(p, p->knob.zap_ns + p->knob.fault_ns);
+	p->count.probes++;
+	return HM_POLICY_PROBE;
+}
+
+/* --- what came of it ----------------------------------------------------------------- */
+
+/* Whether the copy could be made; what is learnt from it is how to make the next. */
+static bool hm_outcome(struct hm_policy *p, struct hm_heat *h, enum hm_policy_result result,
+		       u64 now)
+{
+	p->tries++;
+	h->flags &= ~(HM_HEAT_MOVING | HM_HEAT_HELD | HM_HEAT_WAIT);
+	if (result == HM_POLICY_ABORTED) {
+		p->aborts++;
+		p->count.aborted++;
+		h->flags |= HM_HEAT_WAIT;
+	} else if (result == HM_POLICY_FAILED) {
+		p->count.failed++;
+		hm_stamp(h, now);
+		h->flags |= HM_HEAT_HELD;
+	}
+	return result == HM_POLICY_DONE;
+}
+
+void hm_policy_moved(struct hm_policy *p, struct hm_heat *h, u32 what, enum hm_policy_result result,
+		     u64 now)
+{
+	bool done = hm_outcome(p, h, result, now);
+
+	if (what & HM_POLICY_DEMOTE)
+		p->leaving -= HM_POLICY_PAGES;
+	if ((what & HM_POLICY_DEMOTE) ? done : !done)
+		p->used -= HM_POLICY_PAGES;
+	if (!done)
+		return;
+	hm_whole_count(p, h)[h->bin] -= HM_POLICY_PAGES;
+	h->flags ^= HM_HEAT_NEAR;
+	if (h->seen)
+		h->bin = (u8)hm_rank(p, h);
+	hm_whole_count(p, h)[h->bin] += HM_POLICY_PAGES;
+	hm_stamp(h, now);
+	if (what & HM_POLICY_DEMOTE)
+		p->count.demoted += HM_POLICY_PAGES;
+	else
+		p->count.promoted += HM_POLICY_PAGES;
+}

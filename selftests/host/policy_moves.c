@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What the policy engine moves, and what it does not. Whether that is any good is for bench/tier to
+ * say.
+ */
+#include "policy_region.h"
+
+static int descending(const void *a, const void *b)
+{
+	return *(const int *)b - *(const int *)a;
+}
+
+static void test_threshold(void)
+{
+	bool same = true;
+
+	for (u32 run = 0; run < 200; run++) {
+		int bins[MAX];
+		u32 fit = chance(MAX - 1) + 1;
+
+		region(MAX, (u64)fit * HM_POLICY_PAGES);
+		for (u32 i = 0; i < MAX; i++) {
+			set(i, false, p.even_bin + 10 + chance(60));
+			bins[i] = heat[i].bin;
+		}
+		qsort(bins, MAX, sizeof(bins[0]), descending);
+		hm_policy_tick(&p, now += 20 * MS);
+		same = same && (int)p.promote_bin == bins[fit - 1] &&
+		       (int)p.cut_bin == bins[fit - 1];
+	}
+	TAP_OK(same, "the histogram's threshold is that of sorting");
+}
+
+static void test_moving(void)
+{
+	u32 base, promoted = 0, demoted = 0;
+
+	region(16, 4 * HM_POLICY_PAGES);
+	base = p.even_bin + 20;
+	for (u32 i = 0; i < 16; i++)
+		set(i, false, base + i);
+	knobs.rate_mib = 2048;
+	settle(4);
+	TAP_OK(heat[15].flags & heat[14].flags & heat[13].flags & heat[12].flags & HM_HEAT_NEAR &&
+		       p.used == 4 * HM_POLICY_PAGES,
+	       "the hottest fill the bound");
+	TAP_EQ(settle(20), 0, "and then nothing moves, though others are next to them");
+
+	/* Hysteresis: hotter than the coldest by less than the band; then by more. */
+	set(0, false, heat[12].bin + 1);
+	for (u32 i = 0; i < 100 && heat[0].bin < heat[12].bin + knobs.band_oct4 - 1; i++)
+		set(0, false, (heat[0].lasting >> HM_BIN_SHIFT) + 1);
+	TAP_EQ(settle(4), 0, "one a little hotter does not replace anybody");
+	set(0, false, (heat[0].lasting >> HM_BIN_SHIFT) + 1);
+	TAP_EQ(settle(4), 2, "one that is twice as hot does");
+	TAP_OK(!(heat[12].flags & HM_HEAT_NEAR) && heat[0].flags & HM_HEAT_NEAR,
+	       "it replaces the coldest");
+
+	/* What does not pay. */
+	region(8, 4 * HM_POLICY_PAGES);
+	for (u32 i = 0; i < 4; i++)
+		set(i, true, 20);
+	for (u32 i = 4; i < 8; i++)
+		set(i, false, p.even_bin);
+	TAP_OK(heat[4].bin < p.even_bin, "those at home are below what a move earns");
+	TAP_EQ(settle(4), 0, "hotter by far, and still no move that does not earn its cost");
+	set(5, false, p.even_bin + 6);
+	TAP_EQ(settle(4), 2, "one that does is moved");
+	knobs.home_ns = knobs.near_ns;
+	region(8, 4 * HM_POLICY_PAGES);
+	for (u32 i = 0; i < 8; i++)
+		set(i, false, HM_POLICY_BINS - 2);
+	TAP_EQ(settle(4), 0, "where home is as near as near, nothing moves");
+	hm_policy_defaults(&knobs);
+
+	/* The rate. */
+	knobs.rate_mib = 32;
+	knobs.rate_save_ms = 1;
+	region(MAX, MAX * HM_POLICY_PAGES);
+	for (u32 i = 0; i < MAX; i++)
+		set(i, false, base);
+	settle(10);
+	promoted = demoted = 0;
+	for (u32 i = 0; i < 10; i++)
+		tick(&promoted, &demoted);
+	TAP_OK(promoted >= 10 && promoted <= 48 + 2,
+	       "%u extents moved in 3 s at 32 MiB a second", promoted);
+	knobs.rate_mib = 0;
+	region(4, 4 * HM_POLICY_PAGES);
+	for (u32 i = 0; i < 4; i++)
+		set(i, false, base);
+	TAP_EQ(settle(4), 0, "at a rate of 0 nothing moves");
+	hm_policy_defaults(&knobs);
+
+	/* The bound. */
+	region(4, 0);
+	for (u32 i = 0; i < 4; i++)
+		set(i, false, base);
+	TAP_EQ(settle(4), 0, "with no DRAM nothing moves");
+	region(4, HM_POLICY_PAGES - 1);
+	for (u32 i = 0; i < 4; i++)
+		set(i, false, base);
+	TAP_EQ(settle(4), 0, "nor with less than an extent");
+	region(1, HM_POLICY_PAGES);
+	set(0, false, base);
+	settle(4);
+	TAP_OK(heat[0].flags & HM_HEAT_NEAR && sound(), "one extent with room for it");
+	region(0, HM_POLICY_PAGES);
+	TAP_EQ(settle(4), 0, "no extent at all");
+	region(8, 4 * HM_POLICY_PAGES);
+	for (u32 i = 0; i < 4; i++)
+		set(i, true, base + i * 10);
+	hm_policy_resize(&p, 2 * HM_POLICY_PAGES);
+	settle(4);
+	TAP_OK(p.used == 2 * HM_POLICY_PAGES && heat[2].flags & heat[3].flags & HM_HEAT_NEAR,
+	       "a smaller bound sends the coldest home");
+
+	/* Failures. */
+	region(1, HM_POLICY_PAGES);
+	set(0, false, base);
+	hm_policy_tick(&p, now += MS);
+	TAP_EQ(hm_policy_visit(&p, &heat[0], 0, now), HM_POLICY_PROMOTE, "a copy is tried");
+	hm_policy_moved(&p, &heat[0], HM_POLICY_PROMOTE, HM_POLICY_ABORTED, now);
+	TAP_OK(sound() && p.used == 0, "given up, it has not taken room");
+	TAP_EQ(hm_policy_visit(&p, &heat[0], 0, now), HM_POLICY_PROMOTE | HM_POLICY_WAIT,
+	       "the next time writers wait");
+	hm_policy_moved(&p, &heat[0], HM_POLICY_PROMOTE, HM_POLICY_FAILED, now);
+	hm_policy_tick(&p, now += MS);
+	TAP_OK(!(hm_policy_visit(&p, &heat[0], 0, now) & HM_POLICY_PROMOTE),
+	       "what could not be moved is left alone");
+	now += (knobs.pingpong_ms + 1000) * MS;
+	hm_policy_tick(&p, now);
+	TAP_OK(hm_policy_visit(&p, &heat[0], 0, now) & HM_POLICY_PROMOTE, "for a while");
+}
+
+/* A pass over data: each extent is touched again and again, for 20 ms, and then never. */
+static void test_scan(void)
+{
+	region(64, 16 * HM_POLICY_PAGES);
+	for (u32 i = 0; i < 64; i++)
+		set(i, i < 16, i < 16 ? p.even_bin + 30 : p.even_bin - 30);
+	settle(2);
+	for (u32 i = 16; i < 64; i++) {
+		for (u32 n = 0; n < 4; n++) {
+			u32 promoted = 0, demoted = 0;
+
+			now += 5 * MS;
+			hm_policy_zapped(&p, &heat[i], now);
+			hm_policy_touched(&p, &heat[i], i, 100 * n, now + 500);
+			now -= 300 * MS;
+			tick(&promoted, &demoted);
+		}
+		hm_policy_zapped(&p, &heat[i], now);
+	}
+	settle(3);
+	TAP_EQ(p.count.promoted + p.count.demoted, 0, "one pass over data evicts nothing");
+}
+
+static void test_thrash(void)
+{
+	u32 late = 0;
+
+	/* All alike, four times the bound, seen with all the noise of exponential times. */
+	region(64, 16 * HM_POLICY_PAGES);
+	for (u32 round = 0; round < 400; round++) {
+		for (u32 i = 0; i < 64; i++)
+			touch(i, (u64)(-log((chance(1 << 30) + 0.5) / (1 << 30)) * 1e5), 1);
+		now -= 64 * 50 * MS - 500 * MS;
+		if (round < 100)
+			settle(1);
+		else
+			late += settle(1);
+	}
+	TAP_OK(late <= 64, "where nothing is hotter %u moves in 300 windows of 64 extents", late);
+
+	/* A driver that undoes everything: the band widens, and comes back. */
+	region(64, 16 * HM_POLICY_PAGES);
+	p.round_moves = 100;
+	p.round_pingpongs = 50;
+	hm_round_over(&p, now);
+	TAP_OK(p.band > knobs.band_oct4, "ping-pongs widen the band");
+	for (u32 i = 0; i < 1000; i++)
+		hm_round_over(&p, now);
+	TAP_EQ(p.band, knobs.band_oct4, "calm narrows it again");
+	for (u32 i = 0; i < 100; i++) {
+		p.round_moves = 100;
+		p.round_pingpongs = 50;
+		hm_round_over(&p, now);
+	}
+	TAP_EQ(p.band, knobs.band_max_oct4, "to its end");
+
+	/* One extent goes and comes. */
+	region(8, HM_POLICY_PAGES);
+	for (u32 i = 0; i < 8; i++)
+		set(i, i == 0, p.even_bin + (i < 2 ? 20 : 1));
+	for (u32 i = 0; i < 4; i++) {
+		u32 up = i % 2 ? 0 : 1;
+
+		heat[up].lasting = heat[up].brief = (u16)((p.even_bin + 80) << HM_BIN_SHIFT);
+		heat[!up].lasting = heat[!up].brief = (u16)((p.even_bin + 20) << HM_BIN_SHIFT);
+		settle(10);
+	}
+	TAP_OK(p.count.pingpongs >= 4, "%llu moves that were undone are counted",
+	       (unsigned long long)p.count.pingpongs);
+}
+
+int main(void)
+{
+	begin();
+	test_threshold();
+	test_moving();
+	test_scan();
+	test_thrash();
+	return tap_done();
+}

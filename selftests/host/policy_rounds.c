@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* When the policy engine looks, and what that costs. */
+#include "policy_region.h"
+
+static void test_budget(void)
+{
+	u64 before, start;
+
+	region(MAX, 64 * HM_POLICY_PAGES);
+	run_ticks(400);		/* what was saved is spent */
+	before = p.count.cost_ns;
+	start = now;
+	for (u32 i = 0; i < 2000; i++) {
+		run_ticks(1);
+		for (u32 n = 0; n < nr; n++)
+			hm_policy_touched(&p, &heat[n], n, chance(512),
+					  now + 1000 + chance(1000000));
+	}
+	TAP_OK((p.count.cost_ns - before) * 1000000 <= (now - start) * knobs.budget_ppm,
+	       "tracking costs %llu ppm of a core, its budget is %u",
+	       (unsigned long long)((p.count.cost_ns - before) * 1000000 / (now - start)),
+	       knobs.budget_ppm);
+	TAP_OK(p.count.rounds > 20, "%llu rounds", (unsigned long long)p.count.rounds);
+	/* In haste for ever: what was saved, and then the budget. */
+	before = p.count.cost_ns;
+	start = now;
+	pace = 5 * MS;
+	for (u32 i = 0; i < 5000; i++) {
+		p.restless = 4 * HM_RESTLESS;
+		run_ticks(1);
+		for (u32 n = 0; n < nr; n++)
+			hm_policy_touched(&p, &heat[n], n, chance(512),
+					  now + 1000 + chance(1000000));
+	}
+	pace = 50 * MS;
+	TAP_OK(p.count.cost_ns - before <=
+		       (now - start) * knobs.budget_ppm / 1000000 + (u64)hm_savings(&p) + 5 * MS,
+	       "haste spends no more than was saved beside it");
+	TAP_OK((p.count.cost_ns - before) * 100 >=
+		       (now - start) * knobs.budget_ppm / 1000000 * (knobs.calm_pct + 5),
+	       "and more than calm: %llu ppm",
+	       (unsigned long long)((p.count.cost_ns - before) * 1000000 / (now - start)));
+	knobs.budget_ppm = 0;
+	region(MAX, 64 * HM_POLICY_PAGES);
+	run_ticks(100);
+	TAP_EQ(p.count.probes, 0, "with no budget nothing is probed");
+	hm_policy_defaults(&knobs);
+
+	/* Nobody is there: the window lengthens. */
+	region(MAX, 64 * HM_POLICY_PAGES);
+	run_ticks(3000);
+	TAP_OK(p.window_ns >= 4000 * MS, "an idle region's window is %llu ms",
+	       (unsigned long long)(p.window_ns / MS));
+	before = hm_policy_tick(&p, now);
+	TAP_OK(before > now && before - now <= knobs.tick_max_ms * MS, "the next tick is ahead");
+	before = hm_policy_tick(&p, now += 3600000 * MS);
+	TAP_OK(before - now <= knobs.tick_max_ms * MS, "also after an hour of none");
+}
+
+int main(void)
+{
+	begin();
+	test_budget();
+	return tap_done();
+}
