@@ -296,13 +296,21 @@ struct hm_policy_pages {
 };
 
 /**
- * struct hm_policy_share - one region in hm_policy_divide()
- * @policy: the region; its histograms are read
- * @pages: what it gets
+ * struct hm_policy_share - one region of several that share a bound
+ * @next: or NULL
+ * @most: pages that it may have in any case: its own bound
+ * @used: pages that are near
+ * @bound: pages that it may have now
+ * @pages: what hm_policy_divide() has given it
+ * @count: its pages by heat
  */
 struct hm_policy_share {
-	const struct hm_policy *policy;
+	struct hm_policy_share *next;
+	u64 most;
+	u64 used;
+	u64 bound;
 	u64 pages;
+	u32 count[HM_POLICY_BINS];
 };
 
 /** hm_policy_knob() - the knob of that number, NULL past the last one */
@@ -435,16 +443,31 @@ void hm_policy_split(struct hm_policy *p, struct hm_heat *h, u64 *pages, bool do
 void hm_policy_collapsed(struct hm_policy *p, struct hm_heat *h, const u64 *pages, const u64 *near,
 			 bool is_near, bool done, u64 now);
 
+/** hm_policy_share() - fills in @count; by who serialises tick() */
+void hm_policy_share(struct hm_policy_share *share, const struct hm_policy *p);
+
 /**
  * hm_policy_divide() - one bound for several regions
- * @share: each with its policy; pages are filled in
- * @nr: of them
+ * @first: the first of them, each with @most and @count; @pages are filled in
  * @total: pages to be divided
  *
  * Gives each region what lies above one heat, the same for all: where the last page of each is as
- * hot as that of any other, no division serves more accesses near. What nobody has use for is
- * divided by size. The sum is never above @total.
+ * hot as that of any other, no division serves more accesses near. Nobody is given more than
+ * @most; what nobody has use for is divided by what is missing to that. The sum is never above
+ * @total.
  */
-void hm_policy_divide(struct hm_policy_share *share, u32 nr, u64 total);
+void hm_policy_divide(struct hm_policy_share *first, u64 total);
+
+/**
+ * hm_policy_shift() - a step from the bounds that regions have to those that they are to have
+ * @first: the first of them, each with @used, @bound and @pages; @bound is changed
+ * @total: as for hm_policy_divide()
+ *
+ * Called once a second it is there in a few. A bound goes down by half of what is too much, so that
+ * a moment's heat does not take everything from who had it, and stays where the difference is
+ * noise; it goes up by no more than others have given up. So the bounds, and what is used beyond
+ * them, are never above @total, if what is used is not.
+ */
+void hm_policy_shift(struct hm_policy_share *first, u64 total);
 
 #endif /* HM_POLICY_H */

@@ -4,28 +4,82 @@
  */
 #include "policy_private.h"
 
-void hm_policy_divide(struct hm_policy_share *share, u32 nr, u64 total)
+static u64 least(u64 a, u64 b)
 {
+	return a < b ? a : b;
+}
+
+/* @value by @part of @whole, rounded down. */
+static u64 part_of(u64 value, u64 part, u64 whole)
+{
+	return value / whole * part + value % whole * part / whole;
+}
+
+void hm_policy_share(struct hm_policy_share *share, const struct hm_policy *p)
+{
+	for (u32 bin = 0; bin < HM_POLICY_BINS; bin++)
+		share->count[bin] = (u32)hm_pages_in(p, bin);
+}
+
+/* What a region would have of a heat; the last of 0 is what it has not shown any use for. */
+static u64 wanted(const struct hm_policy_share *share, s32 bin)
+{
+	u64 room = share->most - share->pages;
+
+	return bin < 0 ? room : least(share->count[bin], room);
+}
+
+void hm_policy_divide(struct hm_policy_share *first, u64 total)
+{
+	struct hm_policy_share *share;
 	u64 left = total;
 
-	for (u32 i = 0; i < nr; i++)
-		share[i].pages = 0;
-	for (u32 bin = HM_POLICY_BINS; bin-- > 0 && left;) {
+	for (share = first; share; share = share->next)
+		share->pages = 0;
+	for (s32 bin = HM_POLICY_BINS - 1; bin >= -1; bin--) {
 		u64 here = 0, given = 0;
 
-		for (u32 i = 0; i < nr; i++)
-			here += hm_pages_in(share[i].policy, bin);
-		for (u32 i = 0; i < nr && here; i++) {
-			u64 pages = hm_pages_in(share[i].policy, bin);
+		for (share = first; share; share = share->next)
+			here += wanted(share, bin);
+		for (share = first; share && here; share = share->next) {
+			u64 pages = wanted(share, bin);
 
 			/* The bin that does not fit is divided as it lies. */
 			if (here > left)
-				pages = left / here * pages + left % here * pages / here;
-			share[i].pages += pages;
+				pages = part_of(left, pages, here);
+			share->pages += pages;
 			given += pages;
 		}
 		left -= given;
 		if (here > given)
 			break;
+	}
+}
+
+void hm_policy_shift(struct hm_policy_share *first, u64 total)
+{
+	u64 bounds = 0, claimed = 0, wants = 0, left;
+	struct hm_policy_share *share;
+
+	for (share = first; share; share = share->next)
+		bounds += share->bound;
+	for (share = first; share; share = share->next) {
+		u64 over = share->bound > share->pages ? share->bound - share->pages : 0;
+
+		/* By halves, and not for what noise makes; at once when there is less for all. */
+		if (bounds > total)
+			share->bound -= over;
+		else if (over > total / 64)
+			share->bound -= over - over / 2;
+		claimed += share->bound > share->used ? share->bound : share->used;
+		wants += share->pages > share->bound ? share->pages - share->bound : 0;
+	}
+	left = total > claimed ? total - claimed : 0;
+	for (share = first; share; share = share->next) {
+		u64 want = share->pages > share->bound ? share->pages - share->bound : 0;
+
+		/* What it has beyond its bound is claimed already. */
+		if (want)
+			share->bound += wants > left ? part_of(left, want, wants) : want;
 	}
 }

@@ -2,38 +2,72 @@
 /* One bound for several regions, divided by the policy engine. */
 #include "policy_region.h"
 
-static void test_divide(void)
-{
-	static struct hm_policy region_of[3];
-	struct hm_policy_share share[3];
-	bool fits = true, even = true;
+#define REGIONS	3
 
-	for (u32 i = 0; i < 3; i++) {
+static struct hm_policy region_of[REGIONS];
+static struct hm_policy_share share[REGIONS];
+
+static void share_all(u64 total)
+{
+	for (u32 i = 0; i < REGIONS; i++) {
+		share[i].next = i + 1 < REGIONS ? &share[i + 1] : NULL;
+		hm_policy_share(&share[i], &region_of[i]);
+	}
+	hm_policy_divide(share, total);
+}
+
+static bool pages_are(u64 a, u64 b, u64 c)
+{
+	if (share[0].pages == a && share[1].pages == b && share[2].pages == c)
+		return true;
+	tap_diag("%llu, %llu, %llu", (unsigned long long)share[0].pages,
+		 (unsigned long long)share[1].pages, (unsigned long long)share[2].pages);
+	return false;
+}
+
+static void test_heats(void)
+{
+	for (u32 i = 0; i < REGIONS; i++) {
 		hm_policy_init(&region_of[i], &knobs, 100, 0, 0);
-		share[i].policy = &region_of[i];
+		share[i].most = 100000;
 	}
 	region_of[0].home_whole[150] = 1000;
 	region_of[0].home_whole[100] = 50000;
 	region_of[1].near[140] = 3000;
 	region_of[1].home_page[120] = 1000;
 	region_of[2].home_whole[0] = 60000;
-	hm_policy_divide(share, 3, 4500);
-	TAP_OK(share[0].pages == 1000 && share[1].pages == 3500 && share[2].pages == 0,
-	       "each region gets what is hotter than one heat");
-	hm_policy_divide(share, 3, 1ULL << 40);
-	TAP_OK(share[0].pages == 51000 && share[1].pages == 4000 && share[2].pages == 60000,
-	       "with room for all each gets its size");
+	share_all(4500);
+	TAP_OK(pages_are(1000, 3500, 0), "each region gets what is hotter than one heat");
+	share_all(51000 + 4000 + 60000);
+	TAP_OK(pages_are(51000, 4000, 60000), "with room for all each gets what it has");
+	share_all(1ULL << 40);
+	TAP_OK(pages_are(100000, 100000, 100000), "with more each gets its own bound");
+	share_all(51000 + 4000 + 60000 + 18500);
+	TAP_OK(pages_are(51000 + 4900, 4000 + 9600, 60000 + 4000),
+	       "what nobody has use for is divided by what is missing to that");
+	share[0].most = 400;
+	share_all(4500);
+	TAP_OK(pages_are(400, 4000, 100), "who may not have more leaves it to the others");
+	share_all(0);
+	TAP_OK(pages_are(0, 0, 0), "nothing is divided into nothing");
+}
+
+static void test_sums(void)
+{
+	bool fits = true, even = true;
+
 	for (u32 run = 0; run < 1000; run++) {
 		u64 total = chance(2000000), sum = 0;
-		u32 bin_of[3];
+		u32 bin_of[REGIONS];
 
-		for (u32 i = 0; i < 3; i++) {
+		for (u32 i = 0; i < REGIONS; i++) {
 			memset(region_of[i].near, 0, sizeof(region_of[i].near));
 			for (u32 b = 0; b < HM_POLICY_BINS; b++)
 				region_of[i].near[b] = chance(20000);
+			share[i].most = 1ULL << 40;
 		}
-		hm_policy_divide(share, 3, total);
-		for (u32 i = 0; i < 3; i++) {
+		share_all(total);
+		for (u32 i = 0; i < REGIONS; i++) {
 			u64 left = share[i].pages;
 
 			sum += left;
@@ -41,17 +75,75 @@ static void test_divide(void)
 			     bin_of[i] && left >= hm_pages_in(&region_of[i], bin_of[i]); bin_of[i]--)
 				left -= hm_pages_in(&region_of[i], bin_of[i]);
 		}
-		fits = fits && sum <= total && sum + 3 >= (total < 1000000 ? total : 0);
-		for (u32 i = 1; i < 3; i++)
+		fits = fits && sum <= total && sum + 3 >= total;
+		for (u32 i = 1; i < REGIONS; i++)
 			even = even && abs((int)bin_of[i] - (int)bin_of[0]) <= 1;
 	}
 	TAP_OK(fits, "shares add up to what there is");
 	TAP_OK(even, "and end at the same heat");
 }
 
+/* Regions that take what they may, and give up what they may not have, each in its time. */
+static void test_steps(void)
+{
+	bool fits = true;
+	u32 steps = 0;
+
+	for (u32 run = 0; run < 1000; run++) {
+		u64 total = chance(100000) + 1, claimed;
+
+		for (u32 i = 0; i < REGIONS; i++) {
+			share[i].most = chance(100000);
+			share[i].bound = share[i].used = 0;
+			for (u32 b = 0; b < HM_POLICY_BINS; b++)
+				share[i].count[b] = chance(1000);
+		}
+		for (u32 step = 0; step < 80; step++) {
+			if (step == 10)
+				total = total / 2 + 1;
+			hm_policy_divide(share, total);
+			hm_policy_shift(share, total);
+			claimed = 0;
+			for (u32 i = 0; i < REGIONS; i++) {
+				struct hm_policy_share *s = &share[i];
+
+				fits = fits && s->bound <= s->most;
+				claimed += s->bound > s->used ? s->bound : s->used;
+				if (s->used > s->bound)
+					s->used -= (s->used - s->bound + 3) / 4;
+				else
+					s->used = s->bound;
+			}
+			fits = fits && (claimed <= total || (step >= 10 && step < 60));
+		}
+		for (u32 i = 0; i < REGIONS; i++)
+			steps += share[i].bound > share[i].pages + total / 64 ||
+				 share[i].bound + total / 16 < share[i].pages;
+	}
+	TAP_OK(fits, "bounds, and what is used beyond them, are never more than there is");
+	TAP_EQ(steps, 0, "and get to where they are to be");
+
+	/* Heat that was there for one step only. */
+	share[0] = (struct hm_policy_share){ .next = &share[1], .most = 1000, .bound = 1000,
+					     .used = 1000, .pages = 0 };
+	share[1] = (struct hm_policy_share){ .most = 1000, .pages = 1000 };
+	hm_policy_shift(share, 1000);
+	TAP_OK(share[0].bound == 500 && share[1].bound == 0,
+	       "half is given up, and nothing taken before it is given up");
+	share[0].used = 500;
+	hm_policy_shift(share, 1000);
+	TAP_OK(share[0].bound == 250 && share[1].bound == 500, "then it is taken");
+	share[0].pages = 240;
+	share[1].pages = 760;
+	hm_policy_shift(share, 1000);
+	TAP_EQ(share[0].bound, 250, "what is next to nothing is left alone");
+}
+
 int main(void)
 {
 	begin();
-	test_divide();
+	test_heats();
+	test_sums();
+	test_steps();
 	return tap_done();
 }
