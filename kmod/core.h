@@ -13,6 +13,7 @@
  *   hm_lock                        the registry: pools, regions, names, carving and
  *                                  superblocks; everything that CAP_SYS_ADMIN does
  *   hm_region.tier_lock            a region's policy
+ *   hm_near_share_lock (near_share.c)  who shares DRAM with whom
  *   hm_tracker.lock                drives the policy engine
  *   mmap_lock                      taken by the core before a fault
  *   hm_srcu (read side)            keeps region->layout and an extent in place
@@ -344,6 +345,7 @@ struct hm_table {
 /**
  * struct hm_near - the near copies of a region
  * @max: pages that they may take; written under region->tier_lock
+ * @share: pages that they may take while regions share DRAM (near_share.c), else LONG_MAX
  * @pages: pages that they take, those included that are just being made
  * @dirty: pages of them that differ from their home
  * @promoted: pages of near copies made
@@ -352,9 +354,11 @@ struct hm_table {
  * @copied: bytes copied
  * @copy_ns: nanoseconds that it took
  * @pressed: jiffies when memory was short last, or 0
+ * @starved: jiffies when there was no DRAM for them last, or 0
  */
 struct hm_near {
 	long max;
+	long share;
 	atomic_long_t pages;
 	atomic_long_t dirty;
 	atomic64_t promoted;
@@ -363,7 +367,14 @@ struct hm_near {
 	atomic64_t copied;
 	atomic64_t copy_ns;
 	unsigned long pressed;
+	unsigned long starved;
 };
+
+/* Pages that a region's near copies may take now. */
+static inline long hm_near_bound(const struct hm_near *near)
+{
+	return min(READ_ONCE(near->max), READ_ONCE(near->share));
+}
 
 /**
  * struct hm_region - a named address space
@@ -587,6 +598,12 @@ static inline void *hm_extent_address(const struct hm_extent *extent)
 /* dram.c */
 struct folio *hm_dram_get(struct hm_region *region, unsigned int order);
 void hm_dram_put(struct hm_region *region, struct folio *folio);
+
+/* near_share.c */
+bool hm_near_share_take(struct hm_region *region, long pages);
+void hm_near_share_give(long pages);
+void hm_near_share_starved(struct hm_region *region);
+void hm_near_share_exit(void);
 
 /* near.c */
 bool hm_pinned(struct folio *folio, int own);

@@ -2,7 +2,8 @@
 /*
  * DOC: DRAM for near copies
  *
- * A region's near copies take no more of it than its bound, from nodes with CPUs (memory of a
+ * A region's near copies take no more of it than its bound, and those of all no more than theirs
+ * (near_share.c), from nodes with CPUs (memory of a
  * device that was onlined has none), charged to the region's memory cgroup. Nothing is reclaimed
  * for it: an extent at home is better than a storm.
  */
@@ -11,21 +12,25 @@
 
 #include "core.h"
 
-/* Take so many pages of the bound; false when there are not so many left. */
+/* Take so many pages of both bounds; false when there are not so many left. */
 static bool reserve(struct hm_region *region, long pages)
 {
 	struct hm_near *near = &region->near;
 	long now = atomic_long_read(&near->pages);
 
 	do {
-		if (now + pages > READ_ONCE(near->max))
+		if (now + pages > hm_near_bound(near))
 			return false;
 	} while (!atomic_long_try_cmpxchg(&near->pages, &now, now + pages));
-	return true;
+	if (hm_near_share_take(region, pages))
+		return true;
+	atomic_long_sub(pages, &near->pages);
+	return false;
 }
 
 static void unreserve(struct hm_region *region, long pages)
 {
+	hm_near_share_give(pages);
 	atomic_long_sub(pages, &region->near.pages);
 }
 
@@ -33,7 +38,7 @@ static void unreserve(struct hm_region *region, long pages)
  * hm_dram_get - DRAM for an extent or a page of a region
  * @order: HM_EXTENT_ORDER or 0
  *
- * Return: a folio; ERR_PTR(-EDQUOT): the bound is used up; ERR_PTR(-ENOMEM).
+ * Return: a folio; ERR_PTR(-EDQUOT): a bound is used up; ERR_PTR(-ENOMEM).
  */
 struct folio *hm_dram_get(struct hm_region *region, unsigned int order)
 {
@@ -49,6 +54,7 @@ struct folio *hm_dram_get(struct hm_region *region, unsigned int order)
 	hm_charge_to(before);
 	if (!folio) {
 		unreserve(region, 1L << order);
+		hm_near_share_starved(region);
 		return ERR_PTR(-ENOMEM);
 	}
 	return folio;

@@ -197,15 +197,18 @@ static int start(struct hm_region *region, enum hmem_policy_mode mode)
 		return -ENOMEM;
 	t->region = region;
 	mutex_init(&t->lock);
+	INIT_LIST_HEAD(&t->sharer);
 	INIT_DELAYED_WORK(&t->work, track);
 	hm_policy_init(&t->policy, &region->knobs, i_size_read(region->inode) >> HM_EXTENT_SHIFT,
-		       region->near.max, ktime_get_ns());
+		       hm_near_bound(&region->near), ktime_get_ns());
 	set_knobs(t, mode);
 	meet_all(t);
 	rcu_assign_pointer(region->tracker, t);
 	/* Who has seen that there was none may be making an extent whole without its lock. */
 	synchronize_srcu(&hm_srcu);
 	queue_delayed_work(hm_wq, &t->work, 1);
+	if (t->moves)
+		hm_near_share_join(t);
 	return 0;
 }
 
@@ -241,6 +244,7 @@ void hm_heat_stop(struct hm_region *region)
 
 	if (!t)
 		return;
+	hm_near_share_leave(t);
 	/* It ends after the extent that it is at, and may just be queueing itself once more. */
 	WRITE_ONCE(t->stop, true);
 	mutex_lock(&t->lock);
@@ -271,7 +275,11 @@ int hm_heat_set(struct hm_region *region, enum hmem_policy_mode mode)
 		return start(region, mode);
 	mutex_lock(&t->lock);
 	set_knobs(t, mode);
-	hm_policy_resize(&t->policy, region->near.max);
+	hm_policy_resize(&t->policy, hm_near_bound(&region->near));
 	mutex_unlock(&t->lock);
+	if (t->moves)
+		hm_near_share_join(t);
+	else
+		hm_near_share_leave(t);
 	return 0;
 }

@@ -15,6 +15,8 @@
  * @policy: the engine
  * @moves: what it wants moved is moved
  * @stop: the worker is to end, and not to start itself again
+ * @sharer: in the list of those who share DRAM (near_share.c), while @moves
+ * @share: under that list's lock
  * @scanned: CPUs that may have translations of pages whose accessed bits were cleared
  * @work: the worker
  */
@@ -24,6 +26,8 @@ struct hm_tracker {
 	struct hm_policy policy;
 	bool moves;
 	bool stop;
+	struct list_head sharer;
+	struct hm_policy_share share;
 	struct cpumask scanned;
 	struct delayed_work work;
 };
@@ -36,5 +40,9 @@ bool hm_heat_discard_pages(struct hm_region *region, struct hm_extent *extent, u
 void hm_heat_split(struct hm_tracker *t, struct hm_extent *extent, u32 index);
 void hm_heat_scan(struct hm_tracker *t, struct hm_extent *extent, u32 index);
 void hm_heat_forget_pages(u64 *pages);
+
+/* near_share.c */
+void hm_near_share_join(struct hm_tracker *t);
+void hm_near_share_leave(struct hm_tracker *t);
 
 #endif /* HM_HEAT_H */

@@ -79,6 +79,7 @@ static void __exit hm_exit(void)
 	hm_pools_release();
 	hm_cxl_exit();
 	hm_poison_exit();
+	hm_near_share_exit();
 	destroy_workqueue(hm_wq);
 	hm_regions_exit();
 	hm_withheld_exit();

@@ -230,7 +230,7 @@ static enum hmem_moved finish_promotion(struct hm_region *region, struct hm_exte
 	if (hm_pinned(extent->home, 1))
 		return HMEM_MOVED_PINNED;
 	/* A bound that was lowered meanwhile has not seen this one. */
-	if (atomic_long_read(&region->near.pages) > READ_ONCE(region->near.max))
+	if (atomic_long_read(&region->near.pages) > hm_near_bound(&region->near))
 		return HMEM_MOVED_OVER_BOUND;
 	/* Whoever hears of a page of it from now on finds it in the extent. */
 	if (hm_folio_bad(near))

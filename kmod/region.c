@@ -185,6 +185,7 @@ struct hm_region *hm_region_alloc(const char *name, bool persistent)
 	xa_init(&region->bad);
 	INIT_DELAYED_WORK(&region->linger, hm_region_linger);
 	mutex_init(&region->tier_lock);
+	region->near.share = LONG_MAX;
 	hm_policy_defaults(&region->knobs);
 	region->memcg = get_mem_cgroup_from_mm(current->mm);
 	generate_random_uuid(region->uuid);

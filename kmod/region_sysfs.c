@@ -167,6 +167,13 @@ static ssize_t near_max_show(struct device *dev, struct device_attribute *attr, 
 }
 static DEVICE_ATTR_RO(near_max);
 
+static ssize_t near_share_show(struct device *dev, struct device_attribute *attr, char *buf)
+{
+	return sysfs_emit(buf, "%llu\n",
+			  (u64)hm_near_bound(&to_hm_region(dev)->near) << PAGE_SHIFT);
+}
+static DEVICE_ATTR_RO(near_share);
+
 static struct attribute *hm_region_attrs[] = {
 	&dev_attr_size.attr,
 	&dev_attr_pool.attr,
@@ -186,6 +193,7 @@ static struct attribute *hm_region_attrs[] = {
 	&dev_attr_policy.attr,
 	&dev_attr_near.attr,
 	&dev_attr_near_max.attr,
+	&dev_attr_near_share.attr,
 	NULL
 };
 

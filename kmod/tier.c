@@ -312,6 +312,7 @@ int hm_tier_stats(struct hm_region *region, struct hmem_stats *arg)
 		return -ENODEV;
 	arg->near = (u64)atomic_long_read(&near->pages) << PAGE_SHIFT;
 	arg->near_max = (u64)READ_ONCE(near->max) << PAGE_SHIFT;
+	arg->near_share = (u64)hm_near_bound(near) << PAGE_SHIFT;
 	arg->dirty = (u64)atomic_long_read(&near->dirty) << PAGE_SHIFT;
 	arg->promotions = atomic64_read(&near->promoted);
 	arg->demotions = atomic64_read(&near->demoted);

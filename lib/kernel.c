@@ -133,7 +133,8 @@ static const struct {
 	  "`hmemctl clear-poison` of the region mends; all else was moved" },
 	{ EIO, ANY, "the memory reports an error; the kernel log has the address" },
 	{ EDQUOT, ANY,
-	  "the region's near_max is used up; `hmemctl set-policy` of the region raises it" },
+	  "the region's near_max is used up, or that of all regions; `hmemctl set-policy` of the "
+	  "region raises the one, /sys/module/hmem/parameters/near_max is the other" },
 	{ ENOMEM, KEEP,
 	  "there is no DRAM for it; free memory on the nodes with CPUs, or raise the limit of the "
 	  "memory cgroup" },
@@ -584,6 +585,7 @@ int hmem_kernel_tier_stats(struct hmem_ctx *ctx, int fd, const char *name,
 		.seen = arg.seen,
 		.splits = arg.splits,
 		.collapses = arg.collapses,
+		.near_share = arg.near_share,
 	};
 	return 0;
 }

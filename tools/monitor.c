@@ -246,6 +246,7 @@ static struct json_object *json_of(const struct session *s, const struct look *l
 	json_text(o, "policy", tier_mode_name(region->policy.mode));
 	json_size(s, o, "near", region->stats.near);
 	json_size(s, o, "near_max", region->stats.near_max);
+	json_size(s, o, "near_share", region->stats.near_share);
 	json_size(s, o, "home", region->bytes - region->stats.near);
 	json_size(s, o, "dirty", region->stats.dirty);
 	add_share(s, o, monitor_hit_share(&region->histogram));

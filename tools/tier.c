@@ -119,22 +119,25 @@ void tier_show_placement(const struct session *s, struct json_object *o,
 			 const struct hmem_region_info *info)
 {
 	bool ours = !strncmp(info->name, "hmem:", 5);
-	uint64_t near, near_max;
+	uint64_t near, near_max, near_share;
 	char policy[16];
 
 	/* Everybody may read these, without opening the region. */
 	if (!ours ||
 	    sysfs_read(policy, sizeof(policy), "/sys/class/hmem/%s/policy", info->name + 5) ||
 	    sysfs_read_u64(&near, "/sys/class/hmem/%s/near", info->name + 5) ||
-	    sysfs_read_u64(&near_max, "/sys/class/hmem/%s/near_max", info->name + 5)) {
+	    sysfs_read_u64(&near_max, "/sys/class/hmem/%s/near_max", info->name + 5) ||
+	    sysfs_read_u64(&near_share, "/sys/class/hmem/%s/near_share", info->name + 5)) {
 		json_text(o, "policy", NULL);
 		json_text(o, "near", NULL);
 		json_text(o, "near_max", NULL);
+		json_text(o, "near_share", NULL);
 		return;
 	}
 	json_text(o, "policy", policy);
 	json_size(s, o, "near", near);
 	json_size(s, o, "near_max", near_max);
+	json_size(s, o, "near_share", near_share);
 }
 
 void tier_show(struct session *s, struct json_object *o, const struct hmem_region_info *info)

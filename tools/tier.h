@@ -63,7 +63,11 @@ int tier_find_range(const struct session *s, const struct hmem_region_info *info
 /** tier_name - how a region is called on stdout: without the scheme, when it is hmem.ko's */
 const char *tier_name(const struct hmem_region_info *info);
 
-/** tier_show_placement - add policy, near and near_max, null where there is none; opens nothing */
+/**
+ * tier_show_placement - add policy, near, near_max and near_share, null where there is none
+ *
+ * Opens nothing.
+ */
 void tier_show_placement(const struct session *s, struct json_object *o,
 			 const struct hmem_region_info *info);
 

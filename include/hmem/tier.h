@@ -55,7 +55,7 @@ enum hmem_tier_place {
  * @HMEM_TIER_WRITTEN: it was stored to whenever a copy was made of it
  * @HMEM_TIER_BUSY: somebody else was just moving it
  * @HMEM_TIER_NO_MEMORY: there is no DRAM for it
- * @HMEM_TIER_OVER_BOUND: the region's near_max is used up
+ * @HMEM_TIER_OVER_BOUND: the region's near_max is used up, or that of all regions
  * @HMEM_TIER_POISONED: its memory reports an error
  * @HMEM_TIER_KEPT: hmem_tier_keep() keeps it where it is
  *
@@ -263,9 +263,11 @@ HMEM_API int hmem_tier_knob_at(struct hmem_region *region, unsigned int index,
  * @seen: of those, how many had been touched
  * @splits: extents split, so that each of their pages is near or at home by itself
  * @collapses: of those, how many were made whole again
+ * @near_share: bytes that near copies may take now: @near_max, or less while regions share what
+ *	there is for all
  *
  * Counts begin when the region appears; those from @probes on when its mode leaves
- * HMEM_TIER_OFF, and are 0 while it is that. A module of before the last four leaves them 0.
+ * HMEM_TIER_OFF, and are 0 while it is that. A module of before the last five leaves them 0.
  */
 struct hmem_tier_stats {
 	size_t size;
@@ -286,6 +288,7 @@ struct hmem_tier_stats {
 	uint64_t seen;
 	uint64_t splits;
 	uint64_t collapses;
+	uint64_t near_share;
 };
 
 /** hmem_tier_get_stats - what was done so far. Return: 0, or an error that every call has. */

@@ -141,7 +141,8 @@ static const struct grammar grammar[] = {
 		M(hmem_stats, touches, OUT, 0), M(hmem_stats, pingpongs, OUT, 0),
 		M(hmem_stats, track_ns, OUT, 0), M(hmem_stats, window_ns, OUT, 0),
 		M(hmem_stats, scanned, OUT, 0), M(hmem_stats, seen, OUT, 0),
-		M(hmem_stats, splits, OUT, 0), M(hmem_stats, collapses, OUT, 0) } },
+		M(hmem_stats, splits, OUT, 0), M(hmem_stats, collapses, OUT, 0),
+		M(hmem_stats, near_share, OUT, 0) } },
 	{ "REGION_WAIT", HMEM_REGION_WAIT, true, ANYBODY, 8, sizeof(struct hmem_wait),
 	  HMEM_REGION_WAIT_SIZE_V1, {
 		M(hmem_wait, flags, FLAGS, 0), M(hmem_wait, seq, COUNT, 4),

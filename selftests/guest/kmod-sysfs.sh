@@ -44,7 +44,7 @@ check_pool() {
 	shows "$at" regions 1 "$kind pool with a region"
 	at=/sys/class/hmem/s
 	tap_is "$(files "$at")" \
-		"extent_size extents_used faults gid long_term_pins lost mode near near_max numa_node persistent policy \
+		"extent_size extents_used faults gid long_term_pins lost mode near near_max near_share numa_node persistent policy \
 pool pools size spread uid uuid " \
 		"$kind region: the files that there are"
 	shows "$at" size 4194304 "$kind region"

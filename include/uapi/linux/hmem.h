@@ -50,7 +50,7 @@
  *   -ECANCELED     another process has ended what the command was doing
  *   -EACCES        the file is not open for writing
  *   -ERANGE        the range does not lie in the region, or an event has not happened yet
- *   -EDQUOT        the region's near_max is used up
+ *   -EDQUOT        the region's near_max is used up, or that of all regions
  */
 #ifndef _UAPI_LINUX_HMEM_H
 #define _UAPI_LINUX_HMEM_H
@@ -367,7 +367,7 @@ enum hmem_place {
  * @HMEM_MOVED_WRITTEN: it was stored to whenever a copy was made of it
  * @HMEM_MOVED_BUSY: somebody else was just moving it
  * @HMEM_MOVED_NO_MEMORY: the CPU nodes, or the memory cgroup, have no DRAM for it
- * @HMEM_MOVED_OVER_BOUND: the region's near_max is used up
+ * @HMEM_MOVED_OVER_BOUND: the region's near_max is used up, or that of all regions
  * @HMEM_MOVED_POISONED: its memory reports an error
  * @HMEM_MOVED_KEPT: HMEM_REGION_PIN keeps it where it is
  *
@@ -574,9 +574,11 @@ struct hmem_heat {
  * @seen: out: of those, how many had been touched
  * @splits: out: extents split, so that each of their pages is near or at home by itself
  * @collapses: out: of those, how many were made whole again by the policy
+ * @near_share: out: bytes that near copies may take now: @near_max, or less while regions share
+ *	what there is for all (the module's parameter near_max)
  *
  * All but what is now count from when the region appeared; those from @probes on from when its
- * mode left HMEM_POLICY_OFF, and are 0 while it is that. The last four are there from
+ * mode left HMEM_POLICY_OFF, and are 0 while it is that. The last five are there from
  * HMEM_ABI_VERSION 3 on.
  */
 struct hmem_stats {
@@ -599,6 +601,7 @@ struct hmem_stats {
 	__u64 seen;
 	__u64 splits;
 	__u64 collapses;
+	__u64 near_share;
 };
 #define HMEM_REGION_STATS_SIZE_V1	112
 

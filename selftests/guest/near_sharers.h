@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Two regions that share DRAM, of which one is hot, for the tests of that.
+ */
+#ifndef SELFTESTS_GUEST_NEAR_SHARERS_H
+#define SELFTESTS_GUEST_NEAR_SHARERS_H
+
+#include "near.h"
+
+#include <pthread.h>
+
+#define REGIONS		2
+#define EXTENTS		12
+#define LENGTH		(EXTENTS * EXTENT)
+#define PATIENCE	60
+
+static int fds[REGIONS];
+static char *base[REGIONS];
+static volatile int hot, stop;
+static volatile uint64_t most;
+
+static inline uint64_t near_extents(int i)
+{
+	return near_stats(fds[i]).near / EXTENT;
+}
+
+/* All that is near, of both regions, as often as it can be asked. */
+static inline void watch(void)
+{
+	uint64_t sum = near_stats(fds[0]).near + near_stats(fds[1]).near;
+
+	if (sum > most)
+		most = sum;
+}
+
+/* All of the hot region all the time, the other now and then. */
+static inline void *reader(void *unused)
+{
+	unsigned int n = 0;
+
+	(void)unused;
+	while (!stop) {
+		for (unsigned int i = 0; i < 2000; i++, n++)
+			(void)*(volatile char *)(base[hot] + n % EXTENTS * EXTENT +
+						 n / EXTENTS % 512 * 4096);
+		(void)*(volatile char *)(base[!hot] + n / 2000 % EXTENTS * EXTENT +
+					 n % 512 * 4096);
+		usleep(1000);
+	}
+	return NULL;
+}
+
+static inline int knob(int fd, const char *name, uint64_t value)
+{
+	struct hmem_policy p = { .size = sizeof(p), .flags = HMEM_POLICY_KNOB, .value = value };
+
+	snprintf(p.knob, sizeof(p.knob), "%s", name);
+	return hmem_ioctl(fd, HMEM_REGION_POLICY, &p);
+}
+
+static inline void show(void)
+{
+	for (int i = 0; i < REGIONS; i++) {
+		struct hmem_stats s = near_stats(fds[i]);
+
+		tap_diag("region %d: %llu extents near, share %llu, %llu probes, %llu promotions, %llu demotions, window %llu ms",
+			 i, (unsigned long long)(s.near / EXTENT),
+			 (unsigned long long)(s.near_share / EXTENT),
+			 (unsigned long long)s.probes, (unsigned long long)s.promotions / 512,
+			 (unsigned long long)s.demotions / 512,
+			 (unsigned long long)s.window_ns / 1000000);
+	}
+}
+
+/* Waits until region @i has so many extents near. */
+static inline bool gets(int i, uint64_t extents)
+{
+	time_t end = time(NULL) + PATIENCE;
+
+	do {
+		watch();
+		if (near_extents(i) >= extents)
+			return true;
+		usleep(20000);
+	} while (time(NULL) < end);
+	show();
+	return false;
+}
+
+static inline bool keeps_at_most(int i, uint64_t extents)
+{
+	time_t end = time(NULL) + PATIENCE;
+
+	do {
+		watch();
+		if (near_extents(i) <= extents)
+			return true;
+		usleep(20000);
+	} while (time(NULL) < end);
+	show();
+	return false;
+}
+
+static inline void must_make_sharers(int control)
+{
+	must(pool_attach_ram(control, "pool", 2 * LENGTH + 2 * EXTENT), "attach");
+	for (int i = 0; i < REGIONS; i++) {
+		char name[] = "r0";
+
+		name[1] += i;
+		must(region_create(control, name, "pool", LENGTH), "create");
+		fds[i] = must_open(name, O_RDWR);
+		must(near_max_set(fds[i], LENGTH), "near_max");
+		/* An emulated machine is slow in all that the knobs take for granted. */
+		must(knob(fds[i], "budget_ppm", 200000), "budget_ppm");
+		/* What is hot all over is not to be split. */
+		must(knob(fds[i], "split", 0), "split");
+		base[i] = must_map(fds[i], LENGTH);
+		memset(base[i], 1 + i, LENGTH);
+	}
+}
+
+static inline void must_read(pthread_t *thread)
+{
+	stop = 0;
+	if (pthread_create(thread, NULL, reader, NULL))
+		tap_bail("no thread");
+}
+
+static inline void end_reading(pthread_t thread)
+{
+	stop = 1;
+	pthread_join(thread, NULL);
+	for (int i = 0; i < REGIONS; i++)
+		TAP_OK(pages_hold(base[i], LENGTH, 1 + i), "region %d: the data is what it was", i);
+}
+
+static inline void close_sharers(void)
+{
+	for (int i = 0; i < REGIONS; i++) {
+		munmap(base[i], LENGTH);
+		close(fds[i]);
+	}
+}
+
+#endif
