@@ -118,6 +118,7 @@ struct hm_pool_ops {
  * @next_gen: generation of the next run
  * @seq: sequence number of the last superblock written
  * @good: the copy that is known to be intact, and so is written last
+ * @costs: what was measured of it when it was claimed; 0 where nothing was
  * @image: persistent: HM_MEDIA_COPY_BYTES to build a superblock in
  *
  * Fields without another note are under hm_lock or do not change.
@@ -149,6 +150,7 @@ struct hm_pool {
 	u32 next_gen;
 	u64 seq;
 	int good;
+	struct hm_policy_costs costs;
 	void *image;
 };
 
@@ -613,6 +615,10 @@ enum hmem_moved hm_near_promote(struct hm_region *region, u32 index, bool force)
 enum hmem_moved hm_near_demote(struct hm_region *region, u32 index, bool force);
 unsigned int hm_near_yield(struct hm_region *region, struct hm_extent *extent, u32 index);
 void hm_near_drop(struct hm_region *region, struct hm_extent *extent);
+
+/* measure.c */
+void hm_measure(struct hm_pool *pool);
+void hm_measured(struct hm_region *region, struct hm_policy_costs *costs);
 
 /* split.c */
 enum hmem_moved hm_split(struct hm_region *region, u32 index);

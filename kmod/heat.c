@@ -155,7 +155,13 @@ void hm_heat_touched(struct hm_region *region, struct hm_extent *extent, u32 ind
 
 static void set_knobs(struct hm_tracker *t, enum hmem_policy_mode mode)
 {
+	struct hm_policy_costs costs;
+	int srcu = srcu_read_lock(&hm_srcu);
+
+	hm_measured(t->region, &costs);
+	srcu_read_unlock(&hm_srcu, srcu);
 	t->policy.knob = t->region->knobs;
+	hm_policy_fill(&t->policy.knob, &costs);
 	t->moves = mode == HMEM_POLICY_AUTO;
 	/* Who is split faults for each page, and is to have something from it. */
 	if (!t->moves || !hm_can_scan())

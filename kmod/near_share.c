@@ -255,4 +255,4 @@ static const struct kernel_param_ops near_max_ops = {
 };
 
 module_param_cb(near_max, &near_max_ops, NULL, 0644);
-MODULE_PARM_DESC(near_max, "bytes of DRAM for the near copies of all regions together; 0: no bound");
+MODULE_PARM_DESC(near_max, "bytes of DRAM for the near copies of all regions, 0: no bound");

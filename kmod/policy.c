@@ -49,6 +49,7 @@ void hm_policy_init(struct hm_policy *p, const struct hm_policy_knobs *knobs, u3
 	/* Not by an initialiser: that may be made on the stack. */
 	__builtin_memset(p, 0, sizeof(*p));
 	p->knob = *knobs;
+	hm_policy_fill(&p->knob, NULL);
 	p->nr_extents = nr_extents;
 	p->near_pages = near_pages;
 	p->promote_bin = HM_POLICY_BINS;

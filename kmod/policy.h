@@ -94,6 +94,20 @@ struct hm_policy_knobs {
 #undef HM_POLICY_FIELD
 
 /**
+ * struct hm_policy_costs - what a driver has measured, in the ns of the knobs of these names
+ * @near_ns: a read from DRAM; 0, as of the others: it was not measured
+ * @home_ns: a read from the home
+ * @copy_extent_ns: a copy of 2 MiB
+ * @copy_page_ns: a copy of 4 KiB
+ */
+struct hm_policy_costs {
+	u32 near_ns;
+	u32 home_ns;
+	u32 copy_extent_ns;
+	u32 copy_page_ns;
+};
+
+/**
  * struct hm_policy_knob - what can be known about a knob
  * @name: as in struct hm_policy_knobs
  * @value: default
@@ -326,6 +340,18 @@ void hm_policy_defaults(struct hm_policy_knobs *knobs);
  * A running region takes new knobs when they are copied into @knob by who serialises tick().
  */
 bool hm_policy_set(struct hm_policy_knobs *knobs, u32 number, u32 value);
+
+/**
+ * hm_policy_fill() - costs that are 0 become what was measured, or what a platform was like once
+ *
+ * @measured: or NULL
+ *
+ * Not more is believed than memory takes: 1 us near, 10 us at home, 2 ms for a copy of 2 MiB and
+ * 5 us for one of 4 KiB.
+ *
+ * The knobs of a running region must have been filled; hm_policy_init() does it without @measured.
+ */
+void hm_policy_fill(struct hm_policy_knobs *knobs, const struct hm_policy_costs *measured);
 
 /**
  * hm_policy_init() - a region about which nothing is known

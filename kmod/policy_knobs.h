@@ -4,8 +4,8 @@
  * why it is so. policy.h makes a struct of it, policy_knobs.c the table by which it is set and
  * checked; `tier --list` prints it for Documentation/tiering.md.
  *
- * Sources: [P] measured or given by the platform, a driver that measures sets it; [S] tuned in
- * bench/tier; [NUMAB] as in NUMA balancing (numa_balancing_scan_period_max_ms is a minute);
+ * Sources: [P] measured or given by the platform, 0 of a cost: as the driver measured it; [S]
+ * tuned in bench/tier; [NUMAB] as in NUMA balancing (numa_balancing_scan_period_max_ms is a minute);
  * [D] this project's design.
  */
 #ifndef HM_POLICY_KNOBS_H
@@ -46,10 +46,11 @@
 	X(horizon_ms, 20000, 1, 3600000, "ms", "over which a move must earn its cost [S]")        \
 	X(touch_lines, 64, 1, 4096, "accesses",                                                   \
 	  "that a touch may stand for when there is room: the lines of a page [S]")               \
-	X(near_ns, 100, 1, 100000, "ns", "latency of DRAM [P]")                                   \
-	X(home_ns, 250, 1, 1000000, "ns", "latency of the home [P]")                              \
-	X(copy_extent_ns, 418000, 1, 1000000000, "ns", "2 MiB copied [P]")                        \
-	X(copy_page_ns, 1000, 1, 10000000, "ns", "4 KiB copied [P]")                              \
+	X(near_ns, 0, 0, 100000, "ns",                                                            \
+	  "latency of DRAM; 0: as measured of the pool, else 100 [P]")                            \
+	X(home_ns, 0, 0, 1000000, "ns", "latency of the home; 0: likewise, else 250 [P]")         \
+	X(copy_extent_ns, 0, 0, 1000000000, "ns", "2 MiB copied; 0: likewise, else 418000 [P]")   \
+	X(copy_page_ns, 0, 0, 10000000, "ns", "4 KiB copied; 0: likewise, else 1000 [P]")         \
 	X(rate_mib, 2048, 0, 1048576, "MiB/s", "copied at most, both directions together [S]")    \
 	X(rate_save_ms, 250, 1, 10000, "ms", "of the rate that can be saved for a burst [S]")     \
 	X(abort_wait_pct, 30, 0, 101, "%",                                                        \

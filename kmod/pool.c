@@ -88,6 +88,19 @@ static ssize_t draining_show(struct device *dev, struct device_attribute *attr, 
 }
 static DEVICE_ATTR_RO(draining);
 
+/* What was measured when it was claimed (measure.c). */
+#define HM_COST(name)									\
+static ssize_t name##_show(struct device *dev, struct device_attribute *attr, char *buf)	\
+{											\
+	return sysfs_emit(buf, "%u\n", to_hm_pool(dev)->costs.name);			\
+}											\
+static DEVICE_ATTR_RO(name)
+
+HM_COST(near_ns);
+HM_COST(home_ns);
+HM_COST(copy_extent_ns);
+HM_COST(copy_page_ns);
+
 static struct attribute *hm_pool_attrs[] = {
 	&dev_attr_provider.attr,
 	&dev_attr_source.attr,
@@ -99,6 +112,10 @@ static struct attribute *hm_pool_attrs[] = {
 	&dev_attr_numa_node.attr,
 	&dev_attr_extent_size.attr,
 	&dev_attr_draining.attr,
+	&dev_attr_near_ns.attr,
+	&dev_attr_home_ns.attr,
+	&dev_attr_copy_extent_ns.attr,
+	&dev_attr_copy_page_ns.attr,
 	NULL
 };
 ATTRIBUTE_GROUPS(hm_pool);
@@ -348,6 +365,7 @@ static int attach_locked(struct hm_pool *pool, struct hmem_pool_attach *arg)
 		if (error)
 			goto unmap;
 	}
+	hm_measure(pool);
 	error = device_add(&pool->dev);
 	if (error)
 		goto close_store;

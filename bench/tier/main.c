@@ -184,6 +184,7 @@ int main(int argc, char **argv)
 	if (optind != argc || o.accesses < SLICES || o.region < 64 * EXTENT_BYTES ||
 	    o.region > 1ULL << 40)
 		usage();
+	hm_policy_fill(&tier_hmem_knobs, NULL);
 	o.costs = (struct costs){
 		.near = tier_hmem_knobs.near_ns,
 		.home = tier_hmem_knobs.home_ns,

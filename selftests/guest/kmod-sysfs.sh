@@ -25,7 +25,7 @@ check_pool() {
 	local at=/sys/class/hmem_pool/$pool size mode
 
 	tap_is "$(files "$at")" \
-		"draining extent_size free numa_node persistent provider regions size source uuid " \
+		"copy_extent_ns copy_page_ns draining extent_size free home_ns near_ns numa_node persistent provider regions size source uuid " \
 		"$kind pool: the files that there are"
 	size=$(cat "$at/size")
 	shows "$at" provider "$provider" "$kind pool"

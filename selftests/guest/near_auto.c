@@ -29,14 +29,6 @@ static int policy(int fd, unsigned int flags, unsigned int mode, uint64_t near_m
 	return hmem_ioctl(fd, HMEM_REGION_POLICY, &p);
 }
 
-static int knob(int fd, const char *name, uint64_t value)
-{
-	struct hmem_policy p = { .size = sizeof(p), .flags = HMEM_POLICY_KNOB, .value = value };
-
-	snprintf(p.knob, sizeof(p.knob), "%s", name);
-	return hmem_ioctl(fd, HMEM_REGION_POLICY, &p);
-}
-
 static int heat(int fd, struct hmem_heat *h, struct hmem_heat_cell *cells)
 {
 	*h = (struct hmem_heat){ .size = sizeof(*h), .cell = EXTENT, .nr_cells = EXTENTS,
@@ -161,7 +153,8 @@ static void chooses(int control, const struct pool *pool)
 	if (pthread_create(&thread, NULL, reader, NULL))
 		tap_bail("no thread");
 	/* An emulated machine is slow in all that the knobs take for granted. */
-	must(knob(fd, "budget_ppm", 200000), "budget_ppm");
+	must(knob_set(fd, "budget_ppm", 200000), "budget_ppm");
+	must_set_costs(fd);
 	must(policy(fd, HMEM_POLICY_MODE, HMEM_POLICY_AUTO, 0), "policy");
 	TAP_OK(settles(fd), "%s: what is hot comes near", kind);
 	TAP_OK(found_hot(fd), "%s: heat says why", kind);
@@ -225,16 +218,16 @@ static void knobs(int control)
 		if (!n)
 			first = p;
 		wrong += p.value < p.least || p.value > p.most || !p.knob[0];
-		wrong += knob(fd, p.knob, p.most) || knob(fd, p.knob, p.least);
-		wrong += knob(fd, p.knob, p.most + 1) != -EINVAL;
-		wrong += p.least && knob(fd, p.knob, p.least - 1) != -EINVAL;
-		wrong += knob(fd, p.knob, p.value) != 0;
+		wrong += knob_set(fd, p.knob, p.most) || knob_set(fd, p.knob, p.least);
+		wrong += knob_set(fd, p.knob, p.most + 1) != -EINVAL;
+		wrong += p.least && knob_set(fd, p.knob, p.least - 1) != -EINVAL;
+		wrong += knob_set(fd, p.knob, p.value) != 0;
 	}
 	TAP_OK(n > 20 && !wrong, "%u knobs take what they say they do", n);
 	TAP_EQ(hmem_ioctl(fd, HMEM_REGION_POLICY, &p), -ENOENT, "there are no more");
-	TAP_EQ(knob(fd, "no_such_knob", 1), -ENOENT, "nor one of another name");
-	TAP_EQ(knob(fd, "", 1), -EINVAL, "nor without a name");
-	TAP_EQ(knob(reader, first.knob, first.value), -EACCES, "none is set for a reader");
+	TAP_EQ(knob_set(fd, "no_such_knob", 1), -ENOENT, "nor one of another name");
+	TAP_EQ(knob_set(fd, "", 1), -EINVAL, "nor without a name");
+	TAP_EQ(knob_set(reader, first.knob, first.value), -EACCES, "none is set for a reader");
 	TAP_EQ(policy(fd, HMEM_POLICY_MODE, 3, 0), -EINVAL, "there is no fourth mode");
 	p = (struct hmem_policy){ .size = sizeof(p), .mode = HMEM_POLICY_AUTO, .value = 0,
 				  .flags = HMEM_POLICY_MODE | HMEM_POLICY_KNOB };

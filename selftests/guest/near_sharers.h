@@ -50,14 +50,6 @@ static inline void *reader(void *unused)
 	return NULL;
 }
 
-static inline int knob(int fd, const char *name, uint64_t value)
-{
-	struct hmem_policy p = { .size = sizeof(p), .flags = HMEM_POLICY_KNOB, .value = value };
-
-	snprintf(p.knob, sizeof(p.knob), "%s", name);
-	return hmem_ioctl(fd, HMEM_REGION_POLICY, &p);
-}
-
 static inline void show(void)
 {
 	for (int i = 0; i < REGIONS; i++) {
@@ -112,9 +104,10 @@ static inline void must_make_sharers(int control)
 		fds[i] = must_open(name, O_RDWR);
 		must(near_max_set(fds[i], LENGTH), "near_max");
 		/* An emulated machine is slow in all that the knobs take for granted. */
-		must(knob(fds[i], "budget_ppm", 200000), "budget_ppm");
+		must(knob_set(fds[i], "budget_ppm", 200000), "budget_ppm");
+		must_set_costs(fds[i]);
 		/* What is hot all over is not to be split. */
-		must(knob(fds[i], "split", 0), "split");
+		must(knob_set(fds[i], "split", 0), "split");
 		base[i] = must_map(fds[i], LENGTH);
 		memset(base[i], 1 + i, LENGTH);
 	}

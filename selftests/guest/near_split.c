@@ -283,6 +283,7 @@ static void splits(int control, const struct pool *pool)
 	}
 	/* An emulated machine is slow, and the test does not wait for thousands of samples. */
 	knob("budget_ppm", 300000);
+	must_set_costs(fd);
 	knob("split_prior", 1);
 	knob("window_max_ms", 500);
 	policy(HMEM_POLICY_AUTO);

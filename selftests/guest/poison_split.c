@@ -66,6 +66,7 @@ static void split_all(void)
 	if (pthread_create(&thread, NULL, reader, NULL))
 		tap_bail("no thread");
 	knob("budget_ppm", 300000);
+	must_set_costs(fd);
 	knob("split_prior", 1);
 	knob("window_max_ms", 500);
 	must(policy_mode_set(fd, HMEM_POLICY_AUTO), "auto");

@@ -97,11 +97,36 @@ static void test_observing(void)
 	now = 1ULL << 40;
 }
 
+static void test_costs(void)
+{
+	const struct hm_policy_costs measured = { .near_ns = 90, .home_ns = 400,
+						  .copy_extent_ns = 300000 };
+	const struct hm_policy_costs slow = { 200000, 3000000, 200000000, 400000 };
+	struct hm_policy_knobs k;
+
+	hm_policy_defaults(&k);
+	k.near_ns = 80;
+	hm_policy_fill(&k, &measured);
+	TAP_OK(k.near_ns == 80 && k.home_ns == 400 && k.copy_extent_ns == 300000 &&
+		       k.copy_page_ns == 1000,
+	       "a knob that is given counts, else what was measured, else what is usual");
+	hm_policy_defaults(&k);
+	hm_policy_fill(&k, NULL);
+	TAP_OK(k.near_ns == 100 && k.home_ns == 250 && k.copy_extent_ns == 418000,
+	       "also when nothing was measured");
+	hm_policy_defaults(&k);
+	hm_policy_fill(&k, &slow);
+	TAP_OK(k.near_ns == 1000 && k.home_ns == 10000 && k.copy_extent_ns == 2000000 &&
+		       k.copy_page_ns == 5000,
+	       "what no memory takes is not believed");
+}
+
 int main(void)
 {
 	begin();
 	test_arithmetic();
 	test_knobs();
+	test_costs();
 	test_observing();
 	return tap_done();
 }

@@ -33,7 +33,7 @@ static void test_threshold(void)
 
 static void test_moving(void)
 {
-	u32 base, promoted = 0, demoted = 0;
+	u32 base, promoted = 0, demoted = 0, moves[4];
 
 	region(16, 4 * HM_POLICY_PAGES);
 	base = p.even_bin + 20;
@@ -66,11 +66,32 @@ static void test_moving(void)
 	TAP_EQ(settle(4), 0, "hotter by far, and still no move that does not earn its cost");
 	set(5, false, p.even_bin + 6);
 	TAP_EQ(settle(4), 2, "one that does is moved");
-	knobs.home_ns = knobs.near_ns;
+	knobs.home_ns = knobs.near_ns = 100;
 	region(8, 4 * HM_POLICY_PAGES);
 	for (u32 i = 0; i < 8; i++)
 		set(i, false, HM_POLICY_BINS - 2);
 	TAP_EQ(settle(4), 0, "where home is as near as near, nothing moves");
+	hm_policy_defaults(&knobs);
+
+	/* The less there is to gain the hotter one has to be, and the more a copy costs. */
+	for (u32 run = 0; run < 4; run++) {
+		static const struct hm_policy_costs costs[] = {
+			{ 100, 400, 418000, 1000 }, { 100, 250, 418000, 1000 },
+			{ 100, 170, 418000, 1000 }, { 100, 170, 4180000, 10000 },
+		};
+
+		hm_policy_defaults(&knobs);
+		hm_policy_fill(&knobs, &costs[run]);
+		region(64, 32 * HM_POLICY_PAGES);
+		if (!run)
+			base = p.even_bin - 4;
+		for (u32 i = 0; i < 64; i++)
+			set(i, i < 32, i < 32 ? 20 : base + i - 32);
+		moves[run] = settle(10);
+	}
+	TAP_OK(moves[0] > moves[1] && moves[1] > moves[2] && moves[2] > moves[3],
+	       "a smaller gap or a dearer copy makes for fewer moves: %u, %u, %u, %u", moves[0],
+	       moves[1], moves[2], moves[3]);
 	hm_policy_defaults(&knobs);
 
 	/* The rate. */
