@@ -192,7 +192,12 @@ u64 hm_policy_tick(struct hm_policy *p, u64 now)
 		p->ring_tail = p->ring_stop - HM_POLICY_RING;
 
 	hm_match(p);
-	p->quota_left = clamp_u32((s64)((u64)p->nr_extents * (interval >> 10) /
+	/* A driver whose clock is coarse comes late every time, and is to keep the pace all the same. */
+	if (elapsed < interval)
+		elapsed = interval;
+	if (elapsed > 2 * interval)
+		elapsed = 2 * interval;
+	p->quota_left = clamp_u32((s64)((u64)p->nr_extents * (elapsed >> 10) /
 					((p->window_ns >> 10) + 1)) + 1, 1, p->nr_extents);
 	if (p->quota_left > p->round_left)
 		p->quota_left = p->round_left;

@@ -57,9 +57,39 @@ static void test_budget(void)
 	TAP_OK(before - now <= knobs.tick_max_ms * MS, "also after an hour of none");
 }
 
+/* Rounds in two seconds of a small region, when each tick comes @late times as late as asked. */
+static u64 rounds_at(u32 late)
+{
+	u64 end, next;
+	u32 i;
+
+	knobs.window_min_ms = knobs.window_max_ms = 50;
+	knobs.budget_ppm = 100000;
+	region(64, 8 * HM_POLICY_PAGES);
+	end = now + 2000 * MS;
+	while (now < end) {
+		next = hm_policy_tick(&p, now);
+		while (hm_policy_next(&p, &i))
+			hm_policy_visit(&p, &heat[i], i, now);
+		now += (next - now) * late;
+	}
+	hm_policy_defaults(&knobs);
+	return p.count.rounds;
+}
+
+static void test_late_ticks(void)
+{
+	u64 good = rounds_at(1), late = rounds_at(2);
+
+	TAP_OK(good >= 35 && late * 10 >= good * 8,
+	       "ticks that come late keep the pace: %llu rounds, %llu of those in time",
+	       (unsigned long long)late, (unsigned long long)good);
+}
+
 int main(void)
 {
 	begin();
 	test_budget();
+	test_late_ticks();
 	return tap_done();
 }
