@@ -11,6 +11,14 @@
 
 #include <linux/userfaultfd.h>
 
+/* Debian 12's headers are older than them. */
+#ifndef UFFD_FEATURE_WP_UNPOPULATED
+#define UFFD_FEATURE_WP_UNPOPULATED	(1 << 13)
+#endif
+#ifndef UFFD_FEATURE_WP_ASYNC
+#define UFFD_FEATURE_WP_ASYNC		(1 << 15)
+#endif
+
 #define EXTENTS	2
 #define LENGTH	(EXTENTS * EXTENT)
 #define BAD	9ULL			/* page of extent 1, which is mapped page by page for it */
