@@ -13,23 +13,24 @@
 #include "withheld.h"
 
 /*
- * All that the pools have which a region of hmem.ko is on, in one. Verbs take the bare name of such
- * a region, or a full name with a scheme.
+ * All that the pools have which a region of hmem.ko is on, in one, and how many they are. Verbs
+ * take the bare name of such a region, or a full name with a scheme.
  */
 static int pool_of(struct session *s, const struct hmem_region_info *info,
-		   struct hmem_pool_info *pool)
+		   struct hmem_pool_info *pool, unsigned int *nr)
 {
 	struct hmem_pool_info one = { .size = sizeof(one) };
 	char text[4096], *rest = text, *word;
 	int rc = 0;
 
+	*nr = 1;
 	*pool = (struct hmem_pool_info){ .size = sizeof(*pool) };
 	if (!*info->pool)
 		return 0;
 	if (strncmp(info->name, "hmem:", 5) ||
 	    sysfs_read(text, sizeof(text), "/sys/class/hmem/%s/pools", info->name + 5) || !*text)
 		return hmem_pool_get_info(s->hmem, info->pool, pool);
-	while (!rc && (word = strsep(&rest, " "))) {
+	for (*nr = 0; !rc && (word = strsep(&rest, " ")); ++*nr) {
 		rc = hmem_pool_get_info(s->hmem, word, &one);
 		pool->bytes += rc ? 0 : one.bytes;
 		pool->free_bytes += rc ? 0 : one.free_bytes;
@@ -97,7 +98,7 @@ int verb_resize_region(struct session *s, int argc, char **argv)
 	int first, rc = options_parse_one(s, &usage, argc, argv, &first, "region");
 	struct hmem_pool_info pool;
 	struct json_object *array;
-	unsigned int shelves;
+	unsigned int shelves, nr;
 	uint64_t bytes;
 
 	if (rc >= 0)
@@ -109,7 +110,7 @@ int verb_resize_region(struct session *s, int argc, char **argv)
 
 	rc = hmem_region_get_info_by_name(s->hmem, argv[first], &info);
 	if (!rc)
-		rc = pool_of(s, &info, &pool);
+		rc = pool_of(s, &info, &pool, &nr);
 	if (rc)
 		return report_library(s, rc);
 	rc = size_in_pool(size, pool.bytes, pool.free_bytes + info.bytes, &bytes);
@@ -121,8 +122,8 @@ int verb_resize_region(struct session *s, int argc, char **argv)
 	if (*info.pool && bytes > info.bytes && bytes - info.bytes > pool.free_bytes) {
 		char want[32], free[32];
 
-		report_error(s, "resize region %s: its pools (%s first) have no room: %s more wanted, "
-			     "%s free", argv[first], info.pool,
+		report_error(s, "resize region %s: its pool %s%s no room: %s more wanted, %s free",
+			     argv[first], info.pool, nr > 1 ? " and the others have" : " has",
 			     hmem_size_format(bytes - info.bytes, want, sizeof(want)),
 			     hmem_size_format(pool.free_bytes, free, sizeof(free)));
 		report_fix(s, "hmemctl list -p %s shows what could be destroyed", info.pool);
