@@ -5,7 +5,7 @@
 #ifndef SELFTESTS_GUEST_NEAR_H
 #define SELFTESTS_GUEST_NEAR_H
 
-#include "fixture.h"
+#include "kmod.h"
 
 static inline int near_max_set(int fd, uint64_t bytes)
 {
@@ -28,18 +28,6 @@ static inline int knob_set(int fd, const char *name, uint64_t value)
 
 	snprintf(p.knob, sizeof(p.knob), "%s", name);
 	return hmem_ioctl(fd, HMEM_REGION_POLICY, &p);
-}
-
-/*
- * In an emulated machine hardly anything is worth a copy, as it takes longer, and accesses come
- * seldom: by what is measured there nothing would move. So it is told what a real one is like.
- */
-static inline void must_set_costs(int fd)
-{
-	must(knob_set(fd, "near_ns", 100), "near_ns");
-	must(knob_set(fd, "home_ns", 250), "home_ns");
-	must(knob_set(fd, "copy_extent_ns", 418000), "copy_extent_ns");
-	must(knob_set(fd, "copy_page_ns", 1000), "copy_page_ns");
 }
 
 /* All ones when it cannot be asked. */

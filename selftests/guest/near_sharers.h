@@ -5,7 +5,7 @@
 #ifndef SELFTESTS_GUEST_NEAR_SHARERS_H
 #define SELFTESTS_GUEST_NEAR_SHARERS_H
 
-#include "near.h"
+#include "near_costs.h"
 
 #include <pthread.h>
 

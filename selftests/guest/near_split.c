@@ -7,7 +7,7 @@
  * hmem-test: topology=mixed kernels=lts,newest timeout=400
  */
 #include "pools.h"
-#include "near.h"
+#include "near_costs.h"
 
 #include <fcntl.h>
 #include <pthread.h>

@@ -5,7 +5,7 @@
  * hmem-test: topology=mixed kernels=lts,newest timeout=240
  */
 #include "poison.h"
-#include "near.h"
+#include "near_costs.h"
 
 #include <pthread.h>
 
