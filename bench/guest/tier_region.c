@@ -16,6 +16,18 @@ static void must(const struct target *t, int rc, const char *what)
 		sim_die("%s: %s", what, t->ctx ? hmem_last_error(t->ctx) : strerror(-rc));
 }
 
+/*
+ * What the module measures of emulated memory says that no move is worth it: it is told what real
+ * memory is like, as the simulator is. --knob says otherwise.
+ */
+static void set_costs(struct target *t)
+{
+	target_knob(t, "near_ns", 100);
+	target_knob(t, "home_ns", 250);
+	target_knob(t, "copy_extent_ns", 418000);
+	target_knob(t, "copy_page_ns", 1000);
+}
+
 static void set_knobs(struct target *t)
 {
 	for (uint32_t i = 0; target_knobs[i]; i++) {
@@ -46,6 +58,7 @@ void target_open(struct target *t, const char *pool, uint32_t extents, uint64_t 
 	must(t, hmem_region_create(t->ctx, NAME, &options, &t->region), "region");
 	/* Before it is mapped, so that stores are seen. */
 	must(t, hmem_tier_set(t->region, &policy, HMEM_TIER_SET_NEAR_MAX), "near_max");
+	set_costs(t);
 	set_knobs(t);
 	must(t, hmem_region_map(t->region, 0, 0, &base, NULL), "map");
 	t->base = base;
