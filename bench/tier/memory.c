@@ -38,7 +38,7 @@ struct memory *memory_make(const struct tier *tier, const struct workload *w,
 	m->now = 1000000;
 	m->next_tick = tier->tick ? m->now : 0;
 	m->next_event = UINT64_MAX;
-	memset(m->tlb, 0xff, sizeof(m->tlb));
+	memory_flush(m);
 	tier->start(m);
 	if (tier->tick)
 		m->next_event = m->next_tick;
@@ -76,6 +76,11 @@ void memory_place(struct memory *m, uint32_t extent)
 void memory_zap(struct memory *m, uint32_t extent)
 {
 	because(m, extent, WHY_UNMAPPED, 0);
+}
+
+void memory_flush(struct memory *m)
+{
+	memset(m->tlb, 0xff, sizeof(m->tlb));
 }
 
 void memory_split(struct memory *m, uint32_t extent)

@@ -166,6 +166,8 @@ uint32_t memory_run(struct memory *m, const uint32_t *access, uint32_t n);
 bool memory_queue(struct memory *m, uint32_t extent, uint32_t what,
 		  const struct hm_policy_pages *pages);
 void memory_zap(struct memory *m, uint32_t extent);
+/* Whoever touches a page from now on sets its accessed bit. */
+void memory_flush(struct memory *m);
 void memory_split(struct memory *m, uint32_t extent);
 void memory_collapse(struct memory *m, uint32_t extent, bool near);
 /* Without cost or time: how a run begins. */

@@ -81,7 +81,7 @@ static uint64_t tick(struct memory *m)
 {
 	struct hmem_state *s = m->state;
 	struct hm_policy *p = &s->policy;
-	u64 next = hm_policy_tick(p, m->now);
+	u64 next = hm_policy_tick(p, m->now), scanned = p->count.scanned;
 	u32 i;
 
 	while (hm_policy_next(p, &i)) {
@@ -100,6 +100,9 @@ static uint64_t tick(struct memory *m)
 			memory_queue(m, i, what, NULL);
 		}
 	}
+	/* As kmod/scan.c does it, once for all that were looked at together. */
+	if (p->count.scanned != scanned)
+		memory_flush(m);
 	m->tracked_ns = p->count.cost_ns;
 	return next;
 }
