@@ -7,6 +7,7 @@
 # when it is told to, and what becomes of it when the region goes.
 
 . "$(dirname "$0")/kmod.sh"
+. "$(dirname "$0")/ctl.sh"
 . "$(dirname "$0")/watching.sh"
 
 heat_is_seen() {

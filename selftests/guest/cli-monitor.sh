@@ -7,6 +7,7 @@
 # terminal.
 
 . "$(dirname "$0")/kmod.sh"
+. "$(dirname "$0")/ctl.sh"
 . "$(dirname "$0")/watching.sh"
 
 lines_with() {

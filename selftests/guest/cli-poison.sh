@@ -7,18 +7,7 @@
 # what a device finds bad by itself.
 
 . "$(dirname "$0")/kmod.sh"
-
-# Runs hmemctl; stdout goes to $out, stderr to $err, the exit status to $status.
-ctl() {
-	out=$(hmemctl "$@" 2>"$scratch/err" </dev/null)
-	status=$?
-	err=$(<"$scratch/err")
-}
-
-# field FILTER: one value out of what hmemctl printed on stdout
-field() {
-	jq -r "$1" <<<"$out"
-}
+. "$(dirname "$0")/ctl.sh"
 
 # bad: all ranges, as OFFSET+BYTES:LOST:HOME_BAD
 bad() {

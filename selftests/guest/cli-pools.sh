@@ -7,18 +7,7 @@
 # hmem-test: topology=ram2 timeout=240
 
 . "$(dirname "$0")/kmod.sh"
-
-# Runs hmemctl; stdout goes to $out, stderr to $err, the exit status to $status.
-ctl() {
-	out=$(hmemctl "$@" 2>"$scratch/err" </dev/null)
-	status=$?
-	err=$(<"$scratch/err")
-}
-
-# field FILTER: one value out of what hmemctl printed on stdout
-field() {
-	jq -c "$1" <<<"$out"
-}
+. "$(dirname "$0")/ctl.sh"
 
 two() {
 	[ "$(cxl_memdevs ram | wc -l)" = 2 ]
@@ -84,7 +73,7 @@ user_end pinner
 must cxl_wait 5 kmodctl destroy p
 
 ctl drain-pool one --keep
-tap_is "$status:$(field '.[0].pool')" '0:"one"' "drained, and kept"
+tap_is "$status:$(field '.[0].pool')" 0:one "drained, and kept"
 tap_is "$(cat /sys/class/hmem_pool/one/regions)" 0 "it is empty"
 ctl drain-pool one
 tap_is "$status" 0 "drained, and detached"

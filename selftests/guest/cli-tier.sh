@@ -6,18 +6,7 @@
 # hmemctl and near copies: set-policy, migrate, heat, and what other verbs say of them.
 
 . "$(dirname "$0")/kmod.sh"
-
-# Runs hmemctl; stdout goes to $out, stderr to $err, the exit status to $status.
-ctl() {
-	out=$(hmemctl "$@" 2>"$scratch/err" </dev/null)
-	status=$?
-	err=$(<"$scratch/err")
-}
-
-# field FILTER: one value out of what hmemctl printed on stdout
-field() {
-	jq -r "$1" <<<"$out"
-}
+. "$(dirname "$0")/ctl.sh"
 
 # keys: every member's name, in order
 keys() {

@@ -2,19 +2,7 @@
 # shellcheck shell=bash disable=SC2034,SC2154 # what it sets is for those who source it
 #
 # For tests of what hmemctl shows of regions: on a terminal, and in the background until a
-# signal comes. Beside kmod.sh.
-
-# Runs hmemctl; stdout goes to $out, stderr to $err, the exit status to $status.
-ctl() {
-	out=$(hmemctl "$@" 2>"$scratch/err" </dev/null)
-	status=$?
-	err=$(<"$scratch/err")
-}
-
-# field FILTER: one value out of what hmemctl printed on stdout
-field() {
-	jq -r "$1" <<<"$out"
-}
+# signal comes. Beside kmod.sh and ctl.sh.
 
 # terminal KIND COMMAND: runs it on a terminal; $out is what that shows, $plain the same without
 # escapes
