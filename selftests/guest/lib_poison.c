@@ -5,56 +5,9 @@
  *
  * hmem-test: topology=none kernels=lts,newest
  */
-#include <fcntl.h>
-#include <sys/syscall.h>
-#include <unistd.h>
+#include "lib_region.h"
 
-#include <hmem/hmem.h>
-
-#include "tap.h"
-
-#define MI	((uint64_t)1 << 20)
 #define PAGE	4096ULL
-
-static struct hmem_ctx *ctx;
-static struct hmem_region *region, *reader;
-
-static void message(const char *sentence)
-{
-	if (!TAP_OK(strstr(hmem_last_error(ctx), sentence), "the message says \"%s\"", sentence))
-		tap_diag("%s", hmem_last_error(ctx));
-}
-
-static void begin(void)
-{
-	const char *path = getenv("HMEM_KO") ? getenv("HMEM_KO") : "/root/hmem.ko";
-	struct hmem_region_options options = HMEM_REGION_OPTIONS_INIT;
-	struct hmem_pool_options pool = HMEM_POOL_OPTIONS_INIT;
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-
-	if (fd < 0 || syscall(SYS_finit_module, fd, "", 0) || hmem_ctx_new(&ctx))
-		tap_bail("%s: %s", path, strerror(errno));
-	close(fd);
-	pool.name = "lib";
-	pool.bytes = 8 * MI;
-	options.bytes = 4 * MI;
-	options.pool = "lib";
-	if (hmem_pool_attach(ctx, &pool, NULL) ||
-	    hmem_region_create(ctx, "hmem:bad", &options, &region) ||
-	    hmem_region_open(ctx, "hmem:bad", HMEM_OPEN_READ_ONLY, &reader))
-		tap_bail("%s", hmem_last_error(ctx));
-}
-
-static void end(void)
-{
-	hmem_region_close(region);
-	hmem_region_close(reader);
-	TAP_EQ(hmem_region_destroy(ctx, "hmem:bad"), 0, "the region goes");
-	TAP_EQ(hmem_pool_detach(ctx, "lib"), 0, "and the pool");
-	hmem_ctx_unref(ctx);
-	if (syscall(SYS_delete_module, "hmem", O_NONBLOCK))
-		tap_bail("hmem.ko stays: %s", strerror(errno));
-}
 
 static void used(void)
 {
@@ -136,7 +89,7 @@ static void refused(void)
 
 int main(void)
 {
-	begin();
+	begin(8 * MI, 4 * MI);
 	used();
 	refused();
 	end();

@@ -5,58 +5,11 @@
  *
  * hmem-test: topology=none kernels=lts,newest
  */
-#include <fcntl.h>
-#include <sys/syscall.h>
-#include <unistd.h>
+#include "lib_region.h"
 
-#include <hmem/hmem.h>
-
-#include "tap.h"
-
-#define MI	((uint64_t)1 << 20)
 #define EXTENT	(2 * MI)
 #define EXTENTS 4
 #define PAGES	(EXTENT / 4096)
-
-static struct hmem_ctx *ctx;
-static struct hmem_region *region, *reader;
-
-static void message(const char *sentence)
-{
-	if (!TAP_OK(strstr(hmem_last_error(ctx), sentence), "the message says \"%s\"", sentence))
-		tap_diag("%s", hmem_last_error(ctx));
-}
-
-static void begin(void)
-{
-	const char *path = getenv("HMEM_KO") ? getenv("HMEM_KO") : "/root/hmem.ko";
-	struct hmem_region_options options = HMEM_REGION_OPTIONS_INIT;
-	struct hmem_pool_options pool = HMEM_POOL_OPTIONS_INIT;
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-
-	if (fd < 0 || syscall(SYS_finit_module, fd, "", 0) || hmem_ctx_new(&ctx))
-		tap_bail("%s: %s", path, strerror(errno));
-	close(fd);
-	pool.name = "lib";
-	pool.bytes = 16 * MI;
-	options.bytes = EXTENTS * EXTENT;
-	options.pool = "lib";
-	if (hmem_pool_attach(ctx, &pool, NULL) ||
-	    hmem_region_create(ctx, "hmem:tier", &options, &region) ||
-	    hmem_region_open(ctx, "hmem:tier", HMEM_OPEN_READ_ONLY, &reader))
-		tap_bail("%s", hmem_last_error(ctx));
-}
-
-static void end(void)
-{
-	hmem_region_close(region);
-	hmem_region_close(reader);
-	TAP_EQ(hmem_region_destroy(ctx, "hmem:tier"), 0, "the region goes");
-	TAP_EQ(hmem_pool_detach(ctx, "lib"), 0, "and the pool");
-	hmem_ctx_unref(ctx);
-	if (syscall(SYS_delete_module, "hmem", O_NONBLOCK))
-		tap_bail("hmem.ko stays: %s", strerror(errno));
-}
 
 static void policy(void)
 {
@@ -270,7 +223,7 @@ static void heat(void)
 
 int main(void)
 {
-	begin();
+	begin(16 * MI, EXTENTS * EXTENT);
 	policy();
 	unprivileged();
 	knobs();
