@@ -102,28 +102,14 @@ static int keep_range(struct session *s, struct hmem_region *region, void *arg)
 
 int verb_keep_range(struct session *s, int argc, char **argv)
 {
+	static const struct tier_places texts = {
+		"in DRAM, which counts against near_max",
+		"in the region's own memory alone", "where" };
 	struct keep keep = { .release = false };
-	bool near = false, home = false;
-	const struct option_line lines[] = {
-		{ OPTION_FLAG, 0, "near", NULL, "in DRAM, which counts against near_max", &near },
-		{ OPTION_FLAG, 0, "home", NULL, "in the region's own memory alone", &home },
-		TIER_RANGE_OPTIONS(&keep.range),
-		OPTION_HUMAN(s),
-		{ .kind = OPTION_END },
-	};
-	const struct usage usage = {
-		"NAME --near|--home [--offset SIZE] [--bytes SIZE] [-u]", lines };
-	int first, rc = options_parse_one(s, &usage, argc, argv, &first, "region");
+	int first, rc = tier_parse(s, argc, argv, &texts, &keep.range, &keep.place, &first);
 
 	if (rc >= 0)
 		return rc;
-	if (near == home)
-		return options_bad(s, &usage, near ? "--near and --home are one too many" :
-						     "where? --near or --home");
-	rc = tier_check_range(s, &usage, &keep.range);
-	if (rc >= 0)
-		return rc;
-	keep.place = near ? HMEM_TIER_NEAR : HMEM_TIER_HOME;
 	return tier_on_region(s, argv[first], 0, keep_range, &keep);
 }
 

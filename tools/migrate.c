@@ -166,27 +166,13 @@ static int migrate(struct session *s, struct hmem_region *region, void *arg)
 
 int verb_migrate(struct session *s, int argc, char **argv)
 {
+	static const struct tier_places texts = {
+		"into DRAM, as far as near_max goes",
+		"back to the region's own memory", "where to" };
 	struct move move = { .sum.size = sizeof(move.sum) };
-	bool near = false, home = false;
-	const struct option_line lines[] = {
-		{ OPTION_FLAG, 0, "near", NULL, "into DRAM, as far as near_max goes", &near },
-		{ OPTION_FLAG, 0, "home", NULL, "back to the region's own memory", &home },
-		TIER_RANGE_OPTIONS(&move.range),
-		OPTION_HUMAN(s),
-		{ .kind = OPTION_END },
-	};
-	const struct usage usage = {
-		"NAME --near|--home [--offset SIZE] [--bytes SIZE] [-u]", lines };
-	int first, rc = options_parse_one(s, &usage, argc, argv, &first, "region");
+	int first, rc = tier_parse(s, argc, argv, &texts, &move.range, &move.place, &first);
 
 	if (rc >= 0)
 		return rc;
-	if (near == home)
-		return options_bad(s, &usage, near ? "--near and --home are one too many" :
-						     "where to? --near or --home");
-	rc = tier_check_range(s, &usage, &move.range);
-	if (rc >= 0)
-		return rc;
-	move.place = near ? HMEM_TIER_NEAR : HMEM_TIER_HOME;
 	return tier_on_region(s, argv[first], 0, migrate, &move);
 }

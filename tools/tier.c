@@ -66,6 +66,31 @@ int tier_check_range(const struct session *s, const struct usage *usage,
 	return -1;
 }
 
+int tier_parse(struct session *s, int argc, char **argv, const struct tier_places *texts,
+	       struct tier_range *range, enum hmem_tier_place *place, int *first)
+{
+	bool near = false, home = false;
+	const struct option_line lines[] = {
+		{ OPTION_FLAG, 0, "near", NULL, texts->near, &near },
+		{ OPTION_FLAG, 0, "home", NULL, texts->home, &home },
+		TIER_RANGE_OPTIONS(range),
+		OPTION_HUMAN(s),
+		{ .kind = OPTION_END },
+	};
+	const struct usage usage = {
+		"NAME --near|--home [--offset SIZE] [--bytes SIZE] [-u]", lines };
+	int rc = options_parse_one(s, &usage, argc, argv, first, "region");
+
+	if (rc >= 0)
+		return rc;
+	if (near && home)
+		return options_bad(s, &usage, "--near and --home are one too many");
+	if (!near && !home)
+		return options_bad(s, &usage, "%s? --near or --home", texts->question);
+	*place = near ? HMEM_TIER_NEAR : HMEM_TIER_HOME;
+	return tier_check_range(s, &usage, range);
+}
+
 int tier_find_range(const struct session *s, const struct hmem_region_info *info,
 		    const char *doing, struct tier_range *range)
 {

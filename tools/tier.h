@@ -52,6 +52,25 @@ int tier_check_range(const struct session *s, const struct usage *usage,
 		     const struct tier_range *range);
 
 /**
+ * struct tier_places - what --near and --home mean to a verb, for its usage
+ * @question: which of them, when neither is given: "where"
+ */
+struct tier_places {
+	const char *near;
+	const char *home;
+	const char *question;
+};
+
+/**
+ * tier_parse - the arguments of a verb that takes a region, a place and a range
+ * @first: the region's in @argv
+ *
+ * Return: -1 to go on, else the exit code.
+ */
+int tier_parse(struct session *s, int argc, char **argv, const struct tier_places *texts,
+	       struct tier_range *range, enum hmem_tier_place *place, int *first);
+
+/**
  * tier_find_range - the whole extents around what was asked for
  * @doing: what is to be done with them, for the message: "move"
  *
