@@ -14,7 +14,8 @@
 #include <linux/bitmap.h>
 #include <linux/slab.h>
 
-#include "core.h"
+#include "layout.h"
+#include "poison.h"
 
 /* A layout that is being made: the runs of an old one, and those that were taken since. */
 struct draft {

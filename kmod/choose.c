@@ -5,7 +5,7 @@
  * Which pools a new region gets its extents from: one, several that were named, or all of
  * one kind. A region is either persistent or it is not, and so are all of its pools.
  */
-#include "core.h"
+#include "layout.h"
 
 static bool of_kind(const struct hm_pool *pool, bool persistent)
 {

@@ -17,7 +17,9 @@
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 
-#include "core.h"
+#include "layout.h"
+#include "near.h"
+#include "store.h"
 
 /* Extents that are moved before hm_lock is let go for others. */
 #define HM_DRAIN_BATCH	16

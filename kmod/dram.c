@@ -10,7 +10,8 @@
 #include <linux/mm.h>
 #include <linux/nodemask.h>
 
-#include "core.h"
+#include "near.h"
+#include "poison.h"
 
 /* Take so many pages of both bounds; false when there are not so many left. */
 static bool reserve(struct hm_region *region, long pages)

@@ -20,7 +20,11 @@
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 
-#include "core.h"
+#include "layout.h"
+#include "near.h"
+#include "poison.h"
+#include "store.h"
+#include "tier.h"
 #include "trace.h"
 
 /* References to a folio that nobody has mapped or pinned: the module's. */

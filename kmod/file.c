@@ -14,7 +14,7 @@
 #include <linux/slab.h>
 #include <linux/uio.h>
 
-#include "core.h"
+#include "poison.h"
 #include "trace.h"
 
 static struct hm_region *file_region(const struct file *file)

@@ -16,8 +16,10 @@
 #include <linux/slab.h>
 #include <linux/sort.h>
 
-#include "core.h"
+#include "layout.h"
+#include "poison.h"
 #include "share.h"
+#include "store.h"
 
 /* The records of one region. Too large for a stack: the only one, under hm_lock. */
 static struct gathering {

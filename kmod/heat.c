@@ -15,8 +15,9 @@
 #include <linux/pagemap.h>
 #include <linux/slab.h>
 
-#include "core.h"
 #include "heat.h"
+#include "near.h"
+#include "tier.h"
 
 /* For so long the policy takes no more DRAM after it was short. */
 #define HM_PRESSURE_SECONDS	10

@@ -6,7 +6,7 @@
 #ifndef HM_HEAT_H
 #define HM_HEAT_H
 
-#include "core.h"
+#include "extent.h"
 
 /**
  * struct hm_tracker - the heat of a region

@@ -9,7 +9,9 @@
 #include <linux/sched/signal.h>
 #include <linux/uaccess.h>
 
+#include "extent.h"
 #include "heat.h"
+#include "tier.h"
 
 /* Pages @first to @end of an extent: how hot the hottest is, and how many are near. */
 static void look(const struct hm_extent *extent, u32 first, u32 end, struct hmem_heat_cell *cell,

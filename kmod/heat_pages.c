@@ -12,6 +12,8 @@
 #include <linux/pagemap.h>
 
 #include "heat.h"
+#include "near.h"
+#include "tier.h"
 
 /* Which pages of a split extent are near, and which the engine counts as that. */
 struct near_maps {

@@ -12,7 +12,8 @@
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
-#include "core.h"
+#include "poison.h"
+#include "tier.h"
 
 union hm_argument {
 	__u32 size;

@@ -9,7 +9,9 @@
 #include <linux/miscdevice.h>
 #include <linux/module.h>
 
-#include "core.h"
+#include "near.h"
+#include "poison.h"
+#include "store.h"
 
 #define CREATE_TRACE_POINTS
 #include "trace.h"

@@ -21,7 +21,8 @@
 #include <asm/cacheflush.h>
 #endif
 
-#include "core.h"
+#include "poison.h"
+#include "tier.h"
 
 #define HM_SAMPLE_ORDER	6
 #define HM_SAMPLE_PAGES	(1U << HM_SAMPLE_ORDER)

@@ -27,7 +27,8 @@
 #include <linux/rmap.h>
 #include <linux/uaccess.h>
 
-#include "core.h"
+#include "near.h"
+#include "poison.h"
 #include "trace.h"
 
 static struct folio *alloc_near(struct hm_region *region, struct hm_extent *extent, u32 index)

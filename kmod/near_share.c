@@ -22,6 +22,7 @@
 #include <linux/string.h>
 
 #include "heat.h"
+#include "near.h"
 
 #define HM_NEAR_SHARE_PERIOD	HZ
 /* For so long what was asked for in vain is remembered. */

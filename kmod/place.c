@@ -9,7 +9,9 @@
  */
 #include <linux/pagemap.h>
 
-#include "core.h"
+#include "extent.h"
+#include "layout.h"
+#include "store.h"
 
 /**
  * hm_place_untouched - where an extent is that has no home yet

@@ -22,7 +22,9 @@
 #include <linux/mm.h>
 #include <linux/pagemap.h>
 
-#include "poison.h"
+#include "near.h"
+#include "poison_private.h"
+#include "store.h"
 #include "trace.h"
 
 static bool home_bad(struct hm_region *region, const struct hm_extent *extent, pgoff_t pgoff)

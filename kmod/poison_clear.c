@@ -12,7 +12,9 @@
 #include <linux/sched/signal.h>
 #include <linux/set_memory.h>
 
-#include "poison.h"
+#include "layout.h"
+#include "near.h"
+#include "poison_private.h"
 
 /*
  * What a page at home gets instead of what it had, by stores that do not read the line first.

@@ -13,7 +13,9 @@
 #include <linux/slab.h>
 #include <linux/tracepoint.h>
 
-#include "poison.h"
+#include "layout.h"
+#include "near.h"
+#include "poison_private.h"
 
 /**
  * hm_poison_mark - the memory of a page of a pool is bad from now on

@@ -9,7 +9,8 @@
 #include <linux/mm.h>
 #include <linux/pagemap.h>
 
-#include "poison.h"
+#include "near.h"
+#include "poison_private.h"
 
 /* Also of one that is being taken apart, whose home has no index any more. */
 static pgoff_t pgoff_of(const struct hm_extent *extent, u32 page)

@@ -10,7 +10,9 @@
 #include <linux/sched/signal.h>
 #include <linux/uaccess.h>
 
-#include "poison.h"
+#include "layout.h"
+#include "near.h"
+#include "poison_private.h"
 
 /* Pages of one range that are looked at before anybody else who waits for hm_srcu may go on. */
 #define HM_LONGEST	(64 * HM_EXTENT_PAGES)

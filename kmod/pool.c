@@ -16,7 +16,10 @@
 #include <linux/sysfs.h>
 #include <linux/vmalloc.h>
 
-#include "core.h"
+#include "extent.h"
+#include "layout.h"
+#include "store.h"
+#include "tier.h"
 #include "trace.h"
 
 /* The registry; core.h says what it covers. */

@@ -31,7 +31,7 @@
 #include <linux/slab.h>
 #include <linux/sysfs.h>
 
-#include "core.h"
+#include "poison.h"
 
 #define HM_CXL_MAX_TARGETS	16
 

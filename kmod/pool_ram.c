@@ -12,7 +12,7 @@
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 
-#include "core.h"
+#include "poison.h"
 
 static int hm_ram_prepare(struct hm_pool *pool, const struct hmem_pool_attach *arg)
 {

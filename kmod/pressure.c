@@ -17,7 +17,7 @@
 #include <linux/slab.h>
 #include <linux/swap.h>
 
-#include "core.h"
+#include "near.h"
 
 static struct kmem_cache *hm_copies;
 static struct list_lru hm_copy_lru;

@@ -9,7 +9,7 @@
 #include <linux/bitops.h>
 #include <linux/slab.h>
 
-#include "core.h"
+#include "store.h"
 
 static const struct hm_layout *layout_of(const struct hm_region *region)
 {

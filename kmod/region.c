@@ -13,7 +13,10 @@
 #include <linux/idr.h>
 #include <linux/slab.h>
 
-#include "core.h"
+#include "extent.h"
+#include "layout.h"
+#include "store.h"
+#include "tier.h"
 #include "trace.h"
 
 #define HM_MINORS	(1U << MINORBITS)

@@ -14,7 +14,10 @@
 #include <linux/pagemap.h>
 #include <linux/uaccess.h>
 
-#include "poison.h"
+#include "layout.h"
+#include "near.h"
+#include "poison_private.h"
+#include "store.h"
 #include "trace.h"
 
 static bool is_dirty(const struct hm_extent *extent, u32 page)

@@ -21,7 +21,7 @@
 #include <linux/rbtree.h>
 #include <linux/smp.h>
 
-#include "core.h"
+#include "tier.h"
 
 /* What follows is of one architecture. */
 #ifdef CONFIG_X86_64

@@ -17,7 +17,9 @@
 #include <linux/pagemap.h>
 #include <linux/uaccess.h>
 
-#include "core.h"
+#include "near.h"
+#include "poison.h"
+#include "store.h"
 #include "trace.h"
 
 /* Pages that are moved before whoever waits for the extent may go on. */

@@ -15,7 +15,8 @@
 #include <linux/uaccess.h>
 #include <linux/vmalloc.h>
 
-#include "core.h"
+#include "extent.h"
+#include "store.h"
 
 /**
  * hm_write_back - make a range of a persistent home durable

@@ -11,7 +11,7 @@
 #include <linux/gfp.h>
 #include <linux/slab.h>
 
-#include "core.h"
+#include "extent.h"
 
 /* What *@slot points to, a new page if it points nowhere yet; several may try at once. */
 static void *page_of(void **slot)

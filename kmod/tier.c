@@ -9,7 +9,8 @@
 #include <linux/pagemap.h>
 #include <linux/sched/signal.h>
 
-#include "core.h"
+#include "near.h"
+#include "tier.h"
 
 /* Copies that are made in vain before whoever stores to the extent is kept waiting. */
 #define HM_TRIES	3

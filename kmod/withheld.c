@@ -16,7 +16,9 @@
 #include <linux/bitmap.h>
 #include <linux/slab.h>
 
-#include "core.h"
+#include "layout.h"
+#include "poison.h"
+#include "store.h"
 
 static u32 nr_runs(const struct hm_withheld *w)
 {

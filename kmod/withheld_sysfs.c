@@ -12,7 +12,7 @@
 #include <linux/slab.h>
 #include <linux/sysfs.h>
 
-#include "core.h"
+#include "store.h"
 
 #define to_withheld(d)	container_of(d, struct hm_withheld, dev)
 
