@@ -251,9 +251,10 @@ void hm_heat_stop(struct hm_region *region)
 
 	if (!t)
 		return;
-	hm_near_share_leave(t);
 	/* It ends after the extent that it is at, and may just be queueing itself once more. */
 	WRITE_ONCE(t->stop, true);
+	/* Which waits for it as well. */
+	hm_near_share_leave(t);
 	mutex_lock(&t->lock);
 	mutex_unlock(&t->lock);
 	cancel_delayed_work_sync(&t->work);
