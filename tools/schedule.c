@@ -42,8 +42,35 @@ static uint64_t now(void)
 	return (uint64_t)at.tv_sec * SECOND + (uint64_t)at.tv_nsec;
 }
 
+/* Set when a signal came while nobody waited for one. */
+static volatile sig_atomic_t stopped;
+
+static const int stops[SCHEDULE_STOPS] = { SIGINT, SIGTERM, SIGHUP };
+
+static void stop(int signal)
+{
+	(void)signal;
+	stopped = 1;
+}
+
+/* Without SA_RESTART: who writes to a full pipe, or opens one that nobody reads, gets EINTR. */
+static void catch_stops(struct schedule *schedule)
+{
+	struct sigaction action = { .sa_handler = stop }, *old = schedule->actions;
+
+	stopped = 0;
+	for (int i = 0; i < SCHEDULE_STOPS; i++) {
+		sigaction(stops[i], NULL, &old[i]);
+		/* Whoever started this may have wanted it to be left alone, as nohup does. */
+		if (old[i].sa_handler != SIG_IGN)
+			sigaction(stops[i], &action, NULL);
+	}
+}
+
 void schedule_begin(struct schedule *schedule, double interval)
 {
+	sigset_t resized;
+
 	schedule->interval = (uint64_t)(interval * (double)SECOND);
 	schedule->began = schedule->next = now();
 	sigemptyset(&schedule->signals);
@@ -51,12 +78,19 @@ void schedule_begin(struct schedule *schedule, double interval)
 	sigaddset(&schedule->signals, SIGTERM);
 	sigaddset(&schedule->signals, SIGHUP);
 	sigaddset(&schedule->signals, SIGWINCH);
-	sigprocmask(SIG_BLOCK, &schedule->signals, &schedule->before);
+	sigemptyset(&resized);
+	sigaddset(&resized, SIGWINCH);
+	sigprocmask(SIG_BLOCK, &resized, &schedule->before);
+	catch_stops(schedule);
 }
 
-enum schedule_event schedule_wait(struct schedule *schedule)
+/* With all of its signals blocked. */
+static enum schedule_event wait_blocked(struct schedule *schedule)
 {
 	uint64_t at = now();
+
+	if (stopped)
+		return SCHEDULE_STOP;
 
 	/* Who was kept from it for long is late once, not many times. */
 	while (schedule->next + schedule->interval <= at)
@@ -82,8 +116,21 @@ enum schedule_event schedule_wait(struct schedule *schedule)
 	}
 }
 
+enum schedule_event schedule_wait(struct schedule *schedule)
+{
+	enum schedule_event event;
+	sigset_t working;
+
+	sigprocmask(SIG_BLOCK, &schedule->signals, &working);
+	event = wait_blocked(schedule);
+	sigprocmask(SIG_SETMASK, &working, NULL);
+	return event;
+}
+
 void schedule_end(struct schedule *schedule)
 {
+	for (int i = 0; i < SCHEDULE_STOPS; i++)
+		sigaction(stops[i], &schedule->actions[i], NULL);
 	sigprocmask(SIG_SETMASK, &schedule->before, NULL);
 }
 

@@ -10,6 +10,7 @@
 
 #define SCHEDULE_LEAST 0.001	/* seconds */
 #define SCHEDULE_MOST  1000000	/* times, and seconds */
+#define SCHEDULE_STOPS 3	/* signals that end it */
 
 /** schedule_seconds - "0.25", "10": from a millisecond to a million seconds. Return: is it one? */
 bool schedule_seconds(const char *text, double *seconds);
@@ -33,9 +34,14 @@ struct schedule {
 	uint64_t next;
 	sigset_t signals;
 	sigset_t before;
+	struct sigaction actions[SCHEDULE_STOPS];
 };
 
-/** schedule_begin - from now on the signals that end it do so at schedule_wait() alone */
+/**
+ * schedule_begin - from now on the signals that end it are told by schedule_wait()
+ *
+ * A system call that they find waiting ends with EINTR. For one schedule at a time.
+ */
 void schedule_begin(struct schedule *schedule, double interval);
 
 /** schedule_wait - until it is due again, or something else comes; what was missed is left out */

@@ -82,6 +82,21 @@ kill -TERM "$watch_pid"
 watch_end
 tap_is "$status" 0 "its termination ends it"
 
+# A pipe that nobody reads: it waits where it writes.
+mkfifo "$scratch/pipe"
+exec 8<>"$scratch/pipe"
+writes() {
+	[[ $(<"/proc/$watch_pid/wchan") == *pipe_write* ]]
+}
+hmemctl monitor --json --interval 0.001 >"$scratch/pipe" 2>"$scratch/err" </dev/null &
+watch_pid=$!
+tap_check "nobody reads what it prints" cxl_wait 60 writes
+kill -TERM "$watch_pid"
+wait "$watch_pid"
+tap_is "$?" 1 "it can be terminated all the same"
+tap_matches "$(<"$scratch/err")" "Interrupted system call" "and says what was cut off"
+exec 8>&-
+
 watch_start monitor r --json --interval 0.4
 says_gone() {
 	grep -q 'warning: region r is gone' "$scratch/err"
