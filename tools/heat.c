@@ -371,6 +371,11 @@ static int check(const struct session *s, const struct usage *usage, const struc
 	if (asked->map && (files || asked->seconds || asked->interval || asked->count))
 		return options_bad(s, usage,
 				   "--map shows one instant, and goes without the others");
+	for (int i = 0; i < FILES; i++)
+		if (p->file[i].name && !*p->file[i].name)
+			return options_bad(s, usage, "a file without a name");
+	if (p->file[SVG].name && p->file[PNG].name && !strcmp(p->file[SVG].name, p->file[PNG].name))
+		return options_bad(s, usage, "--svg and --png name one file");
 	if (p->cell && !size_is_valid(p->cell))
 		return options_bad(s, usage, "%s is no size", p->cell);
 	if (asked->map)

@@ -87,8 +87,24 @@ for file in svg png; do
 	tap_matches "$err" "write /dev/full: No space" "and that is told"
 done
 
+ctl heat r --count 1 --svg ""
+tap_is "$status:$out" "129:" "a file without a name is bad usage"
+ctl heat r --count 1 --svg "$scratch/one" --png "$scratch/one"
+tap_is "$status:$(test -e "$scratch/one" || echo none)" "129:none" "so are two drawings in one file"
+
 # --- its end
 
+mkfifo "$scratch/pipe"
+opens() {
+	[[ $(<"/proc/$watch_pid/wchan") == wait_for_partner* ]]
+}
+hmemctl heat r --count 2 --interval 0.01 --png "$scratch/pipe" >/dev/null 2>"$scratch/err" </dev/null &
+watch_pid=$!
+tap_check "nobody reads the pipe that it is to draw to" cxl_wait 60 opens
+kill -TERM "$watch_pid"
+wait "$watch_pid"
+tap_is "$?" 1 "it can be terminated all the same"
+tap_matches "$(<"$scratch/err")" "open .*/pipe: Interrupted system call" "and says where"
 watch_start heat r --draw --interval 1000 --count 3
 kill -INT "$watch_pid"
 watch_end
