@@ -285,5 +285,10 @@ int main(int argc, char **argv)
 		hmem_ctx_set_progress(s.hmem, progress_of_library, &s);
 	rc = verb->run(&s, argc - 1, argv + 1);
 	hmem_ctx_unref(s.hmem);
+	/* Answers have been seen to; this is of help. */
+	if (rc == EXIT_DONE && (fflush(stdout) || ferror(stdout))) {
+		complain("write to stdout: %s", strerror(errno));
+		return EXIT_FAILED;
+	}
 	return rc;
 }

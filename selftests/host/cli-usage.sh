@@ -189,6 +189,10 @@ if [ -w /dev/full ]; then
 	tap_check_status 1 "an answer that cannot be written is a failure" \
 		bash -c 'hmemctl list >/dev/full'
 	tap_matches "$tap_output" "write the answer to stdout: No space left" "that is told"
+	for words in help "list --help"; do
+		tap_check_status 1 "so is help: $words" bash -c "hmemctl $words >/dev/full"
+		tap_matches "$tap_output" "write to stdout: No space left" "which is told"
+	done
 else
 	tap_skip "an answer that cannot be written" "there is no /dev/full"
 fi
