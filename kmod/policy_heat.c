@@ -44,6 +44,8 @@ static u32 hm_margin(const struct hm_policy *p, u32 seen)
 				    68, 66, 64 };
 	u32 part = seen <= 16 ? root[seen] : root[seen / 4] / 2;
 
+	if (seen < p->knob.sure)
+		part *= 2;
 	return HM_LOG_DEVIATION * p->knob.margin_pct / 100 * part / 256;
 }
 
@@ -53,7 +55,8 @@ static u32 hm_margin(const struct hm_policy *p, u32 seen)
  */
 u32 hm_rank(const struct hm_policy *p, const struct hm_heat *h)
 {
-	s32 doubt = (s32)hm_margin(p, h->seen), slack = (s32)hm_margin(p, 3);
+	s32 doubt = (s32)hm_margin(p, h->seen);
+	s32 slack = HM_LOG_DEVIATION * (s32)p->knob.margin_pct / 100 * 190 / 256;
 	s32 brief = h->brief, lasting = h->lasting, heat;
 
 	if (h->flags & HM_HEAT_NEAR)
@@ -205,8 +208,10 @@ void hm_policy_touched(struct hm_policy *p, struct hm_heat *h, u32 extent, u32 p
 	p->count.touches++;
 	fresh = hm_observe(p, h, HM_EXTENT_TOP - (s32)hm_log2(elapsed) - HM_LOG_BIAS, now);
 	hm_sample(p, h, page % HM_POLICY_PAGES);
-	/* That is new: the next tick has another look. */
-	if ((fresh || hm_surprising(p, h)) && hm_wrong_side(p, h))
+	/* That is new: the next tick has another look, until it is sure. */
+	if ((fresh || hm_surprising(p, h) ||
+	     (h->seen > 1 && h->seen < p->knob.sure && p->count.rounds >= 2)) &&
+	    hm_wrong_side(p, h))
 		hm_look_again(p, extent);
 }
 

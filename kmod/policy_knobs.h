@@ -39,9 +39,13 @@
 	X(drift_oct4, 7, 0, 32, "octaves/4", "surprise of one observation that is noise [S]")     \
 	X(confirm_ms, 40, 0, 60000, "ms", "over which surprises last to be believed: scans [S]")  \
 	X(margin_pct, 100, 0, 400, "%", "of the standard deviation that doubt weighs [S]")        \
+	X(sure, 5, 1, 16, "observations",                                                         \
+	  "below which doubt weighs double: what is just believed is mostly luck [S]")            \
 	/* What is moved. */                                                                      \
 	X(band_oct4, 4, 0, 64, "octaves/4",                                                       \
 	  "that who comes is hotter than who goes, doubt included: twice as hot [S]")             \
+	X(band_whole_oct4, 4, 0, 64, "octaves/4",                                                 \
+	  "more than that for whole extents, of which the luckiest of many is found [S]")         \
 	X(band_max_oct4, 24, 0, 64, "octaves/4", "to which ping-pongs widen the band [S]")        \
 	X(horizon_ms, 20000, 1, 3600000, "ms", "over which a move must earn its cost [S]")        \
 	X(touch_lines, 64, 1, 4096, "accesses",                                                   \

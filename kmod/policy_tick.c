@@ -34,6 +34,7 @@ static void hm_match(struct hm_policy *p)
 			u32 *count = unit ? p->home_page : p->home_whole;
 			u32 *bin = unit ? &p->promote_page_bin : &p->promote_bin;
 			u32 size = unit ? 1 : HM_POLICY_PAGES;
+			u32 band = p->band + (unit ? 0 : p->knob.band_whole_oct4);
 			u64 come = count[hot], take;
 
 			if (!come)
@@ -50,7 +51,7 @@ static void hm_match(struct hm_policy *p)
 			while (come) {
 				while (!victims && cold + 1 < HM_POLICY_BINS)
 					victims = p->near[++cold];
-				if (!victims || cold + p->band > hot)
+				if (!victims || cold + band > hot)
 					break;
 				take = come < victims ? come : victims;
 				whole = whole || !unit;

@@ -31,6 +31,15 @@ static void test_threshold(void)
 	TAP_OK(same, "the histogram's threshold is that of sorting");
 }
 
+/* By how many bins what was seen so often counts for less than it seems, and one for rounding. */
+static u32 doubt_of(u32 seen)
+{
+	struct hm_heat h = { .seen = (u8)seen, .brief = 100 << HM_BIN_SHIFT,
+			     .lasting = 100 << HM_BIN_SHIFT };
+
+	return 100 - hm_rank(&p, &h) + 1;
+}
+
 static void test_moving(void)
 {
 	u32 base, promoted = 0, demoted = 0, moves[4];
@@ -48,13 +57,26 @@ static void test_moving(void)
 
 	/* Hysteresis: hotter than the coldest by less than the band; then by more. */
 	set(0, false, heat[12].bin + 1);
-	for (u32 i = 0; i < 100 && heat[0].bin < heat[12].bin + knobs.band_oct4 - 1; i++)
+	for (u32 i = 0; i < 100 && heat[0].bin < heat[12].bin + knobs.band_oct4 +
+							      knobs.band_whole_oct4 - 1; i++)
 		set(0, false, (heat[0].lasting >> HM_BIN_SHIFT) + 1);
 	TAP_EQ(settle(4), 0, "one a little hotter does not replace anybody");
 	set(0, false, (heat[0].lasting >> HM_BIN_SHIFT) + 1);
-	TAP_EQ(settle(4), 2, "one that is twice as hot does");
+	TAP_EQ(settle(4), 2, "one that is hotter by the band does");
 	TAP_OK(!(heat[12].flags & HM_HEAT_NEAR) && heat[0].flags & HM_HEAT_NEAR,
 	       "it replaces the coldest");
+
+	/* The same heat, when it was seen too seldom to be believed. */
+	region(16, 4 * HM_POLICY_PAGES);
+	for (u32 i = 0; i < 16; i++)
+		set(i, i < 4, i < 4 ? base : 20);
+	set(4, false, base + knobs.band_oct4 + knobs.band_whole_oct4 + doubt_of(knobs.sure));
+	heat[4].seen = (u8)(knobs.sure - 1);
+	hm_rebin(&p, &heat[4]);
+	TAP_EQ(settle(4), 0, "one that was seen %u times does not", knobs.sure - 1);
+	heat[4].seen = (u8)knobs.sure;
+	hm_rebin(&p, &heat[4]);
+	TAP_EQ(settle(4), 2, "but with one time more it does");
 
 	/* What does not pay. */
 	region(8, 4 * HM_POLICY_PAGES);
