@@ -225,6 +225,22 @@ struct hm_policy_counts {
 };
 
 /**
+ * struct hm_page_steps - what a scan makes of the heat of a page
+ * @lasting: of the long average, by whether it was touched; in 16ths of a bin
+ * @brief: of the short one
+ * @unit_bin: for scans so far apart
+ * @first: and of extents that were scanned so often, 7: at least
+ * @ready: there is one
+ */
+struct hm_page_steps {
+	u16 lasting[2][HM_POLICY_BINS];
+	u16 brief[2][HM_POLICY_BINS];
+	u32 unit_bin;
+	u32 first;
+	bool ready;
+};
+
+/**
  * struct hm_policy - the state of one region's policy
  *
  * Read @count, @window_ns, @promote_bin, @demote_bin, @used, @band; everything else is the
@@ -246,6 +262,7 @@ struct hm_policy {
 	u32 home_whole[HM_POLICY_BINS];
 	u32 home_page[HM_POLICY_BINS];
 	u32 near[HM_POLICY_BINS];
+	struct hm_page_steps steps;
 
 	/* Outcome of the last tick. */
 	u32 promote_bin;	/* extents at home from here on are to be promoted */

@@ -29,28 +29,39 @@ static const u8 hm_down[2][33] = { {
 } };
 #define HM_STEPS	33
 
-/* A step of @sixteenths, the rest of it by chance. */
-static u32 hm_step(u32 heat, bool up, u32 sixteenths, u32 dice)
+/*
+ * What a scan makes of each heat, in 16ths of a bin. One table for all pages that were last looked
+ * at as long ago: arithmetic for each page of a region would cost several times as much.
+ */
+static void hm_prepare(struct hm_page_steps *steps, u32 unit_bin, u32 first)
 {
-	u32 step = (sixteenths + (dice & 15)) >> 4;
+	u32 least = 16, most = (HM_POLICY_BINS - 1) * 16;
 
-	if (up)
-		return heat + step < HM_POLICY_BINS ? heat + step : HM_POLICY_BINS - 1;
-	return heat > step ? heat - step : 1;
+	/* The first scans weigh more: about a running mean until it is of eight. */
+	first = first < 8 ? first : 7;
+	if (steps->ready && steps->unit_bin == unit_bin && steps->first == first)
+		return;
+	*steps = (struct hm_page_steps){ .ready = true, .unit_bin = unit_bin, .first = first };
+	for (u32 heat = 0; heat < HM_POLICY_BINS; heat++) {
+		u32 at = clamp_u32((s64)heat - unit_bin + 16, 0, HM_STEPS - 1), now = heat * 16;
+		u32 up = hm_up[0][at] * 8U / (first + 1), down = hm_down[0][at] * 8U / (first + 1);
+
+		up = up < 160 ? up : 160;
+		down = down < 160 ? down : 160;
+		steps->lasting[0][heat] = (u16)clamp_u32((s64)now - down, least, most);
+		steps->lasting[1][heat] = (u16)clamp_u32((s64)now + up, least, most);
+		steps->brief[0][heat] = (u16)clamp_u32((s64)now - hm_down[1][at], least, most);
+		steps->brief[1][heat] = (u16)clamp_u32((s64)now + hm_up[1][at], least, most);
+	}
 }
 
-static u64 hm_page_observe(u64 word, bool touched, u32 unit_bin, u32 first, u32 dice)
+/* What is no whole bin is so by chance. */
+static inline u64 hm_page_observe(const struct hm_page_steps *steps, u64 word, bool touched,
+				  u32 dice)
 {
-	const u8 (*table)[HM_STEPS] = touched ? hm_up : hm_down;
-	u32 brief = hm_page_brief(word), lasting = hm_page_lasting(word), step;
+	u32 lasting = (steps->lasting[touched][hm_page_lasting(word)] + (dice & 15)) >> 4;
+	u32 brief = (steps->brief[touched][hm_page_brief(word)] + (dice >> 4 & 15)) >> 4;
 
-	step = table[0][clamp_u32((s64)lasting - unit_bin + 16, 0, HM_STEPS - 1)];
-	/* The first scans weigh more: about a running mean until it is of eight. */
-	if (first < 8)
-		step = step * 8 / (first + 1);
-	lasting = hm_step(lasting, touched, step < 160 ? step : 160, dice);
-	step = table[1][clamp_u32((s64)brief - unit_bin + 16, 0, HM_STEPS - 1)];
-	brief = hm_step(brief, touched, step, dice >> 4);
 	return hm_page_word(word, brief, lasting);
 }
 
@@ -65,48 +76,66 @@ static bool hm_collapses(const struct hm_policy *p, const struct hm_heat *h, u32
 	       (HM_POLICY_PAGES - hot >= alike && !h->near_pages);
 }
 
+/* Whether a page that is cold or hot enough for it is to be moved. */
+static bool hm_page_moves(struct hm_policy *p, bool is_near)
+{
+	if (p->rate_left <= 0)
+		return false;
+	if (is_near) {
+		if (!p->demote_left)
+			return false;
+		p->demote_left--;
+		p->leaving++;
+	} else {
+		if (p->used >= p->near_pages)
+			return false;
+		p->used++;
+	}
+	p->rate_left -= HM_PAGE_BYTES;
+	return true;
+}
+
 u32 hm_policy_scanned(struct hm_policy *p, struct hm_heat *h, u64 *pages, const u64 *accessed,
 		      const u64 *near, struct hm_policy_pages *out, u64 now)
 {
-	u64 elapsed = hm_elapsed(h, now);
-	u32 unit_bin = (HM_PAGE_TOP - hm_log2(elapsed)) >> HM_BIN_SHIFT;
+	u32 unit_bin = (HM_PAGE_TOP - hm_log2(hm_elapsed(h, now))) >> HM_BIN_SHIFT;
 	u32 dice = (u32)(now >> HM_TIME_SHIFT) * 2654435761U;
-	u32 hot = 0, what = 0;
+	u32 hot_bin = p->even_page_bin, hot = 0, seen = 0, what = 0;
 	bool held = h->flags & HM_HEAT_HELD && hm_moved_within(h, p->knob.pingpong_ms, now);
+	u64 touched = 0, is_near = 0;
 
+	hm_prepare(&p->steps, unit_bin, h->seen);
+	if (p->demote_bin + 1 > (s32)hot_bin)
+		hot_bin = (u32)p->demote_bin + 1;
 	*out = (struct hm_policy_pages){ 0 };
+	for (u32 i = 0; i < HM_POLICY_PAGES; i++, touched >>= 1, is_near >>= 1) {
+		u32 was, rank;
+
+		if (!(i % 64)) {
+			touched = accessed[i / 64];
+			is_near = near[i / 64];
+		}
+		was = hm_page_rank(pages[i], is_near & 1);
+		dice = dice * 1664525 + 1013904223;
+		pages[i] = hm_page_observe(&p->steps, pages[i], touched & 1, dice >> 24);
+		rank = hm_page_rank(pages[i], is_near & 1);
+		hot += rank >= hot_bin;
+		seen += touched & 1;
+		if (rank != was) {
+			hm_page_count(p, is_near & 1)[was]--;
+			hm_page_count(p, is_near & 1)[rank]++;
+		}
+		if (is_near & 1 ? (s32)rank > p->demote_bin : rank < p->promote_page_bin)
+			continue;
+		if (held || !hm_page_moves(p, is_near & 1))
+			continue;
+		hm_set_bit(is_near & 1 ? out->demote : out->promote, i);
+		what |= is_near & 1 ? HM_POLICY_DEMOTE : HM_POLICY_PROMOTE;
+	}
 	p->count.scanned += HM_POLICY_PAGES;
 	p->round_units += HM_POLICY_PAGES;
-	for (u32 i = 0; i < HM_POLICY_PAGES; i++) {
-		bool touched = hm_bit(accessed, i), is_near = hm_bit(near, i);
-		u32 rank;
-
-		dice = dice * 1664525 + 1013904223;
-		hm_page_count(p, is_near)[hm_page_rank(pages[i], is_near)]--;
-		pages[i] = hm_page_observe(pages[i], touched, unit_bin, h->seen, dice >> 24);
-		rank = hm_page_rank(pages[i], is_near);
-		hm_page_count(p, is_near)[rank]++;
-		p->round_seen += touched;
-		p->count.seen += touched;
-		hot += rank >= p->even_page_bin && rank >= (u32)(p->demote_bin + 1);
-		if (held || p->rate_left <= 0)
-			continue;
-		if (is_near) {
-			if ((s32)rank > p->demote_bin || !p->demote_left)
-				continue;
-			p->demote_left--;
-			p->leaving++;
-			hm_set_bit(out->demote, i);
-			what |= HM_POLICY_DEMOTE;
-		} else {
-			if (rank < p->promote_page_bin || p->used >= p->near_pages)
-				continue;
-			p->used++;
-			hm_set_bit(out->promote, i);
-			what |= HM_POLICY_PROMOTE;
-		}
-		p->rate_left -= HM_PAGE_BYTES;
-	}
+	p->round_seen += seen;
+	p->count.seen += seen;
 	if (h->seen < 255)
 		h->seen++;
 	h->since = (u32)(now >> HM_TIME_SHIFT);
