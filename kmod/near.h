@@ -36,6 +36,11 @@ static inline struct hm_copy *hm_copy_of(const struct hm_extent *extent)
 struct folio *hm_dram_get(struct hm_region *region, unsigned int order);
 void hm_dram_put(struct hm_region *region, struct folio *folio);
 
+/* near_asked.c */
+void hm_near_asked(struct hm_region *region, long pages);
+void hm_near_asked_got(const struct hm_region *region, long pages);
+long hm_near_asked_aside(void);
+
 /* near_share.c */
 bool hm_near_share_take(struct hm_region *region, long pages);
 void hm_near_share_give(long pages);

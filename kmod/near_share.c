@@ -9,7 +9,7 @@
  * seconds, with what such regions of one cgroup have, when one of them finds no DRAM.
  *
  * Who asks for copies himself, in a region whose policy is not auto, comes first: what he could
- * not have is set aside for ten seconds as the others give it up.
+ * not have is set aside (near_asked.c) as the others give it up.
  *
  * No copy is made over near_max in any case (dram.c). hm_near_share_lock is taken under a region's
  * tier_lock and outside hm_tracker.lock.
@@ -25,7 +25,7 @@
 #include "near.h"
 
 #define HM_NEAR_SHARE_PERIOD	HZ
-/* For so long what was asked for in vain is remembered. */
+/* For so long it is remembered that there was no DRAM. */
 #define HM_NEAR_SHARE_MEMORY	(10 * HZ)
 
 static DEFINE_MUTEX(hm_near_share_lock);
@@ -33,10 +33,6 @@ static DEFINE_MUTEX(hm_near_share_lock);
 static LIST_HEAD(hm_near_sharers);
 static long hm_near_max;	/* pages, 0: no bound; read without the lock */
 static atomic_long_t hm_near_used;
-/* What was asked for in vain of late, and what is set aside for that until when. */
-static atomic_long_t hm_asked;
-static long hm_set_aside;
-static unsigned long hm_set_aside_until;
 
 static void divide(struct work_struct *work);
 static DECLARE_DELAYED_WORK(hm_near_share_work, divide);
@@ -46,12 +42,13 @@ bool hm_near_share_take(struct hm_region *region, long pages)
 {
 	long max = READ_ONCE(hm_near_max), now = atomic_long_add_return(pages, &hm_near_used);
 
-	if (!max || now <= max)
-		return true;
-	atomic_long_sub(pages, &hm_near_used);
-	if (READ_ONCE(region->policy_mode) != HMEM_POLICY_AUTO)
-		atomic_long_add(pages, &hm_asked);
-	return false;
+	if (max && now > max) {
+		atomic_long_sub(pages, &hm_near_used);
+		return false;
+	}
+	if (max && READ_ONCE(region->policy_mode) != HMEM_POLICY_AUTO)
+		hm_near_asked_got(region, pages);
+	return true;
 }
 
 /** hm_near_share_give - so many pages are near no more */
@@ -106,16 +103,9 @@ static long link_up(struct hm_policy_share **first, const struct hm_tracker *wit
 /* What there is for those who share: the others come first. */
 static long for_sharers(long used_by_sharers)
 {
-	long asked = atomic_long_xchg(&hm_asked, 0);
 	long others = max(0L, atomic_long_read(&hm_near_used) - used_by_sharers);
 
-	if (asked) {
-		hm_set_aside = asked;
-		hm_set_aside_until = jiffies + HM_NEAR_SHARE_MEMORY;
-	} else if (time_after(jiffies, hm_set_aside_until)) {
-		hm_set_aside = 0;
-	}
-	return max(0L, READ_ONCE(hm_near_max) - others - hm_set_aside);
+	return max(0L, READ_ONCE(hm_near_max) - others - hm_near_asked_aside());
 }
 
 /* What it has and may have, and how hot it is. */

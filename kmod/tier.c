@@ -38,26 +38,17 @@ static enum hmem_moved move_extent(struct hm_region *region, u32 index, u32 plac
 	}
 }
 
-/**
- * hm_tier_migrate - HMEM_REGION_MIGRATE
- *
+/*
  * hm_srcu is let go after every extent, so that nobody who takes the region apart waits for
  * more than one copy.
  */
-int hm_tier_migrate(struct hm_region *region, struct hmem_migrate *arg)
+static int move_range(struct hm_region *region, struct hmem_migrate *arg, u64 end)
 {
-	u64 size = i_size_read(region->inode), end;
 	unsigned int looks = 0;
 	enum hmem_moved result;
 	u32 split;
 	int srcu;
 
-	if (arg->offset > size || arg->bytes > size - arg->offset)
-		return -ERANGE;
-	end = arg->bytes ? arg->offset + arg->bytes : size;
-	memset(arg->pages, 0, sizeof(arg->pages));
-	arg->pinned = U64_MAX;
-	arg->next = arg->offset;
 	while (arg->next < end) {
 		if (signal_pending(current))
 			return arg->next == arg->offset ? -EINTR : 0;
@@ -84,6 +75,23 @@ int hm_tier_migrate(struct hm_region *region, struct hmem_migrate *arg)
 		cond_resched();
 	}
 	return 0;
+}
+
+/** hm_tier_migrate - HMEM_REGION_MIGRATE */
+int hm_tier_migrate(struct hm_region *region, struct hmem_migrate *arg)
+{
+	u64 size = i_size_read(region->inode), end;
+	int error;
+
+	if (arg->offset > size || arg->bytes > size - arg->offset)
+		return -ERANGE;
+	end = arg->bytes ? arg->offset + arg->bytes : size;
+	memset(arg->pages, 0, sizeof(arg->pages));
+	arg->pinned = U64_MAX;
+	arg->next = arg->offset;
+	error = move_range(region, arg, end);
+	hm_near_asked(region, arg->pages[HMEM_MOVED_OVER_BOUND]);
+	return error;
 }
 
 static int keep_errno(enum hmem_moved result)
@@ -177,6 +185,8 @@ int hm_tier_pin(struct hm_region *region, struct hmem_pin *arg)
 			arg->next += HM_EXTENT_BYTES;
 		cond_resched();
 	}
+	if (error == -EDQUOT)
+		hm_near_asked(region, (end - arg->next) >> PAGE_SHIFT);
 	return error;
 }
 

@@ -116,6 +116,43 @@ static void by_heat(void)
 	must(policy_mode_set(fds[0], HMEM_POLICY_AUTO), "auto");
 }
 
+/*
+ * Who asks again and again for one extent more than there is room for gets that, and takes no more
+ * from who shares.
+ */
+static void by_asking(void)
+{
+	uint64_t fewest = EXTENTS, asked = 0;
+	time_t end = time(NULL) + 3;
+	struct hmem_migrate m;
+	pthread_t thread;
+
+	must(policy_mode_set(fds[0], HMEM_POLICY_MANUAL), "manual");
+	must(policy_mode_set(fds[1], HMEM_POLICY_MANUAL), "manual");
+	move_extents(fds[0], 0, EXTENTS, HMEM_HOME);
+	move_extents(fds[1], 0, EXTENTS, HMEM_HOME);
+	hot = 1;
+	must_read(&thread);
+	must(policy_mode_set(fds[1], HMEM_POLICY_AUTO), "auto");
+	TAP_OK(gets(1, BOUND), "one that shares alone has all after a while");
+	do {
+		must(migrate(fds[0], 0, 2 * EXTENT, HMEM_NEAR, &m), "migrate");
+		asked += m.pages[HMEM_MOVED_OVER_BOUND] != 0;
+		if (near_extents(1) < fewest)
+			fewest = near_extents(1);
+	} while (time(NULL) < end || near_extents(0) < 2);
+	tap_diag("asked in vain %llu times", (unsigned long long)asked);
+	TAP_OK(asked > 4, "two extents are asked for more often than there are extents");
+	for (int i = 0; i < 40; i++, usleep(50000))
+		if (near_extents(1) < fewest)
+			fewest = near_extents(1);
+	TAP_OK(fewest >= BOUND - 3, "who shares loses those: it had %llu at the least",
+	       (unsigned long long)fewest);
+	TAP_OK(gets(1, BOUND - 2), "and has the rest");
+	end_reading(thread);
+	must(policy_mode_set(fds[0], HMEM_POLICY_AUTO), "auto");
+}
+
 int main(void)
 {
 	int control = must_begin();
@@ -124,6 +161,7 @@ int main(void)
 	values();
 	by_hand();
 	by_heat();
+	by_asking();
 	close_sharers();
 	TAP_EQ(region_destroy(control, "r1"), 0, "a region that shares goes");
 	close(control);
