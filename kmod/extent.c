@@ -512,7 +512,7 @@ void hm_extents_forget(struct hm_region *region, u32 from)
 	hm_table_for_each(&region->table, index, extent, from)
 		if (hm_extent_lock_home(extent))
 			forget_extent(region, extent);
-	hm_poison_forget(region, from);
+	hm_poison_forget(region, from, U32_MAX);
 	/* fsync(2) and the like walk what is there without asking the layout. */
 	synchronize_srcu(&hm_srcu);
 }
@@ -548,8 +548,9 @@ static struct hm_extent *next_on(struct hm_region *region, u32 *index, u8 part)
  * hm_extents_lose - untouch extents whose home is gone, while the region lives on
  * @part: which are there; nobody reaches them any more
  *
- * Waits for whoever holds pages of them. What only a near copy had is lost with them. Nothing
- * is moved by itself meanwhile.
+ * Waits for whoever holds pages of them. What only a near copy had is lost with them, and what was
+ * known of bad pages there: when their pool comes back it says what is bad. Nothing is moved by
+ * itself meanwhile.
  */
 void hm_extents_lose(struct hm_region *region, u8 part)
 {
@@ -568,7 +569,9 @@ void hm_extents_lose(struct hm_region *region, u8 part)
 		folio_unlock(extent->home);
 		wait_extent(region, extent, index, &next_report);
 	}
-	for (index = 0; (extent = next_on(region, &index, part)); index++)
+	for (index = 0; (extent = next_on(region, &index, part)); index++) {
+		hm_poison_forget(region, index, index);
 		forget_extent(region, extent);
+	}
 	synchronize_srcu(&hm_srcu);
 }

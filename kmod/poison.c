@@ -293,13 +293,14 @@ void hm_poison_home(struct hm_region *region, struct hm_extent *extent, u32 inde
 	hm_poison_refresh(region, extent, index);
 }
 
-/** hm_poison_forget - the region has no extents from @from on any more */
-void hm_poison_forget(struct hm_region *region, u32 from)
+/** hm_poison_forget - what was lost of extents @from to @last is no matter any more */
+void hm_poison_forget(struct hm_region *region, u32 from, u32 last)
 {
-	unsigned long pgoff;
+	unsigned long first = (unsigned long)from << HM_EXTENT_ORDER, pgoff;
 	void *entry;
 
-	xa_for_each_start(&region->bad, pgoff, entry, (unsigned long)from << HM_EXTENT_ORDER)
+	xa_for_each_range(&region->bad, pgoff, entry, first,
+			  ((unsigned long)last << HM_EXTENT_ORDER) + HM_EXTENT_PAGES - 1)
 		xa_erase(&region->bad, pgoff);
 }
 

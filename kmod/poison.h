@@ -36,7 +36,7 @@ unsigned int hm_poison_of_page(struct hm_region *region, const struct hm_extent 
 bool hm_poison_met_page(struct hm_region *region, struct hm_extent *extent, u32 page,
 			enum hmem_place place);
 void hm_poison_left(struct hm_region *region, struct hm_extent *extent, u32 page);
-void hm_poison_forget(struct hm_region *region, u32 from);
+void hm_poison_forget(struct hm_region *region, u32 from, u32 last);
 bool hm_folio_bad(struct folio *folio);
 void hm_folio_free(struct folio *folio);
 bool hm_poison_in(struct hm_pool *pool, u32 index);

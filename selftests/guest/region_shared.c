@@ -8,6 +8,7 @@
  */
 #include "near.h"
 #include "pmems.h"
+#include "poison.h"
 
 static int control;
 static int64_t all[PMEMS];
@@ -272,15 +273,33 @@ static void namesake(void)
 	must(pool_detach(control, "ram"), "detach");
 }
 
+/* What was lost of an extent when its pool went is not lost any more when that says it is good. */
+static void good_again(int fd, char *p, uint64_t was_bad)
+{
+	uint64_t bad = was_bad + PAGE;
+
+	TAP_EQ(poison_list(fd, 0, (struct hmem_poison_range[1]){}, 1), 0,
+	       "lost: no page is bad that the pool does not say is");
+	must(poison(fd, HMEM_POISON_REPORT, bad, PAGE, NULL), "report");
+	TAP_OK(only_bad(fd, bad, PAGE, HMEM_POISONED_DATA | HMEM_POISONED_HOME) &&
+	       touch_read(p + bad) == SIGBUS && !touch_read(p + was_bad),
+	       "lost: another page goes bad alone");
+	must(poison(fd, HMEM_POISON_CLEAR, bad, PAGE, NULL), "clear");
+}
+
 /* Under who uses it. The last one: the bridge's decoders can be given anew from there on only. */
 static void lost(void)
 {
 	int fd = must_open("r", O_RDWR);
 	char *p = must_map(fd, 6 * EXTENT), page[8];
+	uint64_t bad = 5 * EXTENT + 7 * PAGE;
 	struct hmem_migrate m;
 
 	must(near_max_set(fd, 6 * EXTENT), "near_max");
+	must(poison(fd, HMEM_POISON_REPORT, bad, PAGE, NULL), "report");
 	must(migrate(fd, 0, 0, HMEM_NEAR, &m), "near");
+	TAP_OK(only_bad(fd, bad, PAGE, HMEM_POISONED_DATA | HMEM_POISONED_HOME),
+	       "lost: a page of what goes is bad");
 	cxl_end(pmem[2]);
 	TAP_OK(touch_read(p + 2 * EXTENT + 8192) == SIGBUS && touch_write(p + 5 * EXTENT, 1) == SIGBUS,
 	       "lost: what was on the pool fails");
@@ -300,6 +319,7 @@ static void lost(void)
 	       pread(fd, page, 4, 5 * EXTENT + 8192) == 4 && *(unsigned int *)page == 1005,
 	       "lost: and so does what was there, under who has it mapped");
 	TAP_OK(touch_write(p + 5 * EXTENT, 1) == 0, "lost: for storing as well");
+	good_again(fd, p, bad);
 	TAP_OK(nothing_withheld(), "lost: the pool withholds nothing");
 	TAP_EQ(region_resize(control, "r", 9 * EXTENT), 0, "lost: and it grows");
 	TAP_EQ(near_max_set(fd, 0), 0, "lost: all goes home");
