@@ -146,17 +146,33 @@ static int clear_page_of(struct hm_region *region, struct hm_extent *extent, pgo
 	return 1;
 }
 
+/*
+ * An extent with its home locked, which may be one that cannot be zeroed before it is cleared. Who
+ * clears it meanwhile, and touches it, has made it one that has data: then it is locked as such.
+ */
+static struct hm_extent *lock_to_clear(struct hm_region *region, u32 index)
+{
+	struct hm_extent *extent;
+
+	for (;;) {
+		extent = hm_extent_lock(region, index);
+		if (PTR_ERR(extent) != -EHWPOISON)
+			return extent;
+		extent = hm_extent_lock_as_is(region, index);
+		if (IS_ERR(extent) || extent->state == HM_EXTENT_UNKNOWN)
+			return extent;
+		folio_unlock(extent->home);
+	}
+}
+
 static int clear_extent(struct hm_region *region, pgoff_t from, pgoff_t end, u64 *pages)
 {
 	u32 index = from >> HM_EXTENT_ORDER;
-	struct hm_extent *extent = hm_extent_lock(region, index);
+	struct hm_extent *extent = lock_to_clear(region, index);
 	int rc = 0;
 
-	if (PTR_ERR(extent) == -EHWPOISON) {
-		extent = hm_extent_lock_as_is(region, index);
-		if (!IS_ERR(extent))
-			rc = clear_unprepared(region, extent);
-	}
+	if (!IS_ERR(extent) && extent->state == HM_EXTENT_UNKNOWN)
+		rc = clear_unprepared(region, extent);
 	if (IS_ERR(extent))
 		return PTR_ERR(extent) == -ENXIO ? -ERANGE : PTR_ERR(extent);
 	*pages += max(rc, 0);

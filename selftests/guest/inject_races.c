@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Moments that are too short to be met by chance, made long: growth before it is durable,
- * the last close while others pin pages, opening what is being destroyed.
+ * the last close while others pin pages, opening what is being destroyed, clearing an extent that
+ * others clear and use.
  *
  * hmem-test: topology=pmem1 kernels=lts,newest
  */
 #include "inject.h"
+#include "near.h"
+#include "poison.h"
 
 #include <pthread.h>
 #include <sys/uio.h>
@@ -187,6 +190,60 @@ static void opened_while_destroyed(void)
 	TAP_EQ(region_open("d", O_RDWR), -ENOENT, "then it is gone");
 }
 
+#define AS_IS		"hm_extent_lock_as_is"
+#define BAD		7ULL
+
+static int clear_it(int fd)
+{
+	return poison(fd, HMEM_POISON_CLEAR, 0, EXTENT, NULL);
+}
+
+/*
+ * An extent is found to be one that cannot be zeroed, as a page of it is bad. Before it is cleared
+ * somebody else does that and stores to it, and it is near when the page goes bad again: what is
+ * near is all that there is of it.
+ */
+static void cleared_twice(void)
+{
+	uint64_t offset = EXTENT + BAD * PAGE;
+	struct hmem_migrate m;
+	struct task task;
+	int calls, fd;
+	char *p;
+
+	must(region_create(control, "c", POOL, 2 * EXTENT), "create");
+	fd = must_open("c", O_RDWR);
+	must(near_max_set(fd, 2 * EXTENT), "near_max");
+	p = must_map(fd, 2 * EXTENT);
+	/* How often the function is called for that; the compiler may have made a part of it inline. */
+	must(poison(fd, HMEM_POISON_REPORT, offset, PAGE, NULL), "report");
+	inject(AS_IS " pass 1 0 hmem 0");
+	must(poison(fd, HMEM_POISON_CLEAR, EXTENT, EXTENT, NULL), "clear");
+	calls = inject_end(AS_IS);
+	TAP_OK(calls > 0, "an extent that cannot be zeroed is cleared");
+
+	offset = BAD * PAGE;
+	must(poison(fd, HMEM_POISON_REPORT, offset, PAGE, NULL), "report");
+	inject(AS_IS " pass %d 1 hmem %d", calls, INJECT_MOMENT_MS);
+	task_start(&task, clear_it, fd);
+	inject_wait(AS_IS);
+	must(clear_it(fd), "clear");
+	memset(p, 0x5a, EXTENT);
+	must(migrate(fd, 0, EXTENT, HMEM_NEAR, &m), "near");
+	must(poison(fd, HMEM_POISON_REPORT, offset, PAGE, NULL), "report");
+	TAP_OK(m.pages[HMEM_MOVED] == EXTENT / PAGE && pages_hold(p, EXTENT, 0x5a),
+	       "it is cleared by somebody else, has data, and is near when the page goes bad again");
+	inject_go();
+	TAP_EQ(task_end(&task), 0, "who came first clears it as well");
+	inject_end(AS_IS);
+	must(migrate(fd, 0, EXTENT, HMEM_HOME, &m), "home");
+	TAP_OK(!touch_read(p + offset) && pages_hold(p, EXTENT, 0x5a), "and nothing is lost");
+	TAP_EQ(poison_list(fd, 0, (struct hmem_poison_range[1]){}, 1), 0, "nor bad");
+	munmap(p, 2 * EXTENT);
+	close(fd);
+	must(region_destroy(control, "c"), "destroy");
+}
+
 int main(void)
 {
 	struct hmem_pool_attach a = { .size = sizeof(a), .provider = HMEM_PROVIDER_CXL,
@@ -200,6 +257,7 @@ int main(void)
 	growth();
 	pinned_behind_its_back();
 	opened_while_destroyed();
+	cleared_twice();
 	sweep(control);
 	cxl_end(a.source);
 	return tap_done();
