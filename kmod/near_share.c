@@ -16,6 +16,7 @@
  */
 #define pr_fmt(fmt) "hmem: " fmt
 
+#include <linux/fs.h>
 #include <linux/kernel.h>
 #include <linux/module.h>
 #include <linux/moduleparam.h>
@@ -116,8 +117,10 @@ static void look(struct hm_tracker *t, bool bounded)
 	mutex_lock(&t->lock);
 	hm_policy_share(&t->share, &t->policy);
 	mutex_unlock(&t->lock);
-	t->share.most = READ_ONCE(near->max);
-	t->share.bound = bounded ? hm_near_bound(near) : t->share.most;
+	/* A bound may be any number; what it is more than the region is of no use. */
+	t->share.most = min_t(u64, READ_ONCE(near->max),
+			      i_size_read(t->region->inode) >> PAGE_SHIFT);
+	t->share.bound = bounded ? min_t(u64, hm_near_bound(near), t->share.most) : t->share.most;
 	t->share.used = atomic_long_read(&near->pages);
 }
 
@@ -134,7 +137,7 @@ static void set_share(struct hm_tracker *t, long pages)
 /* Without a bound for all, who has his own follows it when it changes. */
 static void settle(struct hm_tracker *t, bool bounded)
 {
-	bool own = !bounded && t->share.bound >= READ_ONCE(t->region->near.max);
+	bool own = !bounded && t->share.bound >= t->share.most;
 
 	set_share(t, own ? LONG_MAX : t->share.bound);
 }

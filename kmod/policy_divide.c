@@ -9,9 +9,20 @@ static u64 least(u64 a, u64 b)
 	return a < b ? a : b;
 }
 
-/* @value by @part of @whole, rounded down. */
+/*
+ * @value by @part of @whole, rounded down; @part is not more. Of large ones the upper 32 bits count,
+ * so that no product is too large.
+ */
 static u64 part_of(u64 value, u64 part, u64 whole)
 {
+	u32 shift = 0;
+
+	while (whole >> shift >> 32)
+		shift++;
+	if (shift) {
+		part >>= shift;
+		whole = (whole >> shift) + 1;
+	}
 	return value / whole * part + value % whole * part / whole;
 }
 

@@ -52,6 +52,28 @@ static void test_heats(void)
 	TAP_OK(pages_are(0, 0, 0), "nothing is divided into nothing");
 }
 
+/* Who has no bound of his own is one of those who share like any other. */
+static void test_no_bounds(void)
+{
+	u64 few = 0, many = 0;
+
+	for (u32 i = 0; i < REGIONS; i++) {
+		hm_policy_init(&region_of[i], &knobs, 100, 0, 0);
+		share[i].most = 1ULL << 44;
+	}
+	share_all(9000);
+	for (u32 i = 0; i < REGIONS; i++)
+		few += share[i].pages > 2900 ? share[i].pages : 1ULL << 44;
+	TAP_OK(few <= 9000 && few + 3 >= 9000, "idle regions without bounds get a third each");
+	share[0].most = 1ULL << 52;
+	share_all(1ULL << 50);
+	for (u32 i = 0; i < REGIONS; i++)
+		many += share[i].pages;
+	TAP_OK(many <= 1ULL << 50 && many > (1ULL << 50) - (1ULL << 20) &&
+		       share[1].pages == share[2].pages && share[0].pages / 256 > share[1].pages / 2,
+	       "and as much as they lack of what is more than any machine has");
+}
+
 static void test_sums(void)
 {
 	bool fits = true, even = true;
@@ -143,6 +165,7 @@ int main(void)
 {
 	begin();
 	test_heats();
+	test_no_bounds();
 	test_sums();
 	test_steps();
 	return tap_done();
