@@ -7,7 +7,7 @@
 /* An exponential time t has E[log2 t] = log2 E[t] - gamma / ln 2 and a deviation of 1.85. */
 #define HM_LOG_BIAS	213
 #define HM_LOG_DEVIATION 474
-#define HM_STAMP_SHIFT	22		/* of heat.surprised */
+#define HM_STAMP_SHIFT	22		/* of heat.surprised, which wraps after 1.07 s */
 #define HM_FAR		(11 * HM_OCT / 4)	/* a change that noise does not make */
 
 /* --- arithmetic ---------------------------------------------------------------------- */

@@ -37,7 +37,7 @@
 	X(surprise_oct4, 18, 4, 64, "octaves/4",                                                  \
 	  "summed surprises that make the long average start anew (CUSUM) [S]")                   \
 	X(drift_oct4, 7, 0, 32, "octaves/4", "surprise of one observation that is noise [S]")     \
-	X(confirm_ms, 40, 0, 60000, "ms", "over which surprises last to be believed: scans [S]")  \
+	X(confirm_ms, 40, 0, 500, "ms", "over which surprises last to be believed: scans [S]")  \
 	X(margin_pct, 100, 0, 400, "%", "of the standard deviation that doubt weighs [S]")        \
 	X(sure, 5, 1, 16, "observations",                                                         \
 	  "below which doubt weighs double: what is just believed is mostly luck [S]")            \

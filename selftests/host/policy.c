@@ -97,6 +97,32 @@ static void test_observing(void)
 	now = 1ULL << 40;
 }
 
+/* However long surprises are to last to be believed, there are some that do. */
+static void test_confirming(void)
+{
+	u64 steps[] = { 20 * MS, 50 * MS, 100 * MS, 250 * MS, 333 * MS };
+	u32 number = 0, late = 0;
+
+	while (strcmp(hm_policy_knob(number)->name, "confirm_ms"))
+		number++;
+	knobs.confirm_ms = hm_policy_knob(number)->most;
+	for (u32 i = 0; i < sizeof(steps) / sizeof(*steps); i++) {
+		s32 before;
+		u32 times = 0;
+
+		region(1, 512);
+		touch(0, 1000000, 20);
+		before = heat[0].lasting;
+		do {
+			now += steps[i] - 50 * MS;
+			touch(0, 1000, 1);
+		} while (heat[0].seen > 2 && ++times < 100);
+		late += times == 100 || heat[0].lasting - before < 6 * HM_OCT;
+	}
+	TAP_EQ(late, 0, "a change is believed however long it has to last");
+	hm_policy_defaults(&knobs);
+}
+
 static void test_costs(void)
 {
 	const struct hm_policy_costs measured = { .near_ns = 90, .home_ns = 400,
@@ -126,6 +152,7 @@ int main(void)
 	begin();
 	test_arithmetic();
 	test_knobs();
+	test_confirming();
 	test_costs();
 	test_observing();
 	return tap_done();
