@@ -124,6 +124,7 @@ static void track(struct work_struct *work)
 	u32 index;
 
 	mutex_lock(&t->lock);
+	hm_policy_resize(&t->policy, hm_near_bound(&t->region->near));
 	next = hm_policy_tick(&t->policy, now);
 	while (!READ_ONCE(t->stop) && hm_policy_next(&t->policy, &index)) {
 		srcu = srcu_read_lock(&hm_srcu);
@@ -253,7 +254,6 @@ void hm_heat_stop(struct hm_region *region)
 		return;
 	/* It ends after the extent that it is at, and may just be queueing itself once more. */
 	WRITE_ONCE(t->stop, true);
-	/* Which waits for it as well. */
 	hm_near_share_leave(t);
 	mutex_lock(&t->lock);
 	mutex_unlock(&t->lock);

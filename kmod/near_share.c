@@ -12,7 +12,8 @@
  * not have is set aside (near_asked.c) as the others give it up.
  *
  * No copy is made over near_max in any case (dram.c). hm_near_share_lock is taken under a region's
- * tier_lock and outside hm_tracker.lock.
+ * tier_lock. Under it nobody waits for a tracker, whose worker may be at a long tick: who takes a
+ * region apart waits for that lock.
  */
 #define pr_fmt(fmt) "hmem: " fmt
 
@@ -114,9 +115,11 @@ static void look(struct hm_tracker *t, bool bounded)
 {
 	struct hm_near *near = &t->region->near;
 
-	mutex_lock(&t->lock);
-	hm_policy_share(&t->share, &t->policy);
-	mutex_unlock(&t->lock);
+	/* Its worker has it for a whole tick: then it is as hot as it was a second ago. */
+	if (mutex_trylock(&t->lock)) {
+		hm_policy_share(&t->share, &t->policy);
+		mutex_unlock(&t->lock);
+	}
 	/* A bound may be any number; what it is more than the region is of no use. */
 	t->share.most = min_t(u64, READ_ONCE(near->max),
 			      i_size_read(t->region->inode) >> PAGE_SHIFT);
@@ -124,14 +127,10 @@ static void look(struct hm_tracker *t, bool bounded)
 	t->share.used = atomic_long_read(&near->pages);
 }
 
+/* Its worker follows at its next tick. */
 static void set_share(struct hm_tracker *t, long pages)
 {
-	struct hm_near *near = &t->region->near;
-
-	mutex_lock(&t->lock);
-	WRITE_ONCE(near->share, pages);
-	hm_policy_resize(&t->policy, hm_near_bound(near));
-	mutex_unlock(&t->lock);
+	WRITE_ONCE(t->region->near.share, pages);
 }
 
 /* Without a bound for all, who has his own follows it when it changes. */

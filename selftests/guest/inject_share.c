@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * DRAM is not to be had: regions of one cgroup divide what they have by heat, though there is no
- * bound for all, and each has its own bound again some time after there was enough.
+ * bound for all, and each has its own bound again some time after there was enough. What is divided
+ * does not wait for who is busy.
  *
  * hmem-test: topology=mixed kernels=lts,newest timeout=240
  */
@@ -25,6 +26,37 @@ static bool shares_are_bounds(void)
 	return false;
 }
 
+#define TICK		"hm_policy_tick"
+#define DIVIDE		"hm_policy_divide"
+
+static void near_max_of_all(const char *text)
+{
+	int fd = open("/sys/module/hmem/parameters/near_max", O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0 || write(fd, text, strlen(text)) < 0)
+		tap_bail("near_max: %s", strerror(errno));
+	close(fd);
+}
+
+/* The worker of one region is at a tick that takes as long as it likes. */
+static void busy(void)
+{
+	time_t end = time(NULL) + INJECT_MOMENT_MS / 2000;
+	int before;
+
+	near_max_of_all("8M");
+	inject(DIVIDE " pass 1 0 hmem 0");
+	inject(TICK " pass 1 1 hmem %d", INJECT_MOMENT_MS);
+	inject_wait(TICK);
+	before = inject_look(DIVIDE);
+	while (inject_look(DIVIDE) < before + 2 && time(NULL) < end)
+		usleep(20000);
+	TAP_OK(inject_look(DIVIDE) >= before + 2, "DRAM is divided while a region is busy");
+	inject_go();
+	inject_end(TICK);
+	near_max_of_all("0");
+}
+
 int main(void)
 {
 	int control = must_begin_inject();
@@ -43,6 +75,7 @@ int main(void)
 	TAP_OK(inject_end(ALLOCATE) > 0, "there was no more");
 	TAP_OK(gets(0, EXTENTS), "when there is, the hot region gets it");
 	TAP_OK(shares_are_bounds(), "and both have their own bounds again");
+	busy();
 	end_reading(thread);
 	close_sharers();
 	sweep(control);
