@@ -75,13 +75,25 @@ static bool starved(const struct hm_region *region)
 	return when && time_before(jiffies, when + HM_NEAR_SHARE_MEMORY);
 }
 
-static struct hm_tracker *find_starved(void)
+/* The next that is starved, of a cgroup that none before it is of; NULL: there is none. */
+static struct hm_tracker *next_starved(const struct hm_tracker *last)
 {
-	struct hm_tracker *t;
+	struct hm_tracker *t, *before;
 
-	list_for_each_entry(t, &hm_near_sharers, sharer)
-		if (starved(t->region))
+	list_for_each_entry(t, &hm_near_sharers, sharer) {
+		if (last) {
+			last = t == last ? NULL : last;
+			continue;
+		}
+		if (!starved(t->region))
+			continue;
+		list_for_each_entry(before, &hm_near_sharers, sharer)
+			if (before == t || (starved(before->region) &&
+					    before->region->memcg == t->region->memcg))
+				break;
+		if (before == t)
 			return t;
+	}
 	return NULL;
 }
 
@@ -167,21 +179,22 @@ static void divide_scarce(const struct hm_tracker *with)
 
 static void divide(struct work_struct *work)
 {
-	struct hm_tracker *t, *with;
-	bool bounded;
+	struct hm_tracker *t, *with = NULL;
+	bool bounded, scarce = false;
 
 	mutex_lock(&hm_near_share_lock);
 	bounded = hm_near_max;
-	with = find_starved();
 	list_for_each_entry(t, &hm_near_sharers, sharer)
 		look(t, bounded);
 	if (bounded && !list_empty(&hm_near_sharers))
 		divide_all();
-	if (with)
+	while ((with = next_starved(with))) {
 		divide_scarce(with);
+		scarce = true;
+	}
 	list_for_each_entry(t, &hm_near_sharers, sharer)
 		settle(t, bounded);
-	if ((bounded || with) && !list_empty(&hm_near_sharers))
+	if ((bounded || scarce) && !list_empty(&hm_near_sharers))
 		queue_delayed_work(hm_wq, &hm_near_share_work, HM_NEAR_SHARE_PERIOD);
 	mutex_unlock(&hm_near_share_lock);
 }
