@@ -16,6 +16,7 @@
 
 #include "layout.h"
 #include "poison.h"
+#include "store.h"
 
 /* A layout that is being made: the runs of an old one, and those that were taken since. */
 struct draft {
@@ -157,7 +158,10 @@ static u32 next_free(struct hm_pool *pool, u32 from, u32 want, u32 *start)
 	return end - begin;
 }
 
-/* Whether the pool's table takes one more run, of that region. */
+/*
+ * Whether the pool's table may take one more run, of that region. Records of regions on several
+ * pools take more than a slot for each: hm_store_fits() has the last word.
+ */
 static bool recordable(const struct hm_pool *pool, const struct hm_part *part)
 {
 	if (!part->nr_runs && pool->nr_regions >= HM_MEDIA_MAX_REGIONS)
@@ -339,13 +343,17 @@ u64 hm_room_elsewhere(const struct hm_pool *pool)
 	return room;
 }
 
-/* Of those that may take it the one with most room. */
-static struct hm_pool *roomiest(const struct hm_pool *pool)
+/*
+ * Of those that may take a region's extents the one with most room. A pool's table has each name
+ * once: one that withholds another region of that name is none of them.
+ */
+static struct hm_pool *roomiest(const struct hm_region *region, const struct hm_pool *pool)
 {
 	struct hm_pool *other, *best = NULL;
 
 	list_for_each_entry(other, &hm_pools, node)
-		if (may_take(other, pool) && (!best || other->nr_free > best->nr_free))
+		if (may_take(other, pool) && (!best || other->nr_free > best->nr_free) &&
+		    !hm_withheld_on(other, dev_name(&region->dev)))
 			best = other;
 	return best;
 }
@@ -365,7 +373,8 @@ static int take_elsewhere(struct draft *d, const struct hm_run *run)
 	int error = 0;
 
 	while (left && !error) {
-		struct hm_pool *to = d->to ?: roomiest(d->region->parts[run->part].pool);
+		struct hm_pool *to = d->to ?: roomiest(d->region,
+						       d->region->parts[run->part].pool);
 		int part = to ? part_of(d->region, to) : -ENOSPC;
 		u32 n = to ? min(left, to->nr_free) : 0;
 
@@ -417,13 +426,16 @@ struct hm_layout *hm_carve_away(struct hm_region *region, const struct hm_layout
 	}
 	/* What is persistent is on two pools only while it moves: their superblocks say so. */
 	if (region->persistent) {
-		d.to = roomiest(region->parts[from].pool);
+		d.to = roomiest(region, region->parts[from].pool);
 		if (!d.to || d.to->nr_free < old->nr_extents)
 			error = -ENOSPC;
 	}
 	for (u32 i = 0; i < old->nr_runs && !error; i++)
 		error = old->runs[i].part == from ? take_elsewhere(&d, &old->runs[i]) :
 						    draft_copy(&d, &old->runs[i]);
+	/* Before anybody relies on the new places: they can be recorded. */
+	if (!error && region->persistent && !hm_store_fits(d.to))
+		error = -EMFILE;
 	if (error)
 		kvfree(leaving);
 	else

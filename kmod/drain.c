@@ -253,6 +253,13 @@ static bool has_homes(const struct hm_part *part)
 	return false;
 }
 
+static void put_back(struct hm_region *region, struct hm_layout *new, struct hm_layout *old)
+{
+	rcu_assign_pointer(region->layout, old);
+	synchronize_srcu(&hm_srcu);
+	hm_layout_free(new);
+}
+
 /*
  * A region that has no home there any more gives back what it had. Until the layout is another
  * one somebody may still touch an extent there first. What keeps it from that is counted, as
@@ -275,14 +282,16 @@ static void finish(struct sweep *s, struct hm_part *part)
 	rcu_assign_pointer(region->layout, new);
 	synchronize_srcu(&hm_srcu);
 	if (has_homes(part) || looked_at(part, old->leaving)) {
-		rcu_assign_pointer(region->layout, old);
-		synchronize_srcu(&hm_srcu);
-		hm_layout_free(new);
+		put_back(region, new, old);
 		count(s, region, 0, HMEM_MOVED_PINNED);
 		return;
 	}
-	/* In this order: media.h. */
-	hm_store_write(region->parts[new->runs[0].part].pool, false);
+	/* In this order: media.h. Without the one record the other is all that there is. */
+	if (hm_store_write(region->parts[new->runs[0].part].pool, false)) {
+		put_back(region, new, old);
+		count(s, region, 0, HMEM_MOVED_BUSY);
+		return;
+	}
 	hm_uncarve_left(region, old, number);
 	hm_layout_free(old);
 	hm_region_leave(part);

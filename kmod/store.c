@@ -303,11 +303,23 @@ bool hm_store_fits(const struct hm_pool *pool)
 				     slots_of(pool) <= HM_MEDIA_MAX_SLOTS);
 }
 
+/* What is read back with a name twice would be refused, with all that is on the pool. */
+static bool name_twice(const struct hm_pool *pool)
+{
+	const struct hm_part *part;
+
+	list_for_each_entry(part, &pool->parts, node)
+		if (part->nr_runs && hm_withheld_on(pool, dev_name(&part->region->dev)))
+			return true;
+	return false;
+}
+
 /**
  * hm_store_write - make the pool's region table durable as it is in memory now
  * @clean: the pool is being detached
  *
- * Return: 0, or -EMFILE when it does not fit; nothing was written then.
+ * Return: 0, -EMFILE when it does not fit, or -EUCLEAN when it could not be read back, which is a
+ * bug; nothing was written then.
  */
 int hm_store_write(struct hm_pool *pool, bool clean)
 {
@@ -324,6 +336,8 @@ int hm_store_write(struct hm_pool *pool, bool clean)
 		return 0;
 	if (!hm_store_fits(pool))
 		return -EMFILE;
+	if (WARN_ON_ONCE(name_twice(pool)))
+		return -EUCLEAN;
 
 	nr_slots = slots_of(pool);
 	memset(pool->image, 0, hm_media_bytes(pool->nr_regions, nr_slots));

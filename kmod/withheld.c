@@ -282,16 +282,25 @@ int hm_settle(struct hm_pool *coming)
 	return result < 0 ? result : hm_gather(coming);
 }
 
-/** hm_withheld_named - whether a pool withholds a region of that name */
+/** hm_withheld_on - whether a pool withholds a region of that name */
+bool hm_withheld_on(const struct hm_pool *pool, const char *name)
+{
+	const struct hm_withheld *w;
+
+	list_for_each_entry(w, &pool->withheld, node)
+		if (!strcmp(w->record.name, name))
+			return true;
+	return false;
+}
+
+/** hm_withheld_named - whether any pool does */
 bool hm_withheld_named(const char *name)
 {
-	struct hm_withheld *w;
 	struct hm_pool *pool;
 
 	list_for_each_entry(pool, &hm_pools, node)
-		list_for_each_entry(w, &pool->withheld, node)
-			if (!pool->gone && !strcmp(w->record.name, name))
-				return true;
+		if (!pool->gone && hm_withheld_on(pool, name))
+			return true;
 	return false;
 }
 

@@ -147,6 +147,35 @@ static void power_goes(const char *how, int step)
 	       n - 1, on_a, between, on_b);
 }
 
+/* The table of the pool that it is to come to is full, or fills up while it moves. */
+static void full_table(void)
+{
+	struct hmem_pool_drain d;
+	int64_t room;
+
+	begin(a, b);
+	room = pool_free(b);
+	inject("hm_store_fits 0 1 1 hmem 0");
+	TAP_EQ(pool_drain(control, a, 0, &d), -EMFILE, "a full table: it cannot go there");
+	TAP_OK(pool_free(b) == room && !strcmp(sysfs_text("hmem", "kept", "pools"), a),
+	       "a full table: and has nothing there");
+	TAP_OK(whole(), "a full table: its data stays");
+	inject("hm_store_write %d 3 0 hmem 0", -EMFILE);
+	TAP_EQ(pool_drain(control, a, 0, &d), -EBUSY, "no record: all has moved, and is not told");
+	inject("\n");
+	TAP_EQ(sysfs_number("hmem_pool", a, "regions"), 1, "no record: so the first keeps its own");
+	TAP_OK(whole(), "no record: the data is there");
+	end();
+	must(attach(b), "attach");
+	must(attach(a), "attach");
+	TAP_OK(whole(), "no record: and comes back");
+	TAP_EQ(pool_drain(control, a, 0, NULL), 0, "no record: then it can be written");
+	end();
+	must(attach(b), "attach");
+	TAP_OK(whole(), "no record: all is on the second");
+	end();
+}
+
 /* Threads that use the region while it moves to and fro. */
 
 #define WORKERS	3
@@ -222,6 +251,7 @@ int main(void)
 	half();
 	given_up(a, b);
 	given_up(b, a);
+	full_table();
 	power_goes("0", 1);
 	/* Of each pair of copies the first one; the second has an intact one beside it. */
 	power_goes("half", 2);

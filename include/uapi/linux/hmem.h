@@ -184,7 +184,9 @@ struct hmem_pool_detach {
  *
  * -EOPNOTSUPP: the pool has a part of a persistent region over several pools, and nothing was begun.
  * -ENOSPC: the other pools of its kind have not enough room together, and nothing was begun; or no
- * persistent one has room for all of a region, and those before it have places elsewhere. -EBUSY:
+ * persistent one has room for all of a region, and those before it have places elsewhere; one that
+ * withholds another region of its name has none. -EMFILE: the region table of the persistent pool
+ * with most room is full, and those before it have places elsewhere. -EBUSY:
  * the pool has a part of a region whose other pool is not there; or
  * somebody has held a page for longer than a second (io_uring, RDMA, a pipe): all others were
  * moved. -EIO: the tag of an extent is damaged, so that what it holds cannot be told; or the memory
