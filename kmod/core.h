@@ -375,6 +375,7 @@ void hm_region_unpublish(struct hm_region *region);
 void hm_region_drop(struct hm_region *region);
 void hm_region_withdraw(struct hm_region *region, const struct hm_part *but);
 void hm_regions_leave(struct hm_pool *pool);
+void hm_region_close(struct hm_region *region);
 struct hm_region *hm_region_find(const char *name);
 int hm_regions_init(void);
 void hm_regions_exit(void);

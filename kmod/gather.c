@@ -59,7 +59,8 @@ static void collect(struct gathering *g, const u8 uuid[UUID_SIZE], struct hm_poo
 	struct hm_pool *pool;
 
 	g->nr = 0;
-	collect_from(g, coming, uuid);
+	if (coming)
+		collect_from(g, coming, uuid);
 	list_for_each_entry(pool, &hm_pools, node)
 		if (!pool->gone)
 			collect_from(g, pool, uuid);
@@ -256,10 +257,12 @@ static int make_region(struct gathering *g)
 	return 0;
 }
 
-static struct hm_region *find_region(const u8 uuid[UUID_SIZE])
+/** hm_region_identified - the region of an identity, of those that can be seen or are just made */
+struct hm_region *hm_region_identified(const u8 uuid[UUID_SIZE])
 {
 	struct hm_region *region;
 
+	lockdep_assert_held(&hm_lock);
 	list_for_each_entry(region, &hm_regions, node)
 		if (!memcmp(region->uuid, uuid, UUID_SIZE))
 			return region;
@@ -278,26 +281,57 @@ static struct hm_part *lost_part(struct hm_region *region, const struct hm_pool 
 	return NULL;
 }
 
+/**
+ * hm_withheld_kin - whether a record of a live region's identity has to do with that region
+ *
+ * Then it names a pool where the region is. If not, it was forged, or is of a copy of a pool.
+ */
+bool hm_withheld_kin(const struct hm_withheld *w, const struct hm_region *region)
+{
+	for (int i = 0; i < HM_MAX_PARTS; i++) {
+		const struct hm_part *part = &region->parts[i];
+
+		if (part->pool && part->nr_runs &&
+		    hm_media_names(&w->record, w->slots, part->pool->uuid))
+			return true;
+	}
+	return false;
+}
+
 /* The region is there already: with it is what it lost, anything else is of an older time. */
 static void drop_old(struct gathering *g, struct hm_region *region)
 {
 	u32 left = 0;
 
-	for (u32 i = 0; i < min_t(u32, g->nr, HM_SHARE_MAX); i++)
-		if (!lost_part(region, g->held[i]->pool))
-			g->held[left++] = g->held[i];
+	for (u32 i = 0; i < min_t(u32, g->nr, HM_SHARE_MAX); i++) {
+		struct hm_withheld *w = g->held[i];
+
+		if (!hm_withheld_kin(w, region))
+			pr_err("pool %s: region %s has the identity of another one that is there, %s, so that it stays hidden\n",
+			       dev_name(&w->pool->dev), w->record.name, dev_name(&region->dev));
+		else if (!lost_part(region, w->pool))
+			g->held[left++] = w;
+	}
 	g->nr = left;
 	drop_all(g);
+}
+
+/* What sysfs has to say of it, unless something else comes first. */
+static void set_broken(struct gathering *g, bool broken)
+{
+	for (u32 i = 0; i < min_t(u32, g->nr, HM_SHARE_MAX); i++)
+		g->held[i]->broken = broken;
 }
 
 static int gather_one(const u8 uuid[UUID_SIZE], struct hm_pool *coming)
 {
 	struct gathering *g = &hm_gathering;
-	struct hm_region *region = find_region(uuid);
+	struct hm_region *region = hm_region_identified(uuid);
 	u32 missing;
 	int covered;
 
 	collect(g, uuid, coming);
+	set_broken(g, false);
 	if (region) {
 		drop_old(g, region);
 		return 0;
@@ -310,26 +344,39 @@ static int gather_one(const u8 uuid[UUID_SIZE], struct hm_pool *coming)
 		break;
 	case HM_SHARE_MISSING:
 		pr_warn("pool %s: region %s is on pools that are not there, and appears when they are attached\n",
-			dev_name(&coming->dev), g->held[g->which]->record.name);
+			dev_name(&g->held[g->which]->pool->dev), g->held[g->which]->record.name);
 		return 0;
 	case HM_SHARE_BROKEN:
 		pr_err("pool %s: what its pools say of a region contradicts each other, so that it stays hidden\n",
-		       dev_name(&coming->dev));
+		       dev_name(&g->held[0]->pool->dev));
+		set_broken(g, true);
 		return 0;
 	}
 	/* Who publishes it is the pool that comes. */
-	if (!hm_media_names(&g->held[g->which]->record, g->held[g->which]->slots, coming->uuid))
+	if (coming && !hm_media_names(&g->held[g->which]->record, g->held[g->which]->slots, coming->uuid))
 		return 0;
 	if (hm_region_find(g->held[g->which]->record.name)) {
 		pr_err("pool %s: there is another region %s, so that the one on several pools stays hidden\n",
-		       dev_name(&coming->dev), g->held[g->which]->record.name);
+		       dev_name(&g->held[g->which]->pool->dev), g->held[g->which]->record.name);
 		return 0;
 	}
 	covered = check_cover(g);
-	if (!covered)
+	if (!covered) {
 		pr_err("region %s: what its pools have of it does not add up, so that it stays hidden\n",
 		       g->held[g->which]->record.name);
+		set_broken(g, true);
+	}
 	return covered > 0 ? make_region(g) : covered;
+}
+
+/**
+ * hm_gather_again - a region whose pools are all there may come together now
+ *
+ * Return: 0 or -ENOMEM. It is published by the caller.
+ */
+int hm_gather_again(const u8 uuid[UUID_SIZE])
+{
+	return gather_one(uuid, NULL);
 }
 
 /* One that has to do with @coming, and was not looked at; NULL: there is none. */
@@ -357,6 +404,7 @@ static int gather_on(struct hm_pool *pool, struct hm_pool *coming)
 		memcpy(uuid, w->record.uuid, UUID_SIZE);
 		w->looked = true;
 		error = gather_one(uuid, coming);
+		cond_resched();
 	}
 	return error;
 }
@@ -427,7 +475,7 @@ void hm_rejoin(struct hm_pool *pool)
 
 	lockdep_assert_held(&hm_lock);
 	list_for_each_entry_safe(w, next, &pool->withheld, node) {
-		struct hm_region *region = is_shared(w) ? find_region(w->record.uuid) : NULL;
+		struct hm_region *region = is_shared(w) ? hm_region_identified(w->record.uuid) : NULL;
 		struct hm_part *part = region ? lost_part(region, pool) : NULL;
 
 		if (!part || !is_as_it_was(w, part))

@@ -479,8 +479,10 @@ int hm_pool_detach(const struct hmem_pool_detach *arg)
 		error = -EBUSY;
 	else
 		error = pool ? close_regions(pool, false) : -ENOENT;
-	if (!error)
+	if (!error) {
 		release_pool(pool);
+		hm_withheld_retry();
+	}
 	mutex_unlock(&hm_lock);
 	return error;
 }
@@ -595,6 +597,7 @@ void hm_pool_revoke(bool (*match)(struct hm_pool *pool, const void *data), const
 			empty_regions(found);
 			mutex_lock(&hm_lock);
 			hm_withheld_settled(found);
+			hm_withheld_retry();
 			mutex_unlock(&hm_lock);
 			found->ops->unmap(found);
 			found->ops->unclaim(found);

@@ -333,8 +333,12 @@ static int carve_new(struct hm_region *region, u64 extents)
 	return error;
 }
 
-/* Its device number answered already: somebody may have it open and mapped. */
-static void take_back(struct hm_region *region)
+/**
+ * hm_region_close - a region that could not be published is taken from everybody
+ *
+ * Its device number answered already: somebody may have it open and mapped.
+ */
+void hm_region_close(struct hm_region *region)
 {
 	spin_lock(&hm_open_lock);
 	region->dead = true;
@@ -344,7 +348,14 @@ static void take_back(struct hm_region *region)
 	synchronize_srcu(&hm_srcu);
 	hm_extents_zap(region, 0);
 	hm_extents_wait(region);
+	if (region->persistent)
+		hm_extents_write_back(region);
 	hm_extents_forget(region, 0);
+}
+
+static void take_back(struct hm_region *region)
+{
+	hm_region_close(region);
 	hm_uncarve(region, layout_of(region), 0);
 	record(region, 0);
 }
@@ -568,6 +579,10 @@ int hm_region_destroy(const struct hmem_region_destroy *arg)
 	if (error)
 		return error;
 	region = hm_region_find(arg->name);
+	if (hm_withheld_ambiguous(arg->name, region)) {
+		error = -EEXIST;
+		goto unlock;
+	}
 	if (!region) {
 		error = hm_withheld_destroy(arg->name);
 		goto unlock;
@@ -584,6 +599,7 @@ int hm_region_destroy(const struct hmem_region_destroy *arg)
 	hm_uncarve(region, layout_of(region), 0);
 	error = record(region, 0);
 	hm_region_drop(region);
+	hm_withheld_retry();
 unlock:
 	mutex_unlock(&hm_lock);
 	return error;

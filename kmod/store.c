@@ -236,7 +236,7 @@ int hm_store_format(struct hm_pool *pool)
  * They have the pool as their only part, and are not published yet. Those that are on other pools
  * as well are withheld until hm_settle().
  *
- * Return: 0, -ENOMEM, or -EEXIST when another pool has a region of that name.
+ * Return: 0, -ENOMEM, or -EEXIST when there is a region of that name or identity.
  */
 int hm_store_restore(struct hm_pool *pool)
 {
@@ -262,6 +262,12 @@ int hm_store_restore(struct hm_pool *pool)
 		if (hm_region_find(record->name)) {
 			pr_err("pool %s: another pool has a region %s already\n",
 			       dev_name(&pool->dev), record->name);
+			return -EEXIST;
+		}
+		if (hm_region_identified(record->uuid)) {
+			pr_err("pool %s: region %s has the identity of another one that is there, %s; left as it is\n",
+			       dev_name(&pool->dev), record->name,
+			       dev_name(&hm_region_identified(record->uuid)->dev));
 			return -EEXIST;
 		}
 		region = hm_store_region(record);

@@ -11,7 +11,9 @@
 enum hm_withheld_why {
 	HM_WITHHELD_MISSING,	/* a pool is not there */
 	HM_WITHHELD_NAME,	/* another region has its name */
+	HM_WITHHELD_UUID,	/* one that has nothing to do with it has its identity */
 	HM_WITHHELD_BROKEN,	/* what its pools say of it contradicts each other */
+	HM_WITHHELD_READY,	/* nothing keeps it any more, but it could not be made */
 };
 
 /**
@@ -21,7 +23,8 @@ enum hm_withheld_why {
  * @pool: which has it; holds it
  * @going: a pool that goes, until the region is taken apart; then NULL
  * @shown: it is in sysfs
- * @looked: gather.c has dealt with it
+ * @looked: it has been dealt with
+ * @broken: gather.c has found it so
  * @why: enum hm_withheld_why; read without a lock, as is @missing
  * @missing: one bit for each of its pools that is not there
  * @record: as it is on the media
@@ -34,6 +37,7 @@ struct hm_withheld {
 	const struct hm_pool *going;
 	bool shown;
 	bool looked;
+	bool broken;
 	u8 why;
 	u32 missing;
 	struct hm_media_region record;
@@ -72,18 +76,24 @@ bool hm_withheld_named(const char *name);
 bool hm_withheld_unsettled(const struct hm_pool *pool);
 void hm_withheld_settled(const struct hm_pool *gone);
 int hm_withheld_destroy(const char *name);
+bool hm_withheld_ambiguous(const char *name, const struct hm_region *region);
+void hm_withheld_retry(void);
 
 /* withheld_sysfs.c */
 u32 hm_withheld_pools(const struct hm_withheld *w);
 const u8 *hm_withheld_pool(const struct hm_withheld *w, u32 number);
 void hm_withheld_begin(struct hm_withheld *w, struct hm_pool *pool);
 void hm_withheld_hide(struct hm_pool *pool);
+enum hm_withheld_why hm_withheld_reason(const struct hm_withheld *w, u32 *missing);
 void hm_withheld_review(void);
 int hm_withheld_init(void);
 void hm_withheld_exit(void);
 
 /* gather.c */
+struct hm_region *hm_region_identified(const u8 uuid[UUID_SIZE]);
+bool hm_withheld_kin(const struct hm_withheld *w, const struct hm_region *region);
 int hm_gather(struct hm_pool *coming);
+int hm_gather_again(const u8 uuid[UUID_SIZE]);
 void hm_rejoin(struct hm_pool *pool);
 
 #endif /* HM_STORE_H */

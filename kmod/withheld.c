@@ -189,6 +189,11 @@ static int combine(struct hm_pool *to, struct hm_withheld *in, struct hm_pool *f
 		       dev_name(&to->dev), in->record.name);
 		return 0;
 	}
+	if (hm_region_identified(in->record.uuid)) {
+		pr_err("pool %s: another region has the identity of %s, so that this stays hidden\n",
+		       dev_name(&to->dev), in->record.name);
+		return 0;
+	}
 	region = hm_store_region(&in->record);
 	if (IS_ERR(region))
 		return PTR_ERR(region);
@@ -214,10 +219,27 @@ static bool is_incoming(const struct hm_withheld *w)
 	return w->record.flags & cpu_to_le32(HM_MEDIA_INCOMING);
 }
 
+/* The other half of one that moves. */
+static struct hm_withheld *other_half(const struct hm_withheld *w, struct hm_pool *other)
+{
+	struct hm_withheld *match = find_withheld(other, w->record.uuid);
+
+	/* Not when that is between other two: an older move of the region, which was given up. */
+	if (match && (memcmp(match->record.peer, w->pool->uuid, UUID_SIZE) ||
+		      is_incoming(w) == is_incoming(match)))
+		match = NULL;
+	return match;
+}
+
+static int combine_halves(struct hm_withheld *w, struct hm_withheld *match)
+{
+	return is_incoming(w) ? combine(w->pool, w, match->pool, match) :
+				combine(match->pool, match, w->pool, w);
+}
+
 /* Return: 1 when it was dropped, 0, or an error. */
 static int meet(struct hm_pool *pool, struct hm_withheld *w, struct hm_pool *coming)
 {
-	bool incoming = is_incoming(w);
 	struct hm_pool *other = hm_pool_identified(w->record.peer, coming);
 	struct hm_withheld *match;
 
@@ -226,16 +248,11 @@ static int meet(struct hm_pool *pool, struct hm_withheld *w, struct hm_pool *com
 			dev_name(&pool->dev), w->record.name, w->record.peer);
 		return 0;
 	}
-	match = find_withheld(other, w->record.uuid);
-	/* Not when that is between other two: an older move of the region, which was given up. */
-	if (match && (memcmp(match->record.peer, pool->uuid, UUID_SIZE) ||
-		      incoming == is_incoming(match)))
-		match = NULL;
-	if (!match) {
-		hm_withheld_drop(w);
-		return 1;
-	}
-	return incoming ? combine(pool, w, other, match) : combine(other, match, pool, w);
+	match = other_half(w, other);
+	if (match)
+		return combine_halves(w, match);
+	hm_withheld_drop(w);
+	return 1;
 }
 
 /* All that a pool withholds and that is about @coming. Return: as meet(). */
@@ -304,8 +321,31 @@ bool hm_withheld_named(const char *name)
 	return false;
 }
 
-/* All of a region that is there goes, and is written so. */
-static int destroy_all(const u8 uuid[UUID_SIZE])
+/**
+ * hm_withheld_ambiguous - whether a name is that of two regions, of which one is withheld at least
+ * @region: one of that name that can be seen, or NULL
+ */
+bool hm_withheld_ambiguous(const char *name, const struct hm_region *region)
+{
+	const u8 *uuid = region ? region->uuid : NULL;
+	const struct hm_withheld *w;
+	const struct hm_pool *pool;
+
+	lockdep_assert_held(&hm_lock);
+	list_for_each_entry(pool, &hm_pools, node) {
+		list_for_each_entry(w, &pool->withheld, node) {
+			if (pool->gone || strcmp(w->record.name, name))
+				continue;
+			if (uuid && memcmp(uuid, w->record.uuid, UUID_SIZE))
+				return true;
+			uuid = w->record.uuid;
+		}
+	}
+	return false;
+}
+
+/* All of a region that is there goes, and is written so. One of its identity is another region. */
+static int destroy_all(const char *name, const u8 uuid[UUID_SIZE])
 {
 	struct hm_withheld *w;
 	struct hm_pool *pool;
@@ -313,7 +353,7 @@ static int destroy_all(const u8 uuid[UUID_SIZE])
 
 	list_for_each_entry(pool, &hm_pools, node) {
 		w = pool->gone ? NULL : find_withheld(pool, uuid);
-		if (!w)
+		if (!w || strcmp(w->record.name, name))
 			continue;
 		hm_withheld_drop(w);
 		error = hm_store_write(pool, false) ?: error;
@@ -325,7 +365,7 @@ static int destroy_all(const u8 uuid[UUID_SIZE])
 /**
  * hm_withheld_destroy - give up what there is of such a region
  *
- * What other pools have goes when they come.
+ * What other pools have goes when they come. Its name is not ambiguous.
  *
  * Return: 0, -ENOENT, -EBUSY or -EMFILE.
  */
@@ -343,8 +383,75 @@ int hm_withheld_destroy(const char *name)
 			if (w->going)
 				return -EBUSY;
 			memcpy(uuid, w->record.uuid, UUID_SIZE);
-			return destroy_all(uuid);
+			return destroy_all(name, uuid);
 		}
 	}
 	return -ENOENT;
+}
+
+/* It could not be published: all is as it was. */
+static void withhold_again(struct hm_region *region)
+{
+	hm_region_close(region);
+	for (int i = 0; i < HM_MAX_PARTS; i++)
+		if (region->parts[i].pool && region->parts[i].nr_runs)
+			withhold_part(&region->parts[i], NULL);
+	hm_region_drop(region);
+}
+
+/* Return: the region, which nobody sees yet; NULL: it is still withheld. */
+static struct hm_region *make_again(struct hm_withheld *w)
+{
+	struct hm_withheld *match;
+	u8 uuid[UUID_SIZE];
+
+	memcpy(uuid, w->record.uuid, UUID_SIZE);
+	if (w->record.flags & cpu_to_le32(HM_MEDIA_SHARED)) {
+		hm_gather_again(uuid);
+	} else {
+		match = other_half(w, hm_pool_identified(w->record.peer, NULL));
+		if (match)
+			combine_halves(w, match);
+	}
+	return hm_region_identified(uuid);
+}
+
+/* One that nothing keeps, and that was not looked at; NULL: there is none. */
+static struct hm_withheld *next_ready(void)
+{
+	struct hm_withheld *w;
+	struct hm_pool *pool;
+	u32 missing;
+
+	list_for_each_entry(pool, &hm_pools, node)
+		list_for_each_entry(w, &pool->withheld, node)
+			if (!pool->gone && !w->going && !w->looked &&
+			    hm_withheld_reason(w, &missing) == HM_WITHHELD_READY)
+				return w;
+	return NULL;
+}
+
+/**
+ * hm_withheld_retry - a region has gone: a withheld one of its name or identity can appear
+ */
+void hm_withheld_retry(void)
+{
+	struct hm_region *region;
+	struct hm_withheld *w;
+	struct hm_pool *pool;
+
+	lockdep_assert_held(&hm_lock);
+	list_for_each_entry(pool, &hm_pools, node)
+		list_for_each_entry(w, &pool->withheld, node)
+			w->looked = false;
+	while ((w = next_ready())) {
+		w->looked = true;
+		region = make_again(w);
+		if (region && hm_region_publish(region)) {
+			withhold_again(region);
+			break;
+		}
+		cond_resched();
+	}
+	hm_withheld_review();
 }

@@ -90,7 +90,9 @@ static ssize_t why_show(struct device *dev, struct device_attribute *attr, char 
 	static const char *const words[] = {
 		[HM_WITHHELD_MISSING] = "missing",
 		[HM_WITHHELD_NAME] = "name",
+		[HM_WITHHELD_UUID] = "uuid",
 		[HM_WITHHELD_BROKEN] = "broken",
+		[HM_WITHHELD_READY] = "ready",
 	};
 
 	return sysfs_emit(buf, "%s\n", words[READ_ONCE(to_withheld(dev)->why)]);
@@ -155,23 +157,37 @@ void hm_withheld_hide(struct hm_pool *pool)
 	}
 }
 
-static void review(struct hm_withheld *w)
+/**
+ * hm_withheld_reason - why nobody sees a region
+ * @missing: one bit for each of its pools that is not there
+ */
+enum hm_withheld_why hm_withheld_reason(const struct hm_withheld *w, u32 *missing)
 {
 	const struct hm_region *namesake = hm_region_find(w->record.name);
-	enum hm_withheld_why why = HM_WITHHELD_BROKEN;
-	u32 missing = 0;
+	const struct hm_region *twin = hm_region_identified(w->record.uuid);
 
+	*missing = 0;
 	for (u32 i = 0; i < hm_withheld_pools(w); i++)
 		if (!hm_pool_identified(hm_withheld_pool(w, i), NULL))
-			missing |= 1U << i;
-	if (missing)
-		why = HM_WITHHELD_MISSING;
-	else if (namesake && memcmp(namesake->uuid, w->record.uuid, UUID_SIZE))
-		why = HM_WITHHELD_NAME;
+			*missing |= 1U << i;
+	if (*missing)
+		return HM_WITHHELD_MISSING;
+	if (namesake && namesake != twin)
+		return HM_WITHHELD_NAME;
+	if (twin && !hm_withheld_kin(w, twin))
+		return HM_WITHHELD_UUID;
+	return twin || w->broken ? HM_WITHHELD_BROKEN : HM_WITHHELD_READY;
+}
+
+static void review(struct hm_withheld *w)
+{
+	u32 missing;
+
+	WRITE_ONCE(w->why, hm_withheld_reason(w, &missing));
 	WRITE_ONCE(w->missing, missing);
-	WRITE_ONCE(w->why, why);
 	if (!w->shown)
 		show(w);
+	cond_resched();
 }
 
 /** hm_withheld_review - pools or regions have come or gone: sysfs has what is withheld now */

@@ -79,6 +79,9 @@ static const struct {
 	{ EEXIST, ATTACH,
 	  "a pool of that name is attached already, or one that this is a copy of, or another pool "
 	  "has a region of the same name as this one; the kernel log says which" },
+	{ EEXIST, DESTROY,
+	  "two regions have that name, one at least waits for its pools; detach the pools of the "
+	  "one that is to stay, `hmemctl list` shows both" },
 	{ EEXIST, ANY,
 	  "a region of that name is there already, or waits for its pools; `hmemctl list` shows it" },
 	{ EBUSY, ATTACH,

@@ -158,7 +158,10 @@ static int destroy_withheld(const struct session *s, const char *name, bool dry_
 		return -ENOENT;
 	if (!dry_run)
 		rc = hmem_region_destroy(s->hmem, name);
-	if (rc)
+	if (!rc)
+		report_count(s, "region %s %s withheld: what its pools have of it %s given up", name,
+			     dry_run ? "is" : "was", dry_run ? "would be" : "is");
+	else
 		json_object_array_del_idx(array, had, json_object_array_length(array) - had);
 	return rc;
 }
@@ -185,17 +188,18 @@ int verb_destroy_region(struct session *s, int argc, char **argv)
 		struct hmem_region_info info = { .size = sizeof(info) };
 		int rc = hmem_region_get_info_by_name(s->hmem, argv[first], &info);
 
-		if (rc == -ENOENT && !destroy_withheld(s, argv[first], dry_run, array)) {
-			done++;
-			continue;
-		}
-		if (!rc && !dry_run)
+		bool seen = !rc;
+
+		if (rc == -ENOENT)
+			rc = destroy_withheld(s, argv[first], dry_run, array);
+		else if (!rc && !dry_run)
 			rc = hmem_region_destroy(s->hmem, argv[first]);
 		if (rc) {
 			worst = report_library(s, rc);
 			continue;
 		}
-		json_object_array_add(array, json_region(s, &info));
+		if (seen)
+			json_object_array_add(array, json_region(s, &info));
 		done++;
 	}
 	report_count(s, "%s %u region%s", dry_run ? "would destroy" : "destroyed", done,

@@ -128,7 +128,15 @@ static void explain(const struct session *s, struct json_object *o)
 
 	if (!strcmp(why, "name")) {
 		report_warning(s, "region %s is withheld: another region has its name", region);
-		report_fix(s, "destroy that one, then detach a pool of it and attach it again");
+		report_fix(s, "detach a pool of that one, and this one appears; to destroy one of them, "
+			   "detach the pools of the other one first");
+	} else if (!strcmp(why, "uuid")) {
+		report_warning(s, "region %s is withheld: another region has its identity, %s, though it "
+			       "is on none of its pools", region, member(o, "uuid"));
+		report_fix(s, "detach the pool of that one, a copy or a forgery, and this one appears");
+	} else if (!strcmp(why, "ready")) {
+		report_warning(s, "region %s is withheld: there was no memory for it", region);
+		report_fix(s, "detach a pool of it and attach it again");
 	} else if (!strcmp(why, "broken")) {
 		report_warning(s, "region %s is withheld: what its pools say of it contradicts each "
 			       "other, one was put back from an older image", region);

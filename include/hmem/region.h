@@ -233,7 +233,8 @@ HMEM_API int hmem_region_resize(struct hmem_region *region, uint64_t bytes);
  * and symbolic links only. anon and dax: -EOPNOTSUPP.
  *
  * Return: 0; -ENOENT, -EINVAL, -EISDIR, -ENAMETOOLONG, -ENODEV (hmem.ko is not loaded),
- * -EBUSY, -EPERM, -EACCES, -EOPNOTSUPP, or what the system answered.
+ * -EBUSY, -EEXIST (hmem: a withheld region and another one have that name), -EPERM, -EACCES,
+ * -EOPNOTSUPP, or what the system answered.
  */
 HMEM_API int hmem_region_destroy(struct hmem_ctx *ctx, const char *name);
 

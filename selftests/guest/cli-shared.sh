@@ -87,6 +87,26 @@ ctl attach-pool "$first" --name one
 tap_is "$status:$(grep -c withheld <<<"$err")" "0:0" "the second ends that"
 tap_check "the data is there" kmodctl verify s 4711 0 12582912
 
+# --- two of one name
+
+must hmemctl detach-pool one
+must hmemctl attach-pool "${memdevs[2]}" --name three --format
+must hmemctl detach-pool two
+must hmemctl create-region s --size 2M --pool three
+must hmemctl attach-pool "$first" --name one
+ctl destroy-region s
+tap_matches "$status:$err" "^1:.*two regions have that name.*detach the pools of the one that is to stay" \
+	"neither of two is destroyed"
+must hmemctl attach-pool "$second" --name two
+ctl list
+tap_matches "$err" "region s is withheld: another region has its name" "why one is not there"
+tap_matches "$err" "to do: detach a pool of that one, and this one appears" "and what to do"
+must hmemctl detach-pool three --release
+ctl list
+tap_is "$status:$(field 'map(select(.region == "s") | [.size, .state])')" '0:[[12582912,null]]' \
+	"which does it"
+tap_check "the data is there" kmodctl verify s 4711 0 12582912
+
 # --- sizes, draining
 
 ctl resize-region s --size 20M
@@ -106,7 +126,9 @@ tap_matches "$status:$err" "^2:.*several pools; shrink that to one pool, or copy
 must hmemctl detach-pool two --release
 ctl destroy-region s --dry-run
 tap_is "$status:$(field '.[0].state')" '0:withheld' "a dry run of destroying says what it is"
+tap_matches "$err" "region s is withheld: what its pools have of it would be given up" "and what would go"
 ctl destroy-region s shelves
+tap_matches "$err" "region s was withheld: what its pools have of it is given up" "so does destroying"
 tap_is "$status:$(field 'map(.region) | sort')" '0:["s","shelves"]' "without the other pool they are given up"
 ctl destroy-region s
 tap_is "$status:$(field 'length')" "1:0" "once"

@@ -8,6 +8,7 @@
  */
 #include "near.h"
 #include "pmems.h"
+#include "../../kmod/media.h"
 
 static int control;
 static int64_t all[PMEMS];
@@ -89,6 +90,15 @@ static void begin(void)
 	attach(1);
 }
 
+/* An attribute of what a pool withholds. */
+static const char *withheld(int pool, const char *region, const char *attribute)
+{
+	char name[2 * HMEM_NAME_LEN + 2];
+
+	snprintf(name, sizeof(name), "%s:%s", pmem[pool], region);
+	return sysfs_text("hmem_withheld", name, attribute);
+}
+
 /* A pool has room, and its table has the name already. */
 static void drained(void)
 {
@@ -108,11 +118,153 @@ static void drained(void)
 	detach_all();
 }
 
+/* Two have the name: which one is destroyed is not guessed. */
+static void destroyed(void)
+{
+	begin();
+	TAP_STR_EQ(withheld(1, "r", "why"), "missing", "destroy: one is withheld, the other there");
+	TAP_EQ(region_destroy(control, "r"), -EEXIST, "destroy: neither of two is");
+	TAP_OK(marked("r", 200), "destroy: the whole one stays");
+	attach(0);
+	TAP_STR_EQ(withheld(1, "r", "why"), "name", "destroy: the withheld one has all its pools");
+	TAP_EQ(region_destroy(control, "r"), -EEXIST, "destroy: and neither is then");
+	detach(2);
+	TAP_OK(marked("r", 100), "destroy: the other's pool goes, and it appears by itself");
+	detach(0);
+	TAP_EQ(region_destroy(control, "r"), 0, "destroy: withheld alone it is");
+	TAP_EQ(pool_free(pmem[1]), all[1], "destroy: and has gone");
+	attach(2);
+	TAP_OK(marked("r", 200), "destroy: the other one comes back");
+	attach(0);
+	TAP_EQ(pool_free(pmem[0]), all[0], "destroy: the first pool has its room");
+	detach_all();
+}
+
+/* Two that are withheld. */
+static void both_withheld(void)
+{
+	format_all();
+	create_shared("r", 0, 1);
+	detach(0);
+	detach(1);
+	must(pool_attach_cxl(control, pmem[0], HMEM_ATTACH_FORMAT, NULL), "format");
+	create_shared("r", 0, 2);
+	mark("r", 200);
+	detach(0);
+	attach(1);
+	TAP_EQ(class_names("hmem_withheld", NULL, 0), 2, "both: two are withheld");
+	TAP_EQ(region_destroy(control, "r"), -EEXIST, "both: neither is destroyed");
+	TAP_EQ(class_names("hmem_withheld", NULL, 0), 2, "both: nothing has gone");
+	detach(2);
+	TAP_EQ(region_destroy(control, "r"), 0, "both: alone the one is");
+	attach(2);
+	attach(0);
+	TAP_OK(marked("r", 200), "both: the other one is there");
+	detach_all();
+}
+
+/* A pool that has nothing to do with it comes and goes. */
+static void named(void)
+{
+	format_all();
+	create_shared("r", 0, 1);
+	mark("r", 100);
+	detach(0);
+	must(region_create(control, "q", pmem[2], EXTENT), "create");
+	TAP_STR_EQ(withheld(1, "r", "why"), "missing", "named: a pool is missing");
+	must(region_destroy(control, "q"), "destroy");
+	TAP_STR_EQ(withheld(1, "r", "why"), "missing", "named: whatever becomes of others");
+	attach(0);
+	TAP_OK(marked("r", 100), "named: it is there");
+	detach_all();
+}
+
+static unsigned int crc32c(const unsigned char *p, size_t n)
+{
+	unsigned int crc = ~0U;
+
+	while (n--) {
+		crc ^= *p++;
+		for (int i = 0; i < 8; i++)
+			crc = crc >> 1 ^ (crc & 1 ? 0x82f63b78 : 0);
+	}
+	return ~crc;
+}
+
+static unsigned char *superblock(int pool, int copy)
+{
+	int fd = open("/dev/mem", O_RDWR | O_CLOEXEC);
+	void *p = mmap(NULL, HM_MEDIA_COPY_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
+		       pmem_start[pool] + copy * HM_MEDIA_COPY_BYTES);
+
+	if (fd < 0 || p == MAP_FAILED)
+		tap_bail("/dev/mem: %s", strerror(errno));
+	close(fd);
+	return p;
+}
+
+/* The identity of the first region of pool @from becomes that of the first of pool @to. */
+static void forge(int from, int to)
+{
+	size_t at = HM_MEDIA_HEADER_BYTES + offsetof(struct hm_media_region, uuid);
+
+	for (int i = 0; i < HM_MEDIA_COPIES; i++) {
+		unsigned char *source = superblock(from, i), *p = superblock(to, i);
+		struct hm_media_header *h = (void *)p;
+
+		memcpy(p + at, source + at, 16);
+		h->body_crc = crc32c(p + HM_MEDIA_HEADER_BYTES,
+				     h->nr_regions * sizeof(struct hm_media_region) +
+				     h->nr_slots * sizeof(union hm_media_slot));
+		h->crc = crc32c(p, offsetof(struct hm_media_header, crc));
+		munmap(source, HM_MEDIA_COPY_BYTES);
+		munmap(p, HM_MEDIA_COPY_BYTES);
+	}
+}
+
+/* A region of another pool has the identity of one on two pools. */
+static void forged(void)
+{
+	format_all();
+	create_shared("r", 0, 1);
+	mark("r", 100);
+	must(region_create(control, "x", pmem[2], 4 * EXTENT), "create");
+	mark("x", 200);
+	detach_all();
+	forge(0, 2);
+	attach(0);
+	attach(1);
+	TAP_EQ(pool_attach_cxl(control, pmem[2], 0, NULL), -EEXIST,
+	       "forged: the pool is refused while the other region is there");
+	TAP_OK(marked("r", 100), "forged: which is as it was");
+	detach(0);
+	detach(1);
+	attach(2);
+	TAP_OK(marked("x", 200), "forged: the pool's region is what it was");
+	attach(0);
+	TAP_EQ(pool_free(pmem[0]), all[0] - 2 * (int64_t)EXTENT, "forged: the other keeps its part");
+	attach(1);
+	TAP_STR_EQ(withheld(1, "r", "why"), "uuid", "forged: and is withheld for that");
+	detach(2);
+	TAP_OK(marked("r", 100), "forged: until the pool goes: it appears by itself");
+	detach(0);
+	attach(2);
+	attach(0);
+	TAP_STR_EQ(withheld(0, "r", "why"), "uuid", "forged: it is withheld again");
+	TAP_EQ(region_destroy(control, "x"), 0, "forged: the one that has its identity is destroyed");
+	TAP_OK(marked("r", 100), "forged: then it appears by itself as well");
+	detach_all();
+}
+
 int main(void)
 {
 	control = must_begin_cxl();
 	must_pmems();
 	drained();
+	destroyed();
+	both_withheld();
+	named();
+	forged();
 	sweep(control);
 	pmems_end();
 	return tap_done();

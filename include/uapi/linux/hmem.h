@@ -28,7 +28,8 @@
  *                  not zero
  *   -ENOTTY        no such command on this device
  *   -ENOENT        no pool, region or knob of that name, or no such source to claim
- *   -EEXIST        a pool or region of that name is there already, or a pool of that identity
+ *   -EEXIST        a pool or region of that name or identity is there already; or two regions
+ *                  have the name, and which of them is to go cannot be told
  *   -EBUSY         the source is held by somebody else, or the pool or region
  *                  is open or mapped or has pinned pages, or they are just moved, or it
  *                  is drained
@@ -302,7 +303,8 @@ struct hmem_region_resize {
  * -EBUSY while it is open or mapped or has pinned pages. Nobody can read the data
  * again when the call returns; its bytes stay on the media until the extents are used
  * again, and are zeroed then. A region that is withheld, as not all its pools are attached, is
- * destroyed as well: what the others have goes when they come.
+ * destroyed as well: what the others have goes when they come. -EEXIST: a withheld region and
+ * another one have the name, and neither is destroyed: detach the pools of the one that is to stay.
  */
 struct hmem_region_destroy {
 	__u32 size;
