@@ -321,8 +321,10 @@ static int attach_locked(struct hm_pool *pool, struct hmem_pool_attach *arg)
 	u32 state = 0;
 	int error;
 
-	if (hm_pool_find(dev_name(&pool->dev)))
+	if (hm_pool_find(dev_name(&pool->dev))) {
+		pr_err("pool %s: a pool of that name is attached already\n", dev_name(&pool->dev));
 		return -EEXIST;
+	}
 	error = ops->claim(pool);
 	if (error)
 		return error;

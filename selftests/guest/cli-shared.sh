@@ -83,6 +83,9 @@ ctl attach-pool "$second" --name two
 tap_matches "$status:$err" "^0:.*region s is withheld: not attached: pool $first_uuid" \
 	"the first to come says what it waits for"
 tap_check "and brings back nothing" [ -z "$(grep 'brought back' <<<"$err")" ]
+ctl attach-pool "$first" --name two
+tap_is "$status:$(dmesg | grep -c "pool two: a pool of that name is attached already")" "1:1" \
+	"a name that is taken is refused, and the kernel log says why"
 ctl attach-pool "$first" --name one
 tap_is "$status:$(grep -c withheld <<<"$err")" "0:0" "the second ends that"
 tap_check "the data is there" kmodctl verify s 4711 0 12582912
