@@ -6,11 +6,11 @@
  * how long a read that misses the caches takes, of the pool and of DRAM, and how long a copy from
  * the one to the other. It takes 256 KiB of each and some 200 us.
  *
- * The pool is only read, through copy_mc_to_kernel(), and not where it is known to be bad: when
- * that reports an error nothing was measured. Each read waits for the one before it, at places that
- * no prefetcher expects; what is called for it takes time as well, which is taken off, as the same
- * reads of one cached line take it. What disturbs makes a time longer, so the least of a few
- * counts.
+ * The pool is only read, through copy_mc_to_kernel() as its superblock is, and not where it is
+ * known to be bad. Where that reports an error nobody had said so yet: another extent is tried, and
+ * a few are. Each read waits for the one before it, at places that no prefetcher expects; what is
+ * called for it takes time as well, which is taken off, as the same reads of one cached line take
+ * it. What disturbs makes a time longer, so the least of a few counts.
  */
 #include <linux/math64.h>
 #include <linux/mm.h>
@@ -34,6 +34,8 @@
 #define HM_READS	64U
 #define HM_BATCHES	4U
 #define HM_COPIES	16U
+/* Extents that are tried when they report errors. */
+#define HM_TRIES	3U
 /*
  * What CXL takes by itself, at the least (70 to 90 ns: Li et al., "Pond", ASPLOS 2023). A home that
  * seems to be nearer than that was measured badly, as in an emulated machine, or only stands in for
@@ -113,35 +115,41 @@ static bool measure(void *home, void *near, struct hm_policy_costs *costs)
 	return true;
 }
 
-/* The first extent with a sample that is not known to be bad; NULL: there is none. */
-static void *find_sample(struct hm_pool *pool)
+static bool good_sample(struct hm_pool *pool, u32 index)
 {
-	for (u32 index = 0; index < pool->nr_extents; index++) {
-		u32 page = 0;
+	for (u32 page = 0; page < HM_SAMPLE_PAGES; page++)
+		if (hm_home_bad(pool, index, page))
+			return false;
+	return true;
+}
 
-		while (page < HM_SAMPLE_PAGES && !hm_home_bad(pool, index, page))
-			page++;
-		if (page == HM_SAMPLE_PAGES)
-			return folio_address(hm_pool_folio(pool, index));
+/* Extents are tried until one reports no error. */
+static void measure_one(struct hm_pool *pool, void *near)
+{
+	struct hm_policy_costs costs;
+	u32 tries = 0;
+
+	for (u32 index = 0; index < pool->nr_extents && tries < HM_TRIES; index++) {
+		if (!good_sample(pool, index))
+			continue;
+		tries++;
+		costs = (struct hm_policy_costs){};
+		if (measure(folio_address(hm_pool_folio(pool, index)), near, &costs)) {
+			pool->costs = costs;
+			return;
+		}
 	}
-	return NULL;
 }
 
 /** hm_measure - fills in pool->costs, which stay 0 when it cannot; its memory is mapped */
 void hm_measure(struct hm_pool *pool)
 {
 	gfp_t gfp = GFP_KERNEL | __GFP_COMP | __GFP_NORETRY | __GFP_NOWARN;
-	struct hm_policy_costs costs = {};
-	void *home = find_sample(pool);
-	struct folio *near;
+	struct folio *near = __folio_alloc(gfp, HM_SAMPLE_ORDER, numa_mem_id(), &node_states[N_CPU]);
 
-	if (!home)
-		return;
-	near = __folio_alloc(gfp, HM_SAMPLE_ORDER, numa_mem_id(), &node_states[N_CPU]);
 	if (!near)
 		return;
-	if (measure(home, folio_address(near), &costs))
-		pool->costs = costs;
+	measure_one(pool, folio_address(near));
 	folio_put(near);
 }
 

@@ -149,9 +149,14 @@ static void fails(int control)
 		inject(KERNEL_COPY " all %d 1 hmem 0", first);
 		TAP_EQ(attach(control, pool), 0, "memory that reports an error, call %d", first);
 		TAP_EQ(inject_end(KERNEL_COPY), 1, "once");
-		TAP_OK(none(pool), "nothing is known");
+		TAP_OK(!none(pool), "another extent is measured");
 		must(pool_detach(control, pool), "detach");
 	}
+	inject(KERNEL_COPY " all 40 0 hmem 0");
+	TAP_EQ(attach(control, pool), 0, "all of it reports errors");
+	TAP_EQ(inject_end(KERNEL_COPY), 3, "three extents are tried");
+	TAP_OK(none(pool), "and nothing is known");
+	must(pool_detach(control, pool), "detach");
 	must(attach(control, pool), "attach");
 	TAP_OK(!none(pool), "the next time it is");
 	fd = must_open("kept", O_RDWR);
