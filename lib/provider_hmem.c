@@ -39,6 +39,28 @@ static unsigned int caps(struct hmem_ctx *ctx, bool persistent)
 	       (persistent && hmem_flush_cpu_possible(ctx) ? HMEM_CAP_FLUSH_CPU : 0);
 }
 
+static int is_withheld(void *name, const char *dir, const char *entry)
+{
+	const char *colon = strchr(entry, ':');
+
+	(void)dir;
+	return colon && !strcmp(colon + 1, name);
+}
+
+/* There is no device of that name: it may be that there is a region, and not all of it. */
+static int not_there(struct hmem_ctx *ctx, const char *name)
+{
+	if (!hmem_kernel_loaded(ctx))
+		return hmem_kernel_not_loaded(ctx);
+	if (hmem_sysfs_each(ctx, "/sys/class/hmem_withheld", is_withheld, (void *)name) > 0)
+		return hmem_fail(ctx, -ENOENT,
+				 "region %s is withheld, which its pools do when one of them is not "
+				 "attached; `hmemctl list` says why and what to do",
+				 name);
+	return hmem_fail(ctx, -ENOENT,
+			 "there is no region %s; `hmemctl list` shows those that are there", name);
+}
+
 /* Say why @path could not be opened, in terms of modules, owners and modes. */
 static int open_failed(struct hmem_ctx *ctx, const char *name, const char *path, int err)
 {
@@ -47,11 +69,7 @@ static int open_failed(struct hmem_ctx *ctx, const char *name, const char *path,
 	switch (-err) {
 	case ENOENT:
 	case ENOTDIR:
-		if (!hmem_kernel_loaded(ctx))
-			return hmem_kernel_not_loaded(ctx);
-		return hmem_fail(ctx, -ENOENT,
-				 "there is no region %s; `hmemctl list` shows those that are there",
-				 name);
+		return not_there(ctx, name);
 	case EACCES:
 		if (stat(path, &st))
 			break;

@@ -68,7 +68,7 @@ tap_is "$status:$(field '.[0] | [.region, .state]')" '0:["s","withheld"]' "info 
 ctl create-region s --size 2M --pool one
 tap_matches "$status:$err" "^1:.*waits for its pools.*hmemctl list" "its name is taken"
 ctl set-policy s --mode off
-tap_is "$status:$out" "1:" "and it cannot be used"
+tap_matches "$status:$out:$err" "^1::.*region s is withheld.*hmemctl list" "and it cannot be used"
 ctl attach-pool "$second" --name two
 tap_is "$status:$(grep -c withheld <<<"$err")" "0:0" "the pool comes back"
 tap_matches "$err" "brought back 2 regions" "with both"
