@@ -337,8 +337,8 @@ int hmem_region_device(struct hmem_region *region, int *fd, const char **name)
 {
 	if (strcmp(region->ops->scheme, hmem_provider_hmem.scheme))
 		return hmem_fail(region->ctx, -EOPNOTSUPP,
-				 "%s is of provider \"%s\": only regions of hmem.ko have near copies and "
-				 "say what happens to them", region->name, region->ops->scheme);
+				 "%s is of provider \"%s\": only regions of hmem.ko have near copies, "
+				 "events and a list of bad memory", region->name, region->ops->scheme);
 	*fd = region->ops->fd(region->ctx, region->state);
 	*name = region->name + strlen("hmem:");
 	return 0;
