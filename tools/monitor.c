@@ -144,17 +144,21 @@ static const struct monitor_region *find(const struct look *look, const char *na
 	return NULL;
 }
 
+static const char *bare_name(const char *name)
+{
+	return strncmp(name, "hmem:", 5) ? name : name + 5;
+}
+
 /* Return: a negative errno when there is no memory. */
 static int look_at(struct monitor *m, const char *name)
 {
-	const char *bare = strncmp(name, "hmem:", 5) ? name : name + 5;
 	const struct monitor_region *before;
 	struct monitor_region *region = add(&m->now);
 	int rc;
 
 	if (!region)
 		return -ENOMEM;
-	snprintf(region->name, sizeof(region->name), "%s", bare);
+	snprintf(region->name, sizeof(region->name), "%s", bare_name(name));
 	rc = read_region(m, name, region);
 	if (rc == -ENOENT && !m->nr_names) {
 		/* Destroyed since it was listed. */
@@ -175,7 +179,7 @@ static int look_at_any(void *arg, const struct hmem_region_info *info)
 	return strncmp(info->name, "hmem:", 5) ? 0 : look_at(arg, info->name);
 }
 
-/* @at: seconds since the first look. Return: exit code. */
+/* Who is named twice is looked at once. @at: seconds since the first look. Return: exit code. */
 static int look(struct monitor *m, double at)
 {
 	struct look old = m->before;
@@ -185,7 +189,8 @@ static int look(struct monitor *m, double at)
 	m->now = (struct look){ .at = at, .room = old.room, .regions = old.regions };
 	clock_gettime(CLOCK_REALTIME, &m->now.when);
 	for (int i = 0; !rc && i < m->nr_names; i++)
-		rc = look_at(m, m->names[i]);
+		if (!find(&m->now, bare_name(m->names[i])))
+			rc = look_at(m, m->names[i]);
 	if (!m->nr_names)
 		rc = hmem_region_iterate(m->s->hmem, look_at_any, m);
 	return rc ? report_library(m->s, rc) : EXIT_DONE;

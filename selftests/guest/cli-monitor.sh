@@ -42,6 +42,8 @@ tap_is "$(sed -n 1p <<<"$out" | jq -r '[.region, .size, .policy, .near, .near_ma
 	"r 25165824 manual 0 8388608 25165824 0 null 2097152 12" "the first knows no rates"
 tap_is "$(sed -n 2p <<<"$out" | jq -r '[.promotions_per_second, .demotions_per_second] | map(. == 0 | tostring) | join(" ")')" \
 	"true true" "the second does"
+ctl monitor r hmem:r --count 1 --json
+tap_is "$status:$(wc -l <<<"$out")" "0:1" "named twice it has one line"
 raw=$(head -n 1 <<<"$out" | jq -c '[.. | objects | keys_unsorted]')
 ctl monitor --count 1 --json -u
 tap_is "$(jq -c '[.. | objects | keys_unsorted]' <<<"$out")" "$raw" "-u changes no member's name"
