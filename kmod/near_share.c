@@ -21,6 +21,7 @@
 #include <linux/kernel.h>
 #include <linux/module.h>
 #include <linux/moduleparam.h>
+#include <linux/overflow.h>
 #include <linux/string.h>
 
 #include "heat.h"
@@ -228,14 +229,38 @@ void hm_near_share_exit(void)
 	cancel_delayed_work_sync(&hm_near_share_work);
 }
 
+/* memparse() would take what does not fit into 64 bits for something less. */
+static int parse_bytes(const char *value, u64 *bytes)
+{
+	static const char units[] = "KMGTkmgt";
+	unsigned long long number;
+	char text[32], *unit;
+	u32 shift = 0;
+	int error;
+
+	if (strscpy(text, value, sizeof(text)) < 0)
+		return -EINVAL;
+	unit = strpbrk(strim(text), units);
+	if (unit) {
+		shift = 10 * ((strchr(units, *unit) - units) % 4 + 1);
+		if (unit[1])
+			return -EINVAL;
+		*unit = 0;
+	}
+	error = kstrtoull(strim(text), 0, &number);
+	if (error)
+		return error;
+	return check_shl_overflow(number, shift, bytes) ? -ERANGE : 0;
+}
+
 static int near_max_set(const char *value, const struct kernel_param *param)
 {
-	char *end;
-	unsigned long long bytes = memparse(value, &end);
+	u64 bytes;
+	int error = parse_bytes(value, &bytes);
 
-	if (end == value || *skip_spaces(end)) {
+	if (error) {
 		pr_err("near_max is a number of bytes, K, M, G or T after it, or 0 for no bound\n");
-		return -EINVAL;
+		return error;
 	}
 	if (bytes && bytes < HM_EXTENT_BYTES) {
 		pr_err("near_max is at least %lu, one extent, or 0 for no bound\n",

@@ -42,11 +42,16 @@ static void values(void)
 	TAP_EQ(near_stats(fds[0]).near_share, LENGTH, "a region's share is its own bound then");
 	TAP_EQ(bound_set("12M"), 0, "a bound of 12M");
 	TAP_EQ(bound_get(), 12 * MIB, "is one of as many bytes");
+	TAP_EQ(bound_set("16383t"), 0, "another one");
+	TAP_EQ(bound_get(), 16383ULL << 40, "is large");
 	TAP_EQ(bound_set("6291457\n"), 0, "a number");
 	TAP_EQ(bound_get(), 6 * MIB, "is taken in whole extents");
 	TAP_EQ(bound_set("1M"), -EINVAL, "less than an extent is refused");
 	TAP_EQ(bound_set("-1"), -EINVAL, "so is less than nothing");
 	TAP_EQ(bound_set("4M or so"), -EINVAL, "and what is no number");
+	TAP_EQ(bound_set("4294967296T"), -ERANGE, "and what does not fit into 64 bits");
+	TAP_EQ(bound_set("18446744073713745920"), -ERANGE, "with a unit or without");
+	TAP_EQ(bound_set("00000000000000000000000000000000012M"), -EINVAL, "or is too long");
 	TAP_EQ(bound_set(""), 0, "and nothing is nothing");
 	TAP_EQ(bound_get(), 6 * MIB, "it stays what it was");
 }
