@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Two regions that share DRAM, of which one is hot, for the tests of that.
+ * Regions that share DRAM, of each pair of which one is hot, for the tests of that.
  */
 #ifndef SELFTESTS_GUEST_NEAR_SHARERS_H
 #define SELFTESTS_GUEST_NEAR_SHARERS_H
@@ -9,7 +9,10 @@
 
 #include <pthread.h>
 
+/* Two, unless a test has more of them. */
+#ifndef REGIONS
 #define REGIONS		2
+#endif
 #define EXTENTS		12
 #define LENGTH		(EXTENTS * EXTENT)
 #define PATIENCE	60
@@ -24,16 +27,18 @@ static inline uint64_t near_extents(int i)
 	return near_stats(fds[i]).near / EXTENT;
 }
 
-/* All that is near, of both regions, as often as it can be asked. */
+/* All that is near, of all regions, as often as it can be asked. */
 static inline void watch(void)
 {
-	uint64_t sum = near_stats(fds[0]).near + near_stats(fds[1]).near;
+	uint64_t sum = 0;
 
+	for (int i = 0; i < REGIONS; i++)
+		sum += near_stats(fds[i]).near;
 	if (sum > most)
 		most = sum;
 }
 
-/* All of the hot region all the time, the other now and then. */
+/* All of the hot regions all the time, the others now and then. */
 static inline void *reader(void *unused)
 {
 	unsigned int n = 0;
@@ -41,10 +46,12 @@ static inline void *reader(void *unused)
 	(void)unused;
 	while (!stop) {
 		for (unsigned int i = 0; i < 2000; i++, n++)
-			(void)*(volatile char *)(base[hot] + n % EXTENTS * EXTENT +
-						 n / EXTENTS % 512 * 4096);
-		(void)*(volatile char *)(base[!hot] + n / 2000 % EXTENTS * EXTENT +
-					 n % 512 * 4096);
+			for (int pair = 0; pair < REGIONS; pair += 2)
+				(void)*(volatile char *)(base[pair + hot] + n % EXTENTS * EXTENT +
+							 n / EXTENTS % 512 * 4096);
+		for (int pair = 0; pair < REGIONS; pair += 2)
+			(void)*(volatile char *)(base[pair + !hot] + n / 2000 % EXTENTS * EXTENT +
+						 n % 512 * 4096);
 		usleep(1000);
 	}
 	return NULL;
@@ -93,24 +100,33 @@ static inline bool keeps_at_most(int i, uint64_t extents)
 	return false;
 }
 
+static inline void must_make_pool(int control)
+{
+	must(pool_attach_ram(control, "pool", REGIONS * (LENGTH + EXTENT)), "attach");
+}
+
+static inline void must_make_sharer(int control, int i)
+{
+	char name[] = "r0";
+
+	name[1] += i;
+	must(region_create(control, name, "pool", LENGTH), "create");
+	fds[i] = must_open(name, O_RDWR);
+	must(near_max_set(fds[i], LENGTH), "near_max");
+	/* An emulated machine is slow in all that the knobs take for granted. */
+	must(knob_set(fds[i], "budget_ppm", 200000), "budget_ppm");
+	must_set_costs(fds[i]);
+	/* What is hot all over is not to be split. */
+	must(knob_set(fds[i], "split", 0), "split");
+	base[i] = must_map(fds[i], LENGTH);
+	memset(base[i], 1 + i, LENGTH);
+}
+
 static inline void must_make_sharers(int control)
 {
-	must(pool_attach_ram(control, "pool", 2 * LENGTH + 2 * EXTENT), "attach");
-	for (int i = 0; i < REGIONS; i++) {
-		char name[] = "r0";
-
-		name[1] += i;
-		must(region_create(control, name, "pool", LENGTH), "create");
-		fds[i] = must_open(name, O_RDWR);
-		must(near_max_set(fds[i], LENGTH), "near_max");
-		/* An emulated machine is slow in all that the knobs take for granted. */
-		must(knob_set(fds[i], "budget_ppm", 200000), "budget_ppm");
-		must_set_costs(fds[i]);
-		/* What is hot all over is not to be split. */
-		must(knob_set(fds[i], "split", 0), "split");
-		base[i] = must_map(fds[i], LENGTH);
-		memset(base[i], 1 + i, LENGTH);
-	}
+	must_make_pool(control);
+	for (int i = 0; i < REGIONS; i++)
+		must_make_sharer(control, i);
 }
 
 static inline void must_read(pthread_t *thread)
