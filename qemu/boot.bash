@@ -10,9 +10,10 @@
 #                       in a pipe whose end tells the runner that QEMU ended
 
 # What in the kernel's log makes a run a failure. WARNING only where it begins a line: on
-# some hosts the kernel has warnings to give about the processor.
+# some hosts the kernel has warnings to give about the processor. A program's own general
+# protection fault is told with the address of the instruction, the kernel's is not.
 boot_splat='\] WARNING: |BUG: |BUG [a-z]|kernel BUG at|Oops[: ]|Call Trace:|-\[ cut here \]-'
-boot_splat+='|KASAN|KCSAN|UBSAN|general protection fault|unable to handle|Kernel panic'
+boot_splat+='|KASAN|KCSAN|UBSAN|general protection fault[,:]|unable to handle|Kernel panic'
 boot_splat+='|INFO: task .* blocked for more|rcu: INFO: .*(stall|detected)'
 boot_splat+='|INFO: trying to register non-static key|DEBUG_LOCKS_WARN_ON'
 boot_splat+='|refcount_t: |list_(add|del) corruption|Bad page (state|map)|Bad rss-counter'

@@ -65,7 +65,9 @@ static const struct import {
 	{ "memremap_pages", -ENOMEM },
 	{ "misc_register", -EBUSY },
 	{ "mutex_lock_interruptible", -EINTR },
+	{ "mutex_lock_interruptible_nested", -EINTR },
 	{ "mutex_lock_killable", -EINTR },
+	{ "mutex_lock_killable_nested", -EINTR },
 	{ "shrinker_alloc", 0 },
 	{ "tracepoint_probe_register", -ENOMEM },
 	{ "vmalloc_noprof", 0 },
@@ -80,6 +82,8 @@ static const char *const others[] = {
 	"perf_trace_buf_alloc",	/* its caller is a part of tracing */
 	"list_lru_add_obj",	/* only says whether it was on the list already */
 	"shrinker_register",	/* returns nothing */
+	/* Of KASAN and lockdep. */
+	"__asan_register_globals", "__raw_spin_lock_init", "mutex_lock_nested", "rcu_lock_map",
 };
 
 #define COUNT(array)	(sizeof(array) / sizeof((array)[0]))

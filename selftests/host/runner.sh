@@ -141,6 +141,7 @@ exec 7>&-
 
 # In the guest. Every boot's log starts with a splat that belongs to no test.
 fake_test guest/a-passes "kernels=lts" <<'END'
+echo "[    2.000000] traps: x[7] general protection fault ip:5 sp:7 error:402 in x[5]" >>"$HMEM_GUEST_KMSG"
 printf '1..1\nok 1 - one\nand an unfinished line'
 END
 fake_test guest/b-splats "kernels=lts" <<'END'
@@ -164,7 +165,6 @@ END
 fake_test guest/g-both "topology=ram1" <<'END'
 printf 'ok 1 - one\n1..1\n'
 END
-
 outcome "a guest test that passes" 0 "1 passed, 0 failed, 0 skipped" guest/a-passes.sh
 outcome "a guest test that splats" 1 "1 passed, 1 failed, 0 skipped" guest/b-splats.sh
 tap_matches "$tap_output" "WARNING: CPU: 0 PID: 1" "the splat is shown"
@@ -191,6 +191,16 @@ WANT_LOCKS=0 outcome "one whose lockdep gave up" 1 "1 passed, 1 failed, 0 skippe
 tap_matches "$tap_output" "lockdep has turned itself off" "which is said"
 rm "$fake/tests/guest/h-locks.sh"
 outcome "tests on one kernel" 0 "1 passed, 0 failed, 0 skipped" --kernel kasan g-both.sh
+fake_test guest/h-newest "kernels=newest" </dev/null
+fake_test guest/i-long "kernels=newest long=lts" </dev/null
+tap_check_status 0 "tests of a kernel are listed" run --list --kernel kasan guest/
+tap_matches "$tap_output" "guest/a-passes.sh@kasan.*guest/g-both.sh@kasan.*guest/i-long.sh@kasan" \
+	"on one of the same sources as that which they name"
+[[ $tap_output != *h-newest* ]]
+tap_is $? 0 "but not what can run on another one only"
+tap_check_status 0 "and those of another one" run --list --kernel 6.1 guest/
+tap_matches "$tap_output" "guest/h-newest.sh@6.1" "of any other kernel that is not known"
+rm "$fake"/tests/guest/{h-newest,i-long}.sh
 tap_matches "$(tail -n 1 "$fake/boots")" "kernel kasan" "which is that one"
 
 rm "$fake/boots"
