@@ -77,8 +77,9 @@ static const struct {
 	{ ENOENT, KNOB, "there is no such knob; `hmemctl set-policy` of the region shows them" },
 	{ ENOENT, ANY, "there is no such region; `hmemctl list` shows them" },
 	{ EEXIST, ATTACH,
-	  "a pool of that name is attached already, or one that this is a copy of, or another pool "
-	  "has a region of the same name as this one; the kernel log says which" },
+	  "a pool of that name is attached already, and this one needs another; or one that this is "
+	  "a copy of; or another pool has a region of the same name as this one, which is to be "
+	  "detached first; the kernel log says which" },
 	{ EEXIST, DESTROY,
 	  "two regions have that name, one at least waits for its pools; detach the pools of the "
 	  "one that is to stay, `hmemctl list` shows both" },
