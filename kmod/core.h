@@ -384,6 +384,9 @@ void hm_regions_exit(void);
 extern const struct attribute_group *hm_region_groups[];
 int hm_region_nid(const struct hm_region *region);
 
+/* pool_sysfs.c */
+extern const struct attribute_group *hm_pool_groups[];
+
 /* event.c */
 struct hm_events *hm_events_alloc(void);
 void hm_event(struct hm_region *region, enum hmem_event_type type, u64 offset, u64 bytes);

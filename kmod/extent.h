@@ -99,12 +99,15 @@ struct page *hm_extent_get(struct hm_region *region, pgoff_t pgoff, bool *alone)
 struct page *hm_extent_get_to_store(struct hm_region *region, pgoff_t pgoff,
 				    const struct folio *held, bool *alone);
 void hm_extent_unmap(struct hm_region *region, u32 index);
+
+/* extents.c */
 void hm_extents_zap(struct hm_region *region, u32 from);
 bool hm_extents_pinned(struct hm_region *region, u32 from);
 void hm_extents_wait(struct hm_region *region);
 void hm_extents_forget(struct hm_region *region, u32 from);
 void hm_extents_lose(struct hm_region *region, u8 part);
 void hm_extents_write_back(struct hm_region *region);
+
 /* Where the home of a touched extent is. It is locked, or it is under hm_srcu. */
 static inline struct hm_pool *hm_extent_pool(const struct hm_region *region,
 					     const struct hm_extent *extent)

@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * DOC: extents are taken from their users
+ *
+ * Of a region that goes, shrinks or loses a pool: out of every process, waited for until nobody
+ * holds a page of them, and then forgotten. Nobody reaches them any more when that begins
+ * (extent.c).
+ */
+#include <linux/delay.h>
+#include <linux/mm.h>
+#include <linux/pagemap.h>
+
+#include "near.h"
+#include "poison.h"
+#include "store.h"
+
+/* References to a folio that nobody has mapped or pinned: the module's. */
+#define HM_BASE_REFS	1
+
+/* Under the home's lock; the other one may just be about to be mapped under its own. */
+static void zap_folio(struct address_space *mapping, struct folio *folio)
+{
+	if (folio->mapping != mapping)
+		return;
+	if (folio_mapped(folio))
+		unmap_mapping_range(mapping, folio_pos(folio), folio_size(folio), 1);
+	folio->mapping = NULL;
+	folio->index = 0;
+	folio_clear_dirty(folio);
+}
+
+/* Under the home's lock. */
+static void zap_extent(struct address_space *mapping, struct hm_extent *extent)
+{
+	struct folio *near;
+	u32 page;
+
+	hm_near_for_each(extent, near, page) {
+		folio_lock(near);
+		zap_folio(mapping, near);
+		folio_unlock(near);
+	}
+	zap_folio(mapping, extent->home);
+}
+
+/**
+ * hm_extents_zap - take extents out of every process
+ * @from: first extent; it and all behind it go
+ *
+ * They can no longer be reached through the region when this is called, and hm_srcu has
+ * been waited for. Pins remain, and near copies.
+ */
+void hm_extents_zap(struct hm_region *region, u32 from)
+{
+	struct address_space *mapping = region->inode->i_mapping;
+	struct hm_extent *extent;
+	u32 index;
+
+	/* In one sweep what is mapped now, then one by one what a fault was just mapping. */
+	unmap_mapping_range(mapping, (loff_t)from << HM_EXTENT_SHIFT, 0, 1);
+	hm_table_for_each(&region->table, index, extent, from) {
+		struct folio *home = hm_extent_lock_home(extent);
+
+		if (!home)
+			continue;
+		zap_extent(mapping, extent);
+		folio_unlock(home);
+		cond_resched();
+	}
+}
+
+static bool home_pinned(const struct hm_extent *extent)
+{
+	const struct folio *home = READ_ONCE(extent->home);
+
+	return home && folio_ref_count(home) != HM_BASE_REFS;
+}
+
+/* Under the home's lock the near copies stay what they are. */
+static bool extent_pinned(struct hm_extent *extent)
+{
+	struct folio *home = READ_ONCE(extent->home), *near;
+	bool pinned = false;
+	u32 page;
+
+	if (!home || home_pinned(extent) || !READ_ONCE(extent->front))
+		return home && home_pinned(extent);
+	home = hm_extent_lock_home(extent);
+	if (!home)
+		return false;
+	/* Who makes a copy has a reference too, and has looked. */
+	if (!(extent->flags & HM_EXTENT_MOVING))
+		hm_near_for_each(extent, near, page)
+			pinned |= folio_ref_count(near) != HM_BASE_REFS;
+	folio_unlock(home);
+	return pinned;
+}
+
+/** hm_extents_pinned - whether anybody holds pages at or behind @from; none is mapped */
+bool hm_extents_pinned(struct hm_region *region, u32 from)
+{
+	struct hm_extent *extent;
+	u32 index;
+	bool pinned = false;
+	int srcu;
+
+	srcu = srcu_read_lock(&hm_srcu);
+	hm_table_for_each(&region->table, index, extent, from) {
+		pinned = extent_pinned(extent);
+		if (pinned)
+			break;
+	}
+	srcu_read_unlock(&hm_srcu, srcu);
+	return pinned;
+}
+
+/* Until nobody holds pages of a home any more. */
+static void wait_extent(struct hm_region *region, struct hm_extent *extent, u32 index,
+			unsigned long *next_report)
+{
+	unsigned int delay_ms = 1;
+
+	while (home_pinned(extent)) {
+		msleep(delay_ms);
+		delay_ms = min(delay_ms * 2, 100U);
+		if (time_after(jiffies, *next_report)) {
+			dev_warn(&region->dev, "waiting for whoever holds pages at offset %#llx\n",
+				 (u64)index << HM_EXTENT_SHIFT);
+			*next_report = jiffies + 10 * HZ;
+		}
+	}
+}
+
+/**
+ * hm_extents_wait - wait until nobody holds pages of a region's homes any more
+ *
+ * Near copies are not the pool's: whoever holds one keeps it. There is no event for that:
+ * device pages tell nobody when their count falls back to one. Says once in ten seconds which
+ * range is held.
+ */
+void hm_extents_wait(struct hm_region *region)
+{
+	unsigned long next_report = jiffies + 10 * HZ;
+	struct hm_extent *extent;
+	u32 index;
+
+	hm_table_for_each(&region->table, index, extent, 0)
+		wait_extent(region, extent, index, &next_report);
+}
+
+/** hm_extents_write_back - make all that was stored in a persistent region durable */
+void hm_extents_write_back(struct hm_region *region)
+{
+	struct hm_extent *extent;
+	u32 index;
+
+	hm_table_for_each(&region->table, index, extent, 0) {
+		hm_home_write_back(hm_extent_pool(region, extent), extent->index, 0,
+				   HM_EXTENT_BYTES);
+		cond_resched();
+	}
+}
+
+/* The home is locked, and let go. */
+static void forget_extent(struct hm_region *region, struct hm_extent *extent)
+{
+	struct folio *home = extent->home;
+
+	if (hm_pages(extent))
+		hm_pages_drop(region, extent);
+	else
+		hm_near_drop(region, extent);
+	if (extent->flags & HM_EXTENT_BAD)
+		folio_clear_has_hwpoisoned(home);
+	extent->flags = 0;
+	memset(&extent->heat, 0, sizeof(extent->heat));
+	WRITE_ONCE(extent->home, NULL);
+	folio_unlock(home);
+	atomic64_dec(&region->nr_touched);
+}
+
+/**
+ * hm_extents_forget - untouch extents
+ * @from: first of them
+ *
+ * They are neither mapped nor pinned and can no longer be reached through the region.
+ */
+void hm_extents_forget(struct hm_region *region, u32 from)
+{
+	struct hm_extent *extent;
+	u32 index;
+
+	hm_table_for_each(&region->table, index, extent, from)
+		if (hm_extent_lock_home(extent))
+			forget_extent(region, extent);
+	hm_poison_forget(region, from, U32_MAX);
+	/* fsync(2) and the like walk what is there without asking the layout. */
+	synchronize_srcu(&hm_srcu);
+}
+
+/* Lock the home of an extent if it is on that part. */
+static bool lock_on(struct hm_extent *extent, u8 part)
+{
+	struct folio *home = hm_extent_lock_home(extent);
+
+	if (home && extent->part != part) {
+		folio_unlock(home);
+		return false;
+	}
+	return home;
+}
+
+/*
+ * The next extent that is on a part, its home locked; NULL: there is none. The table may grow
+ * meanwhile, its extents stay where they are.
+ */
+static struct hm_extent *next_on(struct hm_region *region, u32 *index, u8 part)
+{
+	int srcu = srcu_read_lock(&hm_srcu);
+	struct hm_extent *extent;
+
+	while ((extent = hm_table_next(&region->table, index)) && !lock_on(extent, part))
+		(*index)++;
+	srcu_read_unlock(&hm_srcu, srcu);
+	return extent;
+}
+
+/**
+ * hm_extents_lose - untouch extents whose home is gone, while the region lives on
+ * @part: which are there; nobody reaches them any more
+ *
+ * Waits for whoever holds pages of them. What only a near copy had is lost with them, and what was
+ * known of bad pages there: when their pool comes back it says what is bad. Nothing is moved by
+ * itself meanwhile.
+ */
+void hm_extents_lose(struct hm_region *region, u8 part)
+{
+	struct address_space *mapping = region->inode->i_mapping;
+	unsigned long next_report = jiffies + 10 * HZ;
+	struct hm_extent *extent;
+	u32 index;
+
+	for (index = 0; (extent = next_on(region, &index, part)); index++) {
+		hm_extent_unmap(region, index);
+		zap_extent(mapping, extent);
+		folio_unlock(extent->home);
+		cond_resched();
+	}
+	for (index = 0; (extent = next_on(region, &index, part)); index++) {
+		folio_unlock(extent->home);
+		wait_extent(region, extent, index, &next_report);
+	}
+	for (index = 0; (extent = next_on(region, &index, part)); index++) {
+		hm_poison_forget(region, index, index);
+		forget_extent(region, extent);
+	}
+	synchronize_srcu(&hm_srcu);
+}
