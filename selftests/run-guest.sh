@@ -46,7 +46,7 @@ boot_and_run() {
 	mkfifo "$scratch/output"
 	setsid "$vm" run --kernel "$kernel" --topology "$topology" \
 		--timeout $((total + boot_limit)) --copy "$PWD/selftests/guest-batch" -- \
-		env HMEM_TEST_LONG="${HMEM_TEST_LONG:-}" \
+		env HMEM_TEST_LONG="${HMEM_TEST_LONG:-}" HMEM_TEST_PATIENCE="$patience" \
 		/root/guest-batch "$mark" "$splat" "${batch[@]}" >"$scratch/output" 2>&1 </dev/null 8>&- &
 	guest=$!
 	echo $guest >"$logs/running.$BASHPID"

@@ -15,7 +15,7 @@
 #define EXTENTS		8
 #define HOT		2
 #define LENGTH		(EXTENTS * EXTENT)
-#define PATIENCE	60
+#define PATIENCE	patience(60)
 
 static const char *const names[] = { "near_ns", "home_ns", "copy_extent_ns", "copy_page_ns" };
 enum { NEAR_NS, HOME_NS, COPY_EXTENT_NS, COPY_PAGE_NS, NAMES };

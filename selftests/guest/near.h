@@ -7,6 +7,17 @@
 
 #include "kmod.h"
 
+/*
+ * Seconds to wait for what takes so many at the most in a guest that is as slow as they usually
+ * are: longer when the runner was told to have more patience.
+ */
+static inline int patience(int seconds)
+{
+	const char *factor = getenv("HMEM_TEST_PATIENCE");
+
+	return factor && atoi(factor) > 3 ? seconds * atoi(factor) / 3 : seconds;
+}
+
 static inline int near_max_set(int fd, uint64_t bytes)
 {
 	struct hmem_policy p = { .size = sizeof(p), .flags = HMEM_POLICY_NEAR_MAX,

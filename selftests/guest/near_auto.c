@@ -14,7 +14,7 @@
 #define EXTENTS		24
 #define HOT		4
 #define LENGTH		(EXTENTS * EXTENT)
-#define PATIENCE	60
+#define PATIENCE	patience(60)
 
 static const char *kind;
 static char *base;

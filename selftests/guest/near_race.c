@@ -16,7 +16,7 @@
 /* At least so long, and until enough was moved; an emulated machine takes its time. */
 #define SECONDS		3
 #define MOVES		12
-#define PATIENCE	60
+#define PATIENCE	patience(60)
 /* Every so many pages: few enough that an emulated machine comes round. */
 #define STRIDE		37
 #define WORDS		(LENGTH / 4096 / STRIDE)

@@ -15,7 +15,7 @@
 #endif
 #define EXTENTS		12
 #define LENGTH		(EXTENTS * EXTENT)
-#define PATIENCE	60
+#define PATIENCE	patience(60)
 
 static int fds[REGIONS];
 static char *base[REGIONS];

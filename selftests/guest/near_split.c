@@ -24,7 +24,7 @@
 #define HOT		40
 #define BOUND		EXTENT
 #define COUNTERS	2
-#define PATIENCE	120
+#define PATIENCE	patience(120)
 
 static const char *kind;
 static bool persistent;

@@ -13,7 +13,7 @@
 #define LENGTH		(EXTENTS * EXTENT)
 /* Of every extent. */
 #define HOT		32
-#define PATIENCE	60
+#define PATIENCE	patience(60)
 
 static const char *kind;
 static int fd;

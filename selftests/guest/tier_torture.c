@@ -20,7 +20,7 @@
 #define MOST_SECONDS	20
 #define AROUND_SECONDS	3
 /* Beyond that nobody waits for a worker. */
-#define PATIENCE	90
+#define PATIENCE	patience(90)
 
 /* What each round is made on, and how it ends; then it begins anew. */
 static const struct round {
