@@ -21,13 +21,36 @@ struct near_maps {
 	u64 was[HM_POLICY_WORDS];
 };
 
-static void map_near(const u64 *pages, struct near_maps *maps)
+/* Which pages have any of the bits @what. */
+static void map_pages(const u64 *pages, u64 what, u64 *map)
 {
-	memset(maps, 0, sizeof(*maps));
-	for (u32 i = 0; i < HM_EXTENT_PAGES; i++) {
-		maps->is[i / 64] |= (u64)!!(pages[i] & HM_PAGE_PFN) << i % 64;
-		maps->was[i / 64] |= (u64)!!(pages[i] & HM_PAGE_RANKED_NEAR) << i % 64;
+	for (u32 w = 0; w < HM_POLICY_WORDS; w++) {
+		u64 here = 0;
+
+		for (u32 i = 64; i-- > 0;)
+			here = here + here + !!(pages[w * 64 + i] & what);
+		map[w] = here;
 	}
+}
+
+/*
+ * The engine hears of all that comes near, and not of all that goes home: so where the numbers are
+ * the same the pages are.
+ */
+static void map_near(const struct hm_extent *extent, struct near_maps *maps)
+{
+	const u64 *pages = hm_pages(extent);
+
+	if (hm_copy_of(extent)->near == extent->heat.near_pages) {
+		if (extent->heat.near_pages)
+			map_pages(pages, HM_PAGE_RANKED_NEAR, maps->was);
+		else
+			memset(maps->was, 0, sizeof(maps->was));
+		memcpy(maps->is, maps->was, sizeof(maps->is));
+		return;
+	}
+	map_pages(pages, HM_PAGE_RANKED_NEAR, maps->was);
+	map_pages(pages, HM_PAGE_PFN, maps->is);
 }
 
 /* The engine counts those as near that are. */
@@ -45,7 +68,7 @@ static void meet_pages(struct hm_tracker *t, struct hm_extent *extent, struct ne
 {
 	u64 *pages = hm_pages(extent);
 
-	map_near(pages, maps);
+	map_near(extent, maps);
 	if (!memcmp(maps->is, maps->was, sizeof(maps->is)))
 		return;
 	hm_policy_placed_pages(&t->policy, &extent->heat, pages, maps->was, maps->is);
@@ -112,6 +135,17 @@ static void collapse(struct hm_tracker *t, struct hm_extent *extent, u32 index,
 	hm_pages_free(pages);
 }
 
+/* The engine counts them where they have come to. */
+static void rank_moved(u64 *pages, const struct hm_policy_pages *done)
+{
+	for (u32 w = 0; w < HM_POLICY_WORDS; w++) {
+		u64 left = done->promote[w] | done->demote[w];
+
+		for (; left; left &= left - 1)
+			pages[w * 64 + __ffs64(left)] ^= HM_PAGE_RANKED_NEAR;
+	}
+}
+
 /** hm_heat_scan - HM_POLICY_SCAN; the home is locked, also afterwards, and let go in between */
 void hm_heat_scan(struct hm_tracker *t, struct hm_extent *extent, u32 index)
 {
@@ -134,9 +168,7 @@ void hm_heat_scan(struct hm_tracker *t, struct hm_extent *extent, u32 index)
 			memset(may.promote, 0, sizeof(may.promote));
 		hm_pages_move(t->region, extent, index, &may, &done);
 		hm_policy_moved_pages(&t->policy, &extent->heat, pages, &asked, &done);
-		for (u32 i = 0; i < HM_EXTENT_PAGES; i++)
-			if ((done.promote[i / 64] | done.demote[i / 64]) >> i % 64 & 1)
-				pages[i] ^= HM_PAGE_RANKED_NEAR;
+		rank_moved(pages, &done);
 	}
 }
 
@@ -162,7 +194,7 @@ enum hmem_moved hm_heat_make_whole(struct hm_region *region, struct hm_extent *e
 		mutex_lock(&t->lock);
 	home = hm_extent_lock_home(extent);
 	if (home && hm_pages(extent) && !hm_extent_lost(region, extent)) {
-		map_near(hm_pages(extent), &maps);
+		map_near(extent, &maps);
 		*near = hm_copy_of(extent)->near;
 		result = hm_pages_go_home(region, extent, index);
 		if (result == HMEM_MOVED) {

@@ -23,6 +23,8 @@
 
 #include "tier.h"
 
+#define LINE_ENTRIES	(L1_CACHE_BYTES / sizeof(pte_t))	/* of a page table */
+
 /* What follows is of one architecture. */
 #ifdef CONFIG_X86_64
 #include <asm/cpufeature.h>
@@ -35,9 +37,16 @@ bool hm_can_scan(void)
 	return true;
 }
 
+static bool is_young(const pte_t *pte)
+{
+	return pte_flags(READ_ONCE(*pte)) & _PAGE_ACCESSED;
+}
+
 /* The CPU may set bits of it meanwhile. */
 static bool clear_young(pte_t *pte)
 {
+	if (!(pte_flags(READ_ONCE(*pte)) & (_PAGE_PRESENT | _PAGE_PROTNONE)))
+		return false;
 	return test_and_clear_bit(_PAGE_BIT_ACCESSED, (unsigned long *)&pte->pte);
 }
 
@@ -54,6 +63,11 @@ static void flush_translations(void *unused)
 }
 #else
 bool hm_can_scan(void)
+{
+	return false;
+}
+
+static bool is_young(const pte_t *pte)
 {
 	return false;
 }
@@ -85,6 +99,38 @@ static pmd_t *find_pmd(struct mm_struct *mm, unsigned long address)
 	return pmd_offset(pud, address);
 }
 
+/* Whether any of the entries of one cache line is young; most of what is cold is passed over so. */
+static bool any_young(const pte_t *pte)
+{
+	bool any = false;
+
+	for (u32 i = 0; i < LINE_ENTRIES; i++)
+		any |= is_young(pte + i);
+	return any;
+}
+
+/* Pages @page to @end of the extent, whose entries begin at @pte, in one table that is locked. */
+static bool scan_entries(pte_t *pte, u32 page, u32 end, u64 *accessed)
+{
+	bool any = false;
+
+	while (page < end) {
+		if (IS_ALIGNED((unsigned long)pte, LINE_ENTRIES * sizeof(*pte)) &&
+		    end - page >= LINE_ENTRIES && !any_young(pte)) {
+			pte += LINE_ENTRIES;
+			page += LINE_ENTRIES;
+			continue;
+		}
+		if (is_young(pte) && clear_young(pte)) {
+			accessed[page / 64] |= 1ULL << page % 64;
+			any = true;
+		}
+		pte++;
+		page++;
+	}
+	return any;
+}
+
 /* @end lies behind @address in the same table; @page is the number of the first in the extent. */
 static bool scan_table(struct mm_struct *mm, unsigned long address, unsigned long end, u32 page,
 		       u64 *accessed)
@@ -104,12 +150,9 @@ static bool scan_table(struct mm_struct *mm, unsigned long address, unsigned lon
 	lock = pte_lockptr(mm, &pmd);
 	spin_lock(lock);
 	if (pmd_same(pmd, pmdp_get_lockless(slot))) {
-		for (; address < end; address += PAGE_SIZE, pte++, page++) {
-			if (!pte_present(ptep_get(pte)) || !clear_young(pte))
-				continue;
-			accessed[page / 64] |= 1ULL << page % 64;
-			any = true;
-		}
+		u32 pages = (end - address) >> PAGE_SHIFT;
+
+		any = scan_entries(pte, page, page + pages, accessed);
 	}
 	spin_unlock(lock);
 out:
