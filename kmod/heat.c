@@ -106,6 +106,8 @@ static void visit(struct hm_tracker *t, u32 index)
 	       hm_policy_visit(&t->policy, &extent->heat, index, ktime_get_ns());
 	if (what & HM_POLICY_PROBE)
 		probe(t, extent, index);
+	if (what & HM_POLICY_CLEAR)
+		hm_heat_clear(t, extent, index);
 	if (what & HM_POLICY_SCAN)
 		hm_heat_scan(t, extent, index);
 	/* While it was let go the home may have become another one. */

@@ -146,6 +146,15 @@ static void rank_moved(u64 *pages, const struct hm_policy_pages *done)
 	}
 }
 
+/** hm_heat_clear - HM_POLICY_CLEAR; the home is locked */
+void hm_heat_clear(struct hm_tracker *t, struct hm_extent *extent, u32 index)
+{
+	u64 accessed[HM_POLICY_WORDS];
+
+	hm_scan(t->region, index, accessed, &t->scanned);
+	hm_policy_cleared(&extent->heat, ktime_get_ns());
+}
+
 /** hm_heat_scan - HM_POLICY_SCAN; the home is locked, also afterwards, and let go in between */
 void hm_heat_scan(struct hm_tracker *t, struct hm_extent *extent, u32 index)
 {

@@ -16,6 +16,7 @@
  *			lock extent i
  *			what = hm_policy_visit(&p, &heat[i], i, now);
  *			HM_POLICY_PROBE	  zap its mapping, then hm_policy_zapped()
+ *			HM_POLICY_CLEAR	  clear its accessed bits, then hm_policy_cleared()
  *			HM_POLICY_SCAN	  read and clear its accessed bits, then
  *					  hm_policy_scanned(), which says what pages to move,
  *					  or to collapse it
@@ -36,7 +37,10 @@
  * 5.18). An extent that nobody touches costs nothing: it stays zapped, and is seen as censored.
  * The page of the first touch is a sample of where in the extent its heat is.
  *
- * A split extent is scanned: one bit a page, of whether it was touched since the last scan.
+ * A split extent is scanned: one bit a page, of whether it was touched since they were cleared; and
+ * that is done a little while before, so that what the bit says does not depend on how seldom scans
+ * can be paid for. (A sampling interval apart from the pace of aggregation is as in DAMON: Park et
+ * al., HPDC 2022.)
  *
  * Both end as a heat on one scale: the logarithm of the touches of one 4 KiB page in a unit of
  * time, in quarters of an octave. Two averages are kept, a short and a long one; who is to be
@@ -135,6 +139,8 @@ enum {
 	HM_POLICY_COLLAPSE = 1 << 5,
 	/* With PROMOTE and DEMOTE: writers wait for the copy; without it they end it. */
 	HM_POLICY_WAIT = 1 << 6,
+	/* Like SCAN and PROBE by itself. */
+	HM_POLICY_CLEAR = 1 << 7,
 };
 
 /* How a move ended. */
@@ -148,7 +154,7 @@ enum hm_policy_result {
 enum {
 	HM_HEAT_NEAR = 1 << 0,	 /* the whole extent is near */
 	HM_HEAT_SPLIT = 1 << 1,
-	HM_HEAT_ARMED = 1 << 2,	 /* zapped at @since, not touched yet */
+	HM_HEAT_ARMED = 1 << 2,	 /* zapped at @since, not touched yet; split: bits cleared then */
 	HM_HEAT_FREE = 1 << 3,	 /* armed, and what the refault will cost is not yet paid */
 	HM_HEAT_MOVING = 1 << 4, /* the driver is at it */
 	HM_HEAT_MOVED = 1 << 5,	 /* @moved is the time of a move */
@@ -158,7 +164,7 @@ enum {
 
 /**
  * struct hm_heat - what is known of one extent
- * @since: when it was zapped or scanned last, in units of 256 ns
+ * @since: when it was zapped, cleared or scanned last, in units of 256 ns
  * @moved: when it was moved last, in units of 2^20 ns
  * @sample: pages that were touched first, the newest at @nr_samples modulo their number
  * @brief: short average of the heat, in 256ths of an octave
@@ -226,17 +232,19 @@ struct hm_policy_counts {
 
 /**
  * struct hm_page_steps - what a scan makes of the heat of a page
- * @lasting: of the long average, by whether it was touched; in 16ths of a bin
+ * @lasting: of the long average, by whether it was touched; in 16ths of a bin, from bit 12 on
  * @brief: of the short one
  * @unit_bin: for scans so far apart
  * @first: and of extents that were scanned so often, 7: at least
+ * @floor: what is not above it does not fall
  * @ready: there is one
  */
 struct hm_page_steps {
-	u16 lasting[2][HM_POLICY_BINS];
+	u32 lasting[2][HM_POLICY_BINS];
 	u16 brief[2][HM_POLICY_BINS];
 	u32 unit_bin;
 	u32 first;
+	u32 floor;
 	bool ready;
 };
 
@@ -293,6 +301,10 @@ struct hm_policy {
 	u32 sweep_at;
 	u32 round_left;
 	bool sweeping;
+	bool trailing;		/* the extent to visit is at the trail */
+	bool trail_waits;	/* the time of who is there has not come */
+	u32 trail;		/* behind the cursor: up to here no extent waits for its scan */
+	u64 look_ns;		/* from clearing a page's accessed bit to reading it */
 	u32 round_units;	/* pages looked at in this round, and seen */
 	u32 round_seen;
 	u32 round_moves;
@@ -429,7 +441,7 @@ bool hm_policy_next(struct hm_policy *p, u32 *extent);
  *
  * May be called for any extent at any time, out of turn as well. What it returns has been
  * accounted for: PROMOTE and DEMOTE must end in hm_policy_moved(), SPLIT in hm_policy_split(),
- * COLLAPSE in hm_policy_collapsed(), SCAN in hm_policy_scanned() or not at all.
+ * COLLAPSE in hm_policy_collapsed(), SCAN in hm_policy_scanned() or not at all, CLEAR likewise.
  */
 u32 hm_policy_visit(struct hm_policy *p, struct hm_heat *h, u32 extent, u64 now);
 
@@ -445,6 +457,9 @@ void hm_policy_zapped(struct hm_policy *p, struct hm_heat *h, u64 now);
  * @page: which of its pages, 0 to 511
  */
 void hm_policy_touched(struct hm_policy *p, struct hm_heat *h, u32 extent, u32 page, u64 now);
+
+/** hm_policy_cleared() - the accessed bits of a split extent were cleared, unread */
+void hm_policy_cleared(struct hm_heat *h, u64 now);
 
 /**
  * hm_policy_scanned() - the accessed bits of a split extent were read and cleared

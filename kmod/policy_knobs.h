@@ -14,16 +14,18 @@
 /* X(name, default, least, most, unit, why) */
 #define HM_POLICY_KNOBS(X)                                                                        \
 	/* What tracking may cost, and what its parts cost. */                                    \
-	X(budget_ppm, 8000, 0, 500000, "ppm of a core",                                           \
+	X(budget_ppm, 9000, 0, 500000, "ppm of a core",                                           \
 	  "zaps, refaults, scans and visits; below the goal of 1 % [D]")                          \
-	X(zap_ns, 100, 1, 100000, "ns", "one 2 MiB mapping, flush included [P]")                  \
+	X(zap_ns, 1300, 1, 100000, "ns",                                                          \
+	  "a 2 MiB mapping, flush and all that the worker does for it included [P]")              \
 	X(fault_ns, 1900, 1, 1000000, "ns", "the refault after it, 1400 to 2400 [P]")             \
-	X(scan_page_ns, 8, 1, 10000, "ns", "an accessed bit read and cleared, 5 to 10 [P]")       \
+	X(scan_page_ns, 40, 1, 10000, "ns", "an accessed bit read, and what is made of it [P]")    \
+	X(clear_page_ns, 6, 1, 10000, "ns", "one cleared, for a look soon after [P]")             \
 	X(visit_ns, 10, 1, 10000, "ns", "looking at an extent that needs nothing [S]")            \
 	X(calm_pct, 60, 1, 100, "% of the budget", "spent while nothing changes [S]")             \
 	X(haste_pct, 800, 100, 10000, "% of the budget",                                          \
 	  "spent, while it was saved, when extents become hot or cold [S]")                       \
-	X(save_rounds, 4, 0, 64, "rounds", "over all extents that can be saved [S]")              \
+	X(save_rounds, 2, 0, 64, "rounds", "over all extents that can be saved [S]")              \
 	/* When to look. */                                                                       \
 	X(window_min_ms, 50, 1, 60000, "ms", "a round over all extents takes at least this [S]")  \
 	X(window_max_ms, 60000, 1, 600000, "ms", "and at most this, of what is idle [NUMAB]")     \
@@ -32,6 +34,8 @@
 	X(ticks, 64, 1, 1024, "in a round", "reaction time against wakeups [S]")                  \
 	X(tick_min_ms, 5, 1, 10000, "ms", "at most 200 wakeups a second [S]")                     \
 	X(tick_max_ms, 250, 1, 10000, "ms", "moves and follow-ups wait for a tick [S]")           \
+	X(look_oct4, 5, 0, 64, "octaves/4",                                                       \
+	  "less than the time between touches of a page that just has room, to look at it [S]")   \
 	/* What is believed. */                                                                   \
 	X(lasting_max, 16, 1, 64, "observations", "that the long average looks back [S]")         \
 	X(surprise_oct4, 18, 4, 64, "octaves/4",                                                  \

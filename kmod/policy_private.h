@@ -7,7 +7,8 @@
  *	policy_heat.c	what is observed of whole extents, and what it makes them count for
  *	policy_tick.c	when to look, and what pays
  *	policy_visit.c	what to do with an extent, and what came of it
- *	policy_pages.c	split extents
+ *	policy_scan.c	what is seen of the pages of split extents, and which to move
+ *	policy_pages.c	split extents begin, end, and what came of moves of their pages
  *	policy_divide.c	one bound for several regions
  *
  * Heat is log2 of the touches of one 4 KiB page in 2^56 ns, in 256ths of an octave in averages
@@ -78,6 +79,15 @@ static inline u64 hm_pages_in(const struct hm_policy *p, u32 bin)
 static inline bool hm_bit(const u64 *map, u32 page)
 {
 	return map[page / 64] >> page % 64 & 1;
+}
+
+/* Without a library: x86-64 has no instruction for it that all processors know. */
+static inline u32 hm_weight(u64 map)
+{
+	map -= map >> 1 & 0x5555555555555555ULL;
+	map = (map & 0x3333333333333333ULL) + (map >> 2 & 0x3333333333333333ULL);
+	map = (map + (map >> 4)) & 0x0f0f0f0f0f0f0f0fULL;
+	return (u32)(map * 0x0101010101010101ULL >> 56);
 }
 
 static inline void hm_set_bit(u64 *map, u32 page)

@@ -94,10 +94,13 @@ void hm_round_over(struct hm_policy *p, u64 now)
 	u64 took = now - p->round_at;
 	u32 pct = p->round_units ? (u32)((u64)p->round_seen * 100 / p->round_units) : 0;
 
-	/* Where the budget sets the pace, the window is what it allows. */
+	/*
+	 * Where the budget sets the pace, the window is what it allows. How many pages of split
+	 * extents are seen says nothing of the pace, as the time from clearing to reading is set.
+	 */
 	if (pct < k->seen_low_pct)
 		p->window_ns += p->window_ns / 2;
-	else if (pct > k->seen_high_pct)
+	else if (pct > k->seen_high_pct || 2 * p->nr_split > p->nr_extents)
 		p->window_ns -= p->window_ns / 3;
 	else if (took > p->window_ns)
 		p->window_ns = took;
@@ -130,6 +133,23 @@ void hm_round_over(struct hm_policy *p, u64 now)
 	p->round_left = p->nr_extents;
 	p->round_at = now;
 	p->count.rounds++;
+}
+
+/*
+ * From clearing an accessed bit to reading it. A bit says most of pages of which about half are
+ * touched meanwhile, and what is to be told from another are pages about as hot as the bound fills.
+ */
+static void hm_set_look(struct hm_policy *p)
+{
+	const struct hm_policy_knobs *k = &p->knob;
+	u32 heat = (p->cut_bin + k->look_oct4) << HM_BIN_SHIFT;
+	u64 least = k->tick_min_ms * 1000000ULL, most = k->window_max_ms * 1000000ULL;
+
+	p->look_ns = heat < HM_PAGE_TOP ? hm_exp2(HM_PAGE_TOP - heat) : 0;
+	if (p->look_ns > most)
+		p->look_ns = most;
+	if (p->look_ns < least)
+		p->look_ns = least;
 }
 
 u64 hm_policy_tick(struct hm_policy *p, u64 now)
@@ -193,6 +213,10 @@ u64 hm_policy_tick(struct hm_policy *p, u64 now)
 		p->ring_tail = p->ring_stop - HM_POLICY_RING;
 
 	hm_match(p);
+	hm_set_look(p);
+	if (p->nr_split && interval > p->look_ns)
+		interval = p->look_ns;
+	p->trailing = p->trail_waits = false;
 	/* A driver whose clock is coarse comes late every time, and is to keep the pace all the same. */
 	if (elapsed < interval)
 		elapsed = interval;
@@ -210,6 +234,26 @@ u64 hm_policy_tick(struct hm_policy *p, u64 now)
 	return now + interval;
 }
 
+static u32 hm_following(const struct hm_policy *p, u32 extent)
+{
+	return extent + 1 < p->nr_extents ? extent + 1 : 0;
+}
+
+/* Behind the cursor comes who reads the bits that were cleared there, when their time has come. */
+static bool hm_next_cleared(struct hm_policy *p, u32 *extent)
+{
+	if (p->trailing && !p->trail_waits)
+		p->trail = hm_following(p, p->trail);
+	p->trailing = false;
+	if (!p->nr_split)
+		p->trail = p->cursor;
+	if (p->trail == p->cursor || p->trail_waits || hm_spent(p))
+		return false;
+	p->trailing = true;
+	*extent = hm_following(p, p->trail);
+	return true;
+}
+
 bool hm_policy_next(struct hm_policy *p, u32 *extent)
 {
 	if (!p->nr_extents)
@@ -220,10 +264,12 @@ bool hm_policy_next(struct hm_policy *p, u32 *extent)
 		if (*extent < p->nr_extents)
 			return true;
 	}
+	if (hm_next_cleared(p, extent))
+		return true;
 	if (p->sweep_left) {
 		p->sweep_left--;
 		p->sweeping = true;
-		p->sweep_at = p->sweep_at + 1 < p->nr_extents ? p->sweep_at + 1 : 0;
+		p->sweep_at = hm_following(p, p->sweep_at);
 		*extent = p->sweep_at;
 		return true;
 	}
@@ -231,7 +277,7 @@ bool hm_policy_next(struct hm_policy *p, u32 *extent)
 		return false;
 	p->quota_left--;
 	p->round_left--;
-	p->cursor = p->cursor + 1 < p->nr_extents ? p->cursor + 1 : 0;
+	p->cursor = hm_following(p, p->cursor);
 	*extent = p->cursor;
 	return true;
 }

@@ -86,6 +86,29 @@ static bool hm_splits(struct hm_policy *p, const struct hm_heat *h, u64 now)
 	return h->lasting >> HM_BIN_SHIFT >= earns;
 }
 
+/*
+ * What its bits say was long ago is cleared first, for a look soon after: a bit of a page that is
+ * touched several times between two rounds says nothing.
+ */
+static u32 hm_visit_split(struct hm_policy *p, struct hm_heat *h, u64 now)
+{
+	bool cleared = h->flags & HM_HEAT_ARMED;
+	u64 elapsed = hm_elapsed(h, now);
+
+	if (p->sweeping)
+		return 0;
+	if (hm_spent(p) || elapsed < (cleared ? p->look_ns : p->look_ns / 2)) {
+		p->trail_waits = p->trailing && cleared;
+		return 0;
+	}
+	if (!cleared && elapsed > 2 * p->look_ns) {
+		hm_spend(p, (s64)p->knob.clear_page_ns * HM_POLICY_PAGES);
+		return HM_POLICY_CLEAR;
+	}
+	hm_spend(p, (s64)p->knob.scan_page_ns * HM_POLICY_PAGES);
+	return HM_POLICY_SCAN;
+}
+
 u32 hm_policy_visit(struct hm_policy *p, struct hm_heat *h, u32 extent, u64 now)
 {
 	u32 what;
@@ -93,12 +116,10 @@ u32 hm_policy_visit(struct hm_policy *p, struct hm_heat *h, u32 extent, u64 now)
 	hm_spend(p, p->knob.visit_ns);
 	if (h->flags & HM_HEAT_MOVING)
 		return 0;
-	if (h->flags & HM_HEAT_SPLIT) {
-		if (p->sweeping || hm_spent(p) || hm_elapsed(h, now) < p->window_ns / 2)
-			return 0;
-		hm_spend(p, (s64)p->knob.scan_page_ns * HM_POLICY_PAGES);
-		return HM_POLICY_SCAN;
-	}
+	if (h->flags & HM_HEAT_SPLIT)
+		return hm_visit_split(p, h, now);
+	if (p->trailing)
+		return 0;
 	if (!p->sweeping) {
 		p->round_units += HM_POLICY_PAGES;
 		if (h->seen && !(h->flags & HM_HEAT_ARMED))

@@ -77,12 +77,21 @@ static void scan(struct memory *m, struct hmem_state *s, u32 i)
 	}
 }
 
+static void clear(struct memory *m, struct hmem_state *s, u32 i)
+{
+	u64 near[HM_POLICY_WORDS], accessed[HM_POLICY_WORDS];
+
+	near_map(m, i, near, accessed);
+	hm_policy_cleared(&s->heat[i], m->now);
+}
+
 static uint64_t tick(struct memory *m)
 {
 	struct hmem_state *s = m->state;
 	struct hm_policy *p = &s->policy;
 	u64 next = hm_policy_tick(p, m->now), scanned = p->count.scanned;
 	u32 i;
+	bool cleared = false;
 
 	while (hm_policy_next(p, &i)) {
 		u32 what = hm_policy_visit(p, &s->heat[i], i, m->now);
@@ -92,6 +101,9 @@ static uint64_t tick(struct memory *m)
 			hm_policy_zapped(p, &s->heat[i], m->now);
 		} else if (what & HM_POLICY_SCAN) {
 			scan(m, s, i);
+		} else if (what & HM_POLICY_CLEAR) {
+			clear(m, s, i);
+			cleared = true;
 		} else if (what & HM_POLICY_SPLIT) {
 			memory_split(m, i);
 			hm_policy_split(p, &s->heat[i], s->pages + (size_t)i * EXTENT_PAGES, true,
@@ -101,7 +113,7 @@ static uint64_t tick(struct memory *m)
 		}
 	}
 	/* As kmod/scan.c does it, once for all that were looked at together. */
-	if (p->count.scanned != scanned)
+	if (p->count.scanned != scanned || cleared)
 		memory_flush(m);
 	m->tracked_ns = p->count.cost_ns;
 	return next;

@@ -57,6 +57,8 @@ static void visit(u32 i)
 
 	if (what & HM_POLICY_PROBE) {
 		hm_policy_zapped(&p, &heat[i], now);
+	} else if (what & HM_POLICY_CLEAR) {
+		hm_policy_cleared(&heat[i], now);
 	} else if (what & HM_POLICY_SCAN) {
 		if (!chance(8))
 			lose_pages(i);

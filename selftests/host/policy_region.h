@@ -12,6 +12,7 @@
 #include "../../kmod/policy_heat.c"
 #include "../../kmod/policy_knobs.c"
 #include "../../kmod/policy_pages.c"
+#include "../../kmod/policy_scan.c"
 #include "../../kmod/policy_tick.c"
 #include "../../kmod/policy_visit.c"
 
