@@ -128,17 +128,22 @@ static int clear_page_of(struct hm_region *region, struct hm_extent *extent, pgo
 {
 	u32 page = pgoff % HM_EXTENT_PAGES;
 	bool bad = hm_home_bad(hm_extent_pool(region, extent), extent->index, page);
+	unsigned long bits = hm_bad_bits(region, pgoff);
 
-	if (!bad && !hm_bad_bits(region, pgoff))
+	if (!bad && !bits)
 		return 0;
 	if (PageHWPoison(folio_page(extent->home, page)))
 		return -EIO;
 	/* Stores to memory that is still bad may take the machine down. */
 	if (bad && !capable(CAP_SYS_ADMIN))
 		return -EPERM;
-	if (hm_bad_bits(region, pgoff) && hm_near_of(extent, page) &&
-	    !leave_near(region, extent, pgoff))
+	if (bits && hm_near_of(extent, page) && !leave_near(region, extent, pgoff))
 		return -EBUSY;
+	/* Nothing was lost: only the near copy was bad, which has gone home. */
+	if (!bad && bits == HM_BAD_NEAR) {
+		xa_erase(&region->bad, pgoff);
+		return 0;
+	}
 	extent->flags |= HM_EXTENT_STORED;
 	rewrite(region, extent, page);
 	xa_erase(&region->bad, pgoff);

@@ -98,6 +98,35 @@ static void in_clean_copy(int control, const struct pool *pool)
 	end(control);
 }
 
+/*
+ * A clean near copy with a bad page cannot go home, as somebody holds another page of it. When that
+ * page is cleared it has what it had, as its home is good.
+ */
+static void in_held_copy(int control, const struct pool *pool)
+{
+	struct iovec iov;
+	int pin[2];
+
+	begin(control, pool);
+	must(move_extents(fd, 1, 1, HMEM_NEAR) == 1 ? 0 : -EBUSY, "make a near copy");
+	iov = (struct iovec){ p + OFFSET + 5 * PAGE, PAGE };
+	if (pipe(pin) || vmsplice(pin[1], &iov, 1, 0) != (ssize_t)PAGE)
+		tap_bail("vmsplice: %s", strerror(errno));
+	TAP_EQ(p[OFFSET], 2, "%s: it is read", kind);
+	kernel_poison(pfn_of(p + OFFSET));
+	/* What the module hears it hears in turn, and of the first nothing is told. */
+	TAP_EQ(p[2 * EXTENT], 3, "%s: and another page", kind);
+	kernel_poison(pfn_of(p + 2 * EXTENT));
+	await_poison(fd, &seq, 2 * EXTENT);
+	TAP_EQ(near_stats(fd).near, EXTENT, "%s: a near copy that is held stays", kind);
+	close(pin[0]);
+	close(pin[1]);
+	TAP_EQ(poison(fd, HMEM_POISON_CLEAR, OFFSET, PAGE, NULL), 0, "%s: its page is cleared", kind);
+	TAP_OK(others_hold(p + EXTENT, UINT64_MAX, 2), "%s: nothing is lost", kind);
+	TAP_EQ(move_extents(fd, 1, 1, HMEM_HOME), 0, "%s: and it is at home", kind);
+	end(control);
+}
+
 static void in_dirty_copy(int control, const struct pool *pool)
 {
 	begin(control, pool);
@@ -187,6 +216,7 @@ static void checks(int control, const struct pool *pool)
 	bus_catch();
 	in_home(control, pool);
 	in_clean_copy(control, pool);
+	in_held_copy(control, pool);
 	if (!pool->persistent)
 		in_dirty_copy(control, pool);
 	if (!pool->dram)
