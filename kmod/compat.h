@@ -54,9 +54,13 @@ static inline vm_fault_t hm_insert_pmd(struct vm_fault *vmf, struct folio *folio
 
 static inline vm_fault_t hm_map_page(struct vm_fault *vmf, struct page *page)
 {
+	/*
+	 * Never as a write: a guard page that was put there meanwhile would make the core warn. The
+	 * store comes again.
+	 */
 #if HM_MAPS_WHOLE
 	if (folio_test_large(page_folio(page)) && !userfaultfd_armed(vmf->vma))
-		return vmf_insert_page_mkwrite(vmf, page, vmf->flags & FAULT_FLAG_WRITE);
+		return vmf_insert_page_mkwrite(vmf, page, false);
 #endif
 	if (folio_test_large(page_folio(page)) && pmd_none(pmdp_get_lockless(vmf->pmd)) &&
 	    apply_to_page_range(vmf->vma->vm_mm, vmf->address & PAGE_MASK, PAGE_SIZE, NULL, NULL))
@@ -73,6 +77,14 @@ static inline bool hm_would_map_whole(const struct vm_fault *vmf, bool alone)
 	return HM_MAPS_WHOLE && !vmf->pte && folio_test_large(folio) &&
 	       (alone || folio_test_has_hwpoisoned(folio)) && !userfaultfd_armed(vmf->vma);
 }
+
+/*
+ * madvise(MADV_DONTNEED) takes an emptied page table away before it ends the translations that were
+ * in it (6.14 and later, CONFIG_PT_RECLAIM). Meanwhile someone can still store through one, and who
+ * goes by page tables finds nothing there, while unmap_mapping_range() ends all translations of a
+ * process in which another such call is under way.
+ */
+#define HM_TABLES_GO_FIRST	IS_ENABLED(CONFIG_PT_RECLAIM)
 
 /*
  * Charge what this task allocates to another cgroup; returns the one from before. That is

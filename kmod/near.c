@@ -178,11 +178,12 @@ int hm_near_store(struct hm_region *region, struct hm_extent *extent, u32 index,
 
 /*
  * Under its lock, before a folio is copied: from now on whoever stores to it comes through a
- * fault. In a plain mapping only what is not mapped does.
+ * fault. In a plain mapping only what is not mapped does, and folio_mkclean() must be sure to find
+ * all through which anybody stores.
  */
 static void quiesce(struct hm_region *region, struct folio *folio, u32 index, bool force)
 {
-	if (force || region->persistent || READ_ONCE(region->plain))
+	if (force || region->persistent || READ_ONCE(region->plain) || HM_TABLES_GO_FIRST)
 		hm_extent_unmap(region, index);
 	else
 		folio_mkclean(folio);
@@ -430,7 +431,7 @@ enum hmem_moved hm_near_demote(struct hm_region *region, u32 index, bool force)
 /**
  * hm_near_yield - give up the near copy of an extent because memory is short
  *
- * The home is locked. Waits for no lock.
+ * The home is locked. Waits for no folio's lock.
  *
  * Return: pages that were given up.
  */

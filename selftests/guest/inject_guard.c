@@ -3,11 +3,13 @@
  * A store through a 2 MiB mapping that may not be written, because its soft-dirty bits were
  * cleared, while another thread puts a guard page into it: between the fault's look at the
  * page table and its entry there is a table where the mapping was. The core warns if it is told
- * then to insert a mapping as a write.
+ * then to insert a mapping as a write. The same with a guard page where a single page is to be
+ * mapped, since another one of its extent is bad.
  *
  * hmem-test: topology=none kernels=newest
  */
 #include "inject.h"
+#include "poison.h"
 
 #include <pthread.h>
 
@@ -34,6 +36,32 @@ static bool warned(void)
 		tap_bail("the kernel does not tell its taints");
 	fclose(f);
 	return taints & 1 << 9;
+}
+
+static volatile int raised;
+
+static void *store_alone(void *argument)
+{
+	raised = touch_write(p + 5 * 4096, 1);
+	return argument;
+}
+
+static void alone(int fd, bool warned_before)
+{
+	pthread_t writer;
+
+	must(poison(fd, HMEM_POISON_REPORT, 100 * 4096, 4096, NULL), "report");
+	inject("vmf_insert_page_mkwrite pass 1 1 hmem %d", INJECT_MOMENT_MS);
+	if (pthread_create(&writer, NULL, store_alone, NULL))
+		tap_bail("no thread");
+	inject_wait("vmf_insert_page_mkwrite");
+	TAP_EQ(madvise((void *)(p + 5 * 4096), 4096, ADVISE_GUARD), 0,
+	       "a guard page where a page is about to be mapped alone");
+	inject_go();
+	pthread_join(writer, NULL);
+	inject_end("vmf_insert_page_mkwrite");
+	TAP_EQ(raised, SIGSEGV, "the store meets it");
+	TAP_EQ(warned(), warned_before, "the kernel warns of nothing");
 }
 
 int main(void)
@@ -73,5 +101,6 @@ int main(void)
 	touch_catch();
 	TAP_EQ(touch_write(p + 8192, 1), SIGSEGV, "and guards");
 	TAP_EQ(touch_write(p + 4096, 1) + touch_read(p), 0, "what is beside it can be used");
+	alone(fd, warned_before);
 	return tap_done();
 }
