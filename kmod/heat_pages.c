@@ -93,7 +93,7 @@ bool hm_heat_discard_pages(struct hm_region *region, struct hm_extent *extent, u
 /** hm_heat_split - HM_POLICY_SPLIT */
 void hm_heat_split(struct hm_tracker *t, struct hm_extent *extent, u32 index)
 {
-	bool done = hm_split(t->region, index) == HMEM_MOVED;
+	bool done = !hm_heat_pressed(t->region) && hm_split(t->region, index) == HMEM_MOVED;
 	struct folio *home = hm_extent_lock_home(extent);
 	bool was_near;
 

@@ -32,6 +32,13 @@ static inline struct hm_copy *hm_copy_of(const struct hm_extent *extent)
 	return pages ? (struct hm_copy *)virt_to_page(pages)->private : hm_near(extent)->private;
 }
 
+/*
+ * What goes with a copy: charged as it is, and nothing is reclaimed, and nobody killed, to have it
+ * (dram.c).
+ */
+#define HM_GFP_SPARE	((GFP_KERNEL_ACCOUNT | __GFP_NOMEMALLOC | __GFP_NORETRY | __GFP_NOWARN) & \
+			 ~__GFP_RECLAIM)
+
 /* dram.c */
 struct folio *hm_dram_get(struct hm_region *region, unsigned int order);
 void hm_dram_put(struct hm_region *region, struct folio *folio);

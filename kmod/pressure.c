@@ -29,7 +29,7 @@ struct hm_copy *hm_copy_alloc(struct hm_region *region, struct hm_extent *extent
 	struct mem_cgroup *before = hm_charge_to(region->memcg);
 	struct hm_copy *copy;
 
-	copy = kmem_cache_alloc_lru(hm_copies, &hm_copy_lru, GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	copy = kmem_cache_alloc_lru(hm_copies, &hm_copy_lru, HM_GFP_SPARE);
 	hm_charge_to(before);
 	if (copy) {
 		*copy = (struct hm_copy){ .extent = extent, .index = index };
@@ -61,10 +61,20 @@ void hm_copy_count(struct hm_copy *copy, int near, int dirty)
 		list_lru_add_obj(&hm_copy_lru, &copy->lru);
 }
 
-/* What a walk along the list is for: so many copies, also those that were stored to. */
+/* The list is locked for as long as a walk takes, and who makes a copy waits for it. */
+#define HM_WALK_MOST	1024UL
+
+/**
+ * struct hm_walk - what a walk along the list is for
+ * @found: copies that can be given up
+ * @want: so many
+ * @left: what may still be looked at; 0 ends the walk
+ * @dirty: also those that were stored to
+ */
 struct hm_walk {
 	struct list_head found;
 	unsigned long want;
+	unsigned long *left;
 	bool dirty;
 };
 
@@ -75,7 +85,7 @@ static HM_LRU_WALK(isolate)
 	struct folio *home = READ_ONCE(copy->extent->home);
 	struct hm_walk *walk = arg;
 
-	if (!walk->want || !folio_trylock(home))
+	if (!folio_trylock(home))
 		return LRU_SKIP;
 	/* Another one than what was tried, when it has just moved. */
 	if (home != copy->extent->home || !home->mapping ||
@@ -83,9 +93,11 @@ static HM_LRU_WALK(isolate)
 	    hm_extent_lost(home->mapping->host->i_private, copy->extent) ||
 	    (copy->near == copy->dirty && !walk->dirty)) {
 		folio_unlock(home);
-		return LRU_SKIP;
+		/* Or the next walk would look at the same ones. */
+		return LRU_ROTATE;
 	}
-	walk->want--;
+	if (!--walk->want)
+		*walk->left = 0;
 	list_lru_isolate_move(list, item, &walk->found);
 	return LRU_REMOVED;
 }
@@ -135,10 +147,11 @@ static unsigned long scan_copies(struct shrinker *shrinker, struct shrink_contro
 	unsigned long copies = DIV_ROUND_UP(sc->nr_to_scan, HM_EXTENT_PAGES), pages = 0;
 
 	for (int dirty = 0; dirty < 2 && !pages; dirty++) {
-		struct hm_walk walk = { .want = copies, .dirty = dirty };
+		struct hm_walk walk = { .want = copies, .left = &sc->nr_to_scan, .dirty = dirty };
 
 		INIT_LIST_HEAD(&walk.found);
-		sc->nr_to_scan = list_lru_shrink_count(&hm_copy_lru, sc);
+		sc->nr_to_scan = min(list_lru_shrink_count(&hm_copy_lru, sc),
+				     max(HM_WALK_MOST, copies));
 		list_lru_shrink_walk(&hm_copy_lru, sc, isolate, &walk);
 		pages = give_up(&walk);
 	}

@@ -295,7 +295,7 @@ bool hm_pages_discard(struct hm_region *region, struct hm_extent *extent, u32 in
  * hm_pages_yield - give up near pages of a split extent because memory is short
  * @dirty: also those that were stored to
  *
- * The home is locked. Waits for no lock.
+ * The home is locked. Waits for no folio's lock.
  *
  * Return: how many were given up.
  */
@@ -329,7 +329,7 @@ void hm_pages_drop(struct hm_region *region, struct hm_extent *extent)
 static u64 *alloc_table(struct hm_region *region, struct hm_extent *extent, u32 index)
 {
 	struct mem_cgroup *before = hm_charge_to(region->memcg);
-	u64 *pages = (u64 *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+	u64 *pages = (u64 *)get_zeroed_page(HM_GFP_SPARE);
 
 	BUILD_BUG_ON(HM_EXTENT_PAGES * sizeof(u64) > PAGE_SIZE);
 	hm_charge_to(before);
