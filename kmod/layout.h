@@ -5,19 +5,25 @@
 
 #include "core.h"
 
+/* layout.c */
+struct hm_layout *hm_layout_alloc(u32 nr_runs);
+void hm_layout_free(struct hm_layout *layout);
+u32 hm_run_before(const struct hm_run *run, u32 end);
+bool hm_layout_place(const struct hm_layout *layout, u32 index, struct hm_place *place);
+bool hm_layout_left(const struct hm_layout *layout, u32 index, struct hm_place *place);
+void hm_layout_order(struct hm_layout *layout);
+struct hm_layout *hm_layout_without(const struct hm_layout *old, u8 from);
+struct hm_layout *hm_layout_cut(const struct hm_layout *old, u32 nr_extents);
+
 /* carve.c */
 struct hm_layout *hm_carve(struct hm_region *region, const struct hm_layout *old, u32 nr_extents);
 struct hm_layout *hm_carve_away(struct hm_region *region, const struct hm_layout *old, u8 from);
 void hm_uncarve_left(struct hm_region *region, const struct hm_layout *layout, u8 from);
-struct hm_layout *hm_layout_without(const struct hm_layout *old, u8 from);
 u64 hm_room_elsewhere(const struct hm_pool *pool);
 u32 hm_part_room(const struct hm_part *part);
-void hm_layout_free(struct hm_layout *layout);
 void hm_uncarve(struct hm_region *region, const struct hm_layout *layout, u32 from);
-void hm_layout_order(struct hm_layout *layout);
-struct hm_layout *hm_layout_cut(const struct hm_layout *old, u32 nr_extents);
-bool hm_layout_place(const struct hm_layout *layout, u32 index, struct hm_place *place);
-bool hm_layout_left(const struct hm_layout *layout, u32 index, struct hm_place *place);
+
+/* withheld.c */
 bool hm_moving(const struct hm_region *region);
 
 /* choose.c: pools for a new region, in the order in which they are filled. */
