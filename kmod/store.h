@@ -94,6 +94,9 @@ struct hm_region *hm_region_identified(const u8 uuid[UUID_SIZE]);
 bool hm_withheld_kin(const struct hm_withheld *w, const struct hm_region *region);
 int hm_gather(struct hm_pool *coming);
 int hm_gather_again(const u8 uuid[UUID_SIZE]);
+
+/* rejoin.c */
+struct hm_part *hm_lost_part(struct hm_region *region, const struct hm_pool *pool);
 void hm_rejoin(struct hm_pool *pool);
 
 #endif /* HM_STORE_H */
