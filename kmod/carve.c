@@ -348,7 +348,7 @@ struct hm_layout *hm_carve_away(struct hm_region *region, const struct hm_layout
 		error = old->runs[i].part == from ? take_elsewhere(&d, &old->runs[i]) :
 						    draft_copy(&d, &old->runs[i]);
 	/* Before anybody relies on the new places: they can be recorded. */
-	if (!error && region->persistent && !hm_store_fits(d.to))
+	if (!error && region->persistent && !hm_store_fits(d.to, NULL, NULL))
 		error = -EMFILE;
 	if (error)
 		kvfree(leaving);

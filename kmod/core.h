@@ -183,6 +183,7 @@ struct hm_run {
 	u32 gen;
 	u8 part;	/* which pool: index in region->parts */
 	bool taken;	/* for the layout that is being made */
+	bool coming;	/* its extents are in layout->leaving as well */
 };
 
 /**

@@ -5,7 +5,8 @@
  * A region that is on several persistent pools comes together when the last of them is attached.
  * share.c judges what their records say; here the region is made of them, or dropped. Where a
  * loss of power left the records of a change that is not complete, the region's pools are
- * written as it counts, and what other pools have of it is dropped after that.
+ * written as it counts, and what other pools have of it is dropped after that. One that was on its
+ * way from a pool to others is on its way again.
  */
 #define pr_fmt(fmt) "hmem: " fmt
 
@@ -24,6 +25,7 @@ static struct gathering {
 	struct hm_withheld *held[HM_SHARE_MAX];
 	u32 nr;
 	u32 which;	/* the one that has size and pools */
+	enum hm_share_way way;
 } hm_gathering;
 
 static bool is_shared(const struct hm_withheld *w)
@@ -81,6 +83,20 @@ static struct hm_withheld *member(const struct gathering *g, u32 number)
 	return g->held[hm_share_on(g->shares, g->nr, uuid)];
 }
 
+static bool is_incoming(const struct hm_media_run *run)
+{
+	return run->flags & cpu_to_le32(HM_MEDIA_RUN_INCOMING);
+}
+
+/* Whether one of its runs does not count as it is written. */
+static bool has_idle_runs(const struct hm_withheld *w, enum hm_share_way way)
+{
+	for (u32 i = 0; way == HM_SHARE_STILL && i < le32_to_cpu(w->record.nr_runs); i++)
+		if (is_incoming(&w->slots[i].run))
+			return true;
+	return false;
+}
+
 /* Whether a loss of power has left something to be put right. */
 static bool is_unsettled(const struct gathering *g)
 {
@@ -88,7 +104,8 @@ static bool is_unsettled(const struct gathering *g)
 
 	for (u32 i = 0; i < g->nr; i++)
 		if (hm_share_total(&g->shares[i]) != hm_share_total(counts) ||
-		    g->shares[i].record->nr_pools != counts->record->nr_pools)
+		    g->shares[i].record->nr_pools != counts->record->nr_pools ||
+		    has_idle_runs(g->held[i], g->way))
 			return true;
 	return g->nr != nr_members(g);
 }
@@ -106,37 +123,43 @@ static void drop_all(struct gathering *g)
 	}
 }
 
-/* Return: 1 when it is consistent, 0, or -ENOMEM. */
-static int check_cover(const struct gathering *g)
+/* What its extents are found to do. Return: 0 or -ENOMEM. */
+static int find_way(struct gathering *g)
 {
-	u32 total = hm_share_total(&g->shares[g->which]);
+	u64 total = hm_share_total(&g->shares[g->which]), extents = 0;
 	unsigned long *seen;
-	u64 extents = 0;
-	bool covered;
 
+	g->way = HM_SHARE_APART;
 	for (u32 i = 0; i < nr_members(g); i++)
 		extents += le32_to_cpu(member(g, i)->record.nr_extents);
 	/* Who lies about the size gets no memory for it. */
 	if (extents < total)
 		return 0;
-	seen = kvcalloc(BITS_TO_LONGS(total), sizeof(*seen), GFP_KERNEL);
+	seen = kvcalloc(BITS_TO_LONGS(2 * total), sizeof(*seen), GFP_KERNEL);
 	if (!seen)
 		return -ENOMEM;
-	covered = hm_share_covers(g->shares, g->nr, g->which, seen);
+	g->way = hm_share_cover(g->shares, g->nr, g->which, seen);
 	kvfree(seen);
-	return covered;
+	return 0;
 }
 
-/* Beyond the end of the region a record counts for nothing: its extents go back. */
-static void trim(struct hm_withheld *w, u32 total)
+/* How many extents of a pool's run are the region's. */
+static u32 count_of(const struct gathering *g, const struct hm_withheld *w, u32 run)
 {
-	const struct hm_media_place *places = hm_media_places(&w->record, w->slots);
+	if (g->way == HM_SHARE_STILL && is_incoming(&w->slots[run].run))
+		return 0;
+	return hm_share_before(&w->slots[run].run, &hm_media_places(&w->record, w->slots)[run],
+			       hm_share_total(&g->shares[g->which]));
+}
+
+/* What a record has that counts for nothing, beyond the end of the region or else, goes back. */
+static void trim(const struct gathering *g, struct hm_withheld *w)
+{
 	struct hm_pool *pool = w->pool;
 
 	for (u32 i = 0; i < le32_to_cpu(w->record.nr_runs); i++) {
 		const struct hm_media_run *run = &w->slots[i].run;
-		u32 keep = hm_share_before(run, &places[i], total);
-		u32 cut = le32_to_cpu(run->count) - keep;
+		u32 keep = count_of(g, w, i), cut = le32_to_cpu(run->count) - keep;
 
 		bitmap_clear(pool->used, le32_to_cpu(run->start) + keep, cut);
 		pool->nr_free += cut;
@@ -145,23 +168,26 @@ static void trim(struct hm_withheld *w, u32 total)
 	hm_poison_retire(pool);
 }
 
-/* The runs that a pool has of the region. Return: behind the last. */
-static struct hm_run *add_runs(struct hm_run *to, const struct hm_withheld *w, u32 total, u8 part)
+/* The runs that a pool has of the region: those that it leaves, or the others. */
+static void add_runs(const struct gathering *g, struct hm_layout *layout, u8 part, bool leaving)
 {
+	const struct hm_withheld *w = member(g, part);
 	const struct hm_media_place *places = hm_media_places(&w->record, w->slots);
 
 	for (u32 i = 0; i < le32_to_cpu(w->record.nr_runs); i++) {
-		u32 count = hm_share_before(&w->slots[i].run, &places[i], total);
+		bool going = w->slots[i].run.flags & cpu_to_le32(HM_MEDIA_RUN_OUTGOING);
+		u32 count = count_of(g, w, i);
+		struct hm_run *run;
 
-		if (!count)
+		if (!count || going != leaving)
 			continue;
-		*to = hm_store_run(&w->slots[i].run, part);
-		to->first = le32_to_cpu(places[i].first);
-		to->stride = le32_to_cpu(places[i].stride);
-		to->count = count;
-		to++;
+		run = &layout->runs[layout->nr_runs++];
+		*run = hm_store_run(&w->slots[i].run, part);
+		run->first = le32_to_cpu(places[i].first);
+		run->stride = le32_to_cpu(places[i].stride);
+		run->count = count;
+		run->coming &= g->way == HM_SHARE_MOVING;
 	}
-	return to;
 }
 
 static int by_first(const void *a, const void *b)
@@ -171,87 +197,36 @@ static int by_first(const void *a, const void *b)
 	return x->first < y->first ? -1 : x->first > y->first;
 }
 
-static struct hm_layout *make_layout(const struct gathering *g)
+/* Where it belongs, or what leaves; without memory NULL. */
+static struct hm_layout *make_one(const struct gathering *g, bool leaving)
 {
-	u32 total = hm_share_total(&g->shares[g->which]), nr_runs = 0;
 	struct hm_layout *layout;
-	struct hm_run *end;
+	u32 nr_runs = 0;
 
 	for (u32 i = 0; i < nr_members(g); i++)
 		nr_runs += le32_to_cpu(member(g, i)->record.nr_runs);
-	layout = kvzalloc(struct_size(layout, runs, nr_runs), GFP_KERNEL);
+	layout = hm_layout_alloc(nr_runs);
 	if (!layout)
 		return NULL;
-	end = layout->runs;
 	for (u32 i = 0; i < nr_members(g); i++)
-		end = add_runs(end, member(g, i), total, i);
-	layout->nr_runs = end - layout->runs;
-	layout->nr_extents = total;
+		add_runs(g, layout, i, leaving);
+	layout->nr_extents = hm_share_total(&g->shares[g->which]);
 	sort(layout->runs, layout->nr_runs, sizeof(layout->runs[0]), by_first, NULL);
 	hm_layout_order(layout);
 	return layout;
 }
 
-/* Its pools know of the region as it is; then what others have of it can go. */
-static void settle(struct gathering *g, const struct hm_region *region)
+static struct hm_layout *make_layout(const struct gathering *g)
 {
-	pr_info("region %s: a change of it that the power's loss cut short is undone or completed\n",
-		dev_name(&region->dev));
-	for (int i = 0; i < HM_MAX_PARTS; i++)
-		if (region->parts[i].pool)
-			hm_store_write(region->parts[i].pool, false);
-	drop_all(g);
-}
+	struct hm_layout *layout = make_one(g, false);
 
-/* What is left in @g are the records of other pools. */
-static void become_parts(struct gathering *g, struct hm_region *region,
-			 const struct hm_layout *layout)
-{
-	u32 nr = nr_members(g), left = 0;
-	struct hm_withheld *members[HM_MAX_PARTS];
-
-	for (u32 i = 0; i < nr; i++)
-		members[i] = member(g, i);
-	for (u32 i = 0; i < g->nr; i++) {
-		bool used = false;
-
-		for (u32 j = 0; j < nr; j++)
-			used |= g->held[i] == members[j];
-		if (!used)
-			g->held[left++] = g->held[i];
-	}
-	g->nr = left;
-	for (u32 i = 0; i < nr; i++) {
-		trim(members[i], layout->nr_extents);
-		hm_withheld_forget(members[i]);
-	}
-	for (u32 i = 0; i < layout->nr_runs; i++)
-		region->parts[layout->runs[i].part].nr_runs++;
-}
-
-/* All of it is there: the region appears with the pool that is just attached. */
-static int make_region(struct gathering *g)
-{
-	bool unsettled = is_unsettled(g);
-	struct hm_region *region;
-	struct hm_layout *layout;
-
-	region = hm_store_region(&g->held[g->which]->record);
-	if (IS_ERR(region))
-		return PTR_ERR(region);
-	for (u32 i = 0; i < nr_members(g); i++)
-		hm_region_add(region, member(g, i)->pool);
-	layout = make_layout(g);
-	if (!layout || hm_table_reach(&region->table, layout->nr_extents)) {
-		kvfree(layout);
-		hm_region_drop(region);
-		return -ENOMEM;
-	}
-	rcu_assign_pointer(region->layout, layout);
-	become_parts(g, region, layout);
-	if (unsettled)
-		settle(g, region);
-	return 0;
+	if (!layout || g->way != HM_SHARE_MOVING)
+		return layout;
+	layout->leaving = make_one(g, true);
+	if (layout->leaving)
+		return layout;
+	hm_layout_free(layout);
+	return NULL;
 }
 
 /** hm_region_identified - the region of an identity, of those that can be seen or are just made */
@@ -301,6 +276,78 @@ static void drop_old(struct gathering *g, struct hm_region *region)
 	drop_all(g);
 }
 
+/* Its pools know of the region as it is; then what others have of it can go. */
+static void settle(struct gathering *g, struct hm_region *region)
+{
+	pr_info("region %s: a change of it that the power's loss cut short is undone or completed\n",
+		dev_name(&region->dev));
+	for (int i = 0; i < HM_MAX_PARTS; i++)
+		if (region->parts[i].pool)
+			hm_store_write(region->parts[i].pool, false);
+	drop_old(g, region);
+}
+
+static void count_runs(struct hm_region *region, const struct hm_layout *layout)
+{
+	for (u32 i = 0; layout && i < layout->nr_runs; i++)
+		region->parts[layout->runs[i].part].nr_runs++;
+}
+
+/* What is left in @g are the records of other pools. */
+static void become_parts(struct gathering *g, struct hm_region *region,
+			 const struct hm_layout *layout)
+{
+	u32 nr = nr_members(g), left = 0;
+	struct hm_withheld *members[HM_MAX_PARTS];
+
+	for (u32 i = 0; i < nr; i++)
+		members[i] = member(g, i);
+	for (u32 i = 0; i < g->nr; i++) {
+		bool used = false;
+
+		for (u32 j = 0; j < nr; j++)
+			used |= g->held[i] == members[j];
+		if (!used)
+			g->held[left++] = g->held[i];
+	}
+	g->nr = left;
+	for (u32 i = 0; i < nr; i++) {
+		trim(g, members[i]);
+		hm_withheld_forget(members[i]);
+	}
+	count_runs(region, layout);
+	count_runs(region, layout->leaving);
+}
+
+/* All of it is there: the region appears with the pool that is just attached. */
+static int make_region(struct gathering *g)
+{
+	bool unsettled = is_unsettled(g);
+	struct hm_region *region;
+	struct hm_layout *layout;
+
+	region = hm_store_region(&g->held[g->which]->record);
+	if (IS_ERR(region))
+		return PTR_ERR(region);
+	for (u32 i = 0; i < nr_members(g); i++)
+		hm_region_add(region, member(g, i)->pool);
+	layout = make_layout(g);
+	if (!layout || hm_table_reach(&region->table, layout->nr_extents)) {
+		hm_layout_free(layout);
+		hm_region_drop(region);
+		return -ENOMEM;
+	}
+	rcu_assign_pointer(region->layout, layout);
+	become_parts(g, region, layout);
+	if (layout->leaving)
+		pr_info("region %s was on its way; draining pool %s goes on with it\n",
+			dev_name(&region->dev),
+			dev_name(&region->parts[layout->leaving->runs[0].part].pool->dev));
+	if (unsettled)
+		settle(g, region);
+	return 0;
+}
+
 /* What sysfs has to say of it, unless something else comes first. */
 static void set_broken(struct gathering *g, bool broken)
 {
@@ -313,7 +360,7 @@ static int gather_one(const u8 uuid[UUID_SIZE], struct hm_pool *coming)
 	struct gathering *g = &hm_gathering;
 	struct hm_region *region = hm_region_identified(uuid);
 	u32 missing;
-	int covered;
+	int error;
 
 	collect(g, uuid, coming);
 	set_broken(g, false);
@@ -345,13 +392,16 @@ static int gather_one(const u8 uuid[UUID_SIZE], struct hm_pool *coming)
 		       dev_name(&g->held[g->which]->pool->dev), g->held[g->which]->record.name);
 		return 0;
 	}
-	covered = check_cover(g);
-	if (!covered) {
+	error = find_way(g);
+	if (error)
+		return error;
+	if (g->way == HM_SHARE_APART) {
 		pr_err("region %s: what its pools have of it does not add up, so that it stays hidden\n",
 		       g->held[g->which]->record.name);
 		set_broken(g, true);
+		return 0;
 	}
-	return covered > 0 ? make_region(g) : covered;
+	return make_region(g);
 }
 
 /**

@@ -111,6 +111,8 @@ struct hm_layout *hm_layout_without(const struct hm_layout *old, u8 from)
 	if (leaving && !kept) {
 		layout->leaving = NULL;
 		kvfree(leaving);
+		for (u32 i = 0; i < layout->nr_runs; i++)
+			layout->runs[i].coming = false;
 	}
 	return layout;
 }
@@ -142,7 +144,6 @@ struct hm_layout *hm_layout_cut(const struct hm_layout *old, u32 nr_extents)
 		}
 	}
 	layout->nr_extents = nr_extents;
-	layout->ordered = old->ordered;
 	for (u32 i = 0; i < old->nr_runs; i++) {
 		u32 count = hm_run_before(&old->runs[i], nr_extents);
 
@@ -151,5 +152,6 @@ struct hm_layout *hm_layout_cut(const struct hm_layout *old, u32 nr_extents)
 		layout->runs[layout->nr_runs] = old->runs[i];
 		layout->runs[layout->nr_runs++].count = count;
 	}
+	hm_layout_order(layout);
 	return layout;
 }

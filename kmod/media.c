@@ -77,12 +77,18 @@ size_t hm_media_bytes(u32 nr_regions, u32 nr_slots)
 	       nr_slots * sizeof(union hm_media_slot);
 }
 
-static const char *check_runs(const union hm_media_slot *slots, u32 nr_runs, u32 nr_extents,
-			      u32 nr_pool_extents, u32 next_gen, unsigned long *used)
+static bool is_shared(const struct hm_media_region *record)
 {
+	return le32(record->flags) & HM_MEDIA_SHARED;
+}
+
+static const char *check_runs(const struct hm_media_header *h, const struct hm_media_region *r,
+			      const union hm_media_slot *slots, unsigned long *used)
+{
+	u32 nr_pool_extents = le32(h->nr_extents), next_gen = le32(h->next_gen);
 	u64 sum = 0;
 
-	for (u32 i = 0; i < nr_runs; i++) {
+	for (u32 i = 0; i < le32(r->nr_runs); i++) {
 		const struct hm_media_run *run = &slots[i].run;
 		u32 start = le32(run->start), count = le32(run->count);
 		u32 gen = le32(run->gen);
@@ -91,14 +97,14 @@ static const char *check_runs(const union hm_media_slot *slots, u32 nr_runs, u32
 			return "a run lies outside the pool";
 		if (!gen || gen >= next_gen)
 			return "a run has an impossible generation";
-		if (run->reserved)
+		if (run->flags && (le32(h->version) < 4 || !is_shared(r)))
 			return "a reserved field of a run is in use";
 		if (find_next_bit(used, start + count, start) < start + count)
 			return "two runs overlap";
 		bitmap_set(used, start, count);
 		sum += count;
 	}
-	return sum == nr_extents ? NULL : "a region's runs do not add up to its size";
+	return sum == le32(r->nr_extents) ? NULL : "a region's runs do not add up to its size";
 }
 
 /* Whether what a record says of a region's being moved makes sense. */
@@ -117,11 +123,6 @@ static const char *check_move(const struct hm_media_header *h, const struct hm_m
 	if (peer != !!moving || (moving && memcmp(r->peer, h->uuid, sizeof(r->peer)) == 0))
 		return "a region is moved to or from no other pool";
 	return NULL;
-}
-
-static bool is_shared(const struct hm_media_region *record)
-{
-	return le32(record->flags) & HM_MEDIA_SHARED;
 }
 
 u32 hm_media_slots(u32 nr_runs, u32 nr_pools)
@@ -173,20 +174,42 @@ static const char *check_pools(const struct hm_media_header *h, const struct hm_
 	return NULL;
 }
 
+/* All that is here goes, or some of it comes, or neither. */
+static const char *check_ways(const struct hm_media_region *r, const union hm_media_slot *slots)
+{
+	bool going = le32(slots[0].run.flags) == HM_MEDIA_RUN_OUTGOING;
+	u32 extents = le32(r->nr_extents), total = le32(r->total), ways = 0;
+
+	for (u32 i = 0; i < le32(r->nr_runs); i++) {
+		u32 flags = le32(slots[i].run.flags);
+
+		if (flags > HM_MEDIA_RUN_OUTGOING || going != (flags == HM_MEDIA_RUN_OUTGOING))
+			return "a run's flags are not allowed";
+		ways |= flags;
+	}
+	if (r->nr_pools == 1)
+		return ways || extents != total ? "a region has extents on no pool" : NULL;
+	if (extents > total || (!ways && extents == total))
+		return "a region has no more extents than are here";
+	return NULL;
+}
+
 /* What a record says of the other pools of its region. */
 static const char *check_sharing(const struct hm_media_header *h, const struct hm_media_region *r,
 				 const union hm_media_slot *slots)
 {
 	const struct hm_media_place *places = hm_media_places(r, slots);
 	u32 total = le32(r->total);
+	const char *why;
 
 	if (!is_shared(r))
 		return total || r->nr_pools || r->number ?
 		       "a reserved field of a region is in use" : NULL;
-	if (r->nr_pools < 2 || r->nr_pools > HM_MEDIA_MAX_POOLS || r->number >= r->nr_pools)
+	if (r->nr_pools < (le32(h->version) < 4 ? 2 : 1) || r->nr_pools > HM_MEDIA_MAX_POOLS || r->number >= r->nr_pools)
 		return "a region's pools are too few or too many";
-	if (le32(r->nr_extents) >= total)
-		return "a region has no more extents than are here";
+	why = check_ways(r, slots);
+	if (why)
+		return why;
 	for (u32 i = 0; i < le32(r->nr_runs); i++) {
 		u32 first = le32(places[i].first), stride = le32(places[i].stride);
 		u64 last = first + (u64)stride * (le32(slots[i].run.count) - 1);
@@ -228,8 +251,7 @@ static const char *check_body(const struct hm_media_header *h, unsigned long *us
 		for (u32 j = 0; j < i; j++)
 			if (strncmp(regions[j].name, r->name, HM_MEDIA_NAME_LEN) == 0)
 				return "two regions have one name";
-		why = check_runs(slots + seen, n, le32(r->nr_extents), le32(h->nr_extents),
-				 le32(h->next_gen), used);
+		why = check_runs(h, r, slots + seen, used);
 		if (!why)
 			why = check_sharing(h, r, slots + seen);
 		if (why)
@@ -318,21 +340,32 @@ enum hm_media_verdict hm_media_choose(enum hm_media_verdict a, u64 seq_a,
 	return HM_MEDIA_FOREIGN;
 }
 
-/* The oldest that knows all that is in it. */
+/* The oldest that knows all that is in a region. */
+static u32 version_of_one(const struct hm_media_region *r, const union hm_media_slot *slots)
+{
+	if (!(le32(r->flags) & (HM_MEDIA_SHARED | HM_MEDIA_SPREAD)))
+		return r->flags ? 2 : 1;
+	for (u32 i = 0; i < le32(r->nr_runs); i++)
+		if (slots[i].run.flags)
+			return 4;
+	return r->nr_pools == 1 ? 4 : 3;
+}
+
+/* ... and in all of them. */
 static u32 version_of(const struct hm_media_header *h)
 {
-	const struct hm_media_region *regions = (const void *)((const u8 *)h +
-							       HM_MEDIA_HEADER_BYTES);
+	const struct hm_media_region *r = (const void *)((const u8 *)h + HM_MEDIA_HEADER_BYTES);
+	u32 nr_regions = le32(h->nr_regions), left = le32(h->nr_slots), version = 1;
+	const union hm_media_slot *slots = (const void *)(r + nr_regions);
 
-	u32 version = 1;
+	for (u32 i = 0; i < nr_regions && le32(r[i].nr_runs) <= left; i++) {
+		u32 one = version_of_one(&r[i], slots), n = hm_media_record_slots(&r[i]);
 
-	for (u32 i = 0; i < le32(h->nr_regions); i++) {
-		u32 flags = le32(regions[i].flags);
-
-		if (flags & (HM_MEDIA_SHARED | HM_MEDIA_SPREAD))
-			return 3;
-		if (flags)
-			version = 2;
+		version = one > version ? one : version;
+		if (n > left)
+			break;
+		slots += n;
+		left -= n;
 	}
 	return version;
 }

@@ -38,8 +38,11 @@ typedef __u64 u64;
 #endif
 
 #define HM_MEDIA_MAGIC		"hmempool"
-/* What is written: 1 as long as no region has flags, 2 as long as none is on several pools. */
-#define HM_MEDIA_VERSION	3
+/*
+ * What is written: 1 as long as no region has flags, 2 as long as none is on several pools, 3 as
+ * long as none of these moves, or has moved to one pool.
+ */
+#define HM_MEDIA_VERSION	4
 #define HM_MEDIA_COPY_BYTES	(1U << 20)
 #define HM_MEDIA_COPIES		2
 #define HM_MEDIA_TAGS_OFFSET	(HM_MEDIA_COPIES * (u64)HM_MEDIA_COPY_BYTES)
@@ -68,23 +71,42 @@ typedef __u64 u64;
 
 /*
  * It is on several pools, and each has a record that names all of them and says which extents of
- * the region are there. It is neither INCOMING nor OUTGOING then.
+ * the region are there. It is neither INCOMING nor OUTGOING then; its runs may be.
  *
- * A change is written to one pool after the other. When the region grows, those that it comes to
- * are first; when it shrinks, those that it leaves are last; and when it is created or
- * destroyed the order is any. So of the records that are found
+ * A change is written to one pool after the other. When the region comes to pools, those are
+ * first; when it leaves some, those are last; and when it is created or destroyed the order is any.
+ * So of the records that are found
  *
- * - one that is named by no record of a pool which it names does not count: the region was
- *   just coming to that pool, or has left it;
- * - of the others the one with the smallest total has the pools and the size: growing
- *   counts when it is written everywhere, shrinking when it is written anywhere;
- * - if a pool of these has no record, the region was not there yet, or is destroyed.
+ * - one that names a pool whose record does not name it in turn does not count: the region was
+ *   just coming there, or has left it;
+ * - nor does one that names a pool which is there and has no record: the region was not there yet,
+ *   has left it, or is destroyed;
+ * - of the others one has the pools and the size: one of which all pools are there and count, if
+ *   there is such a one; and of several the one with the smallest total, as growing counts when it
+ *   is written everywhere and shrinking when it is written anywhere.
  *
  * Before a record is dropped that does not count, those that do are written as they count.
  */
 #define HM_MEDIA_SHARED		(1U << 3)
 /* ... and it grows on all of them in turn, and not on one after the other. */
 #define HM_MEDIA_SPREAD		(1U << 4)
+
+/*
+ * run.flags, in a shared region: its extents are being moved here, or away from here. What is
+ * OUTGOING is all that the region has on that pool, and each extent of it is INCOMING somewhere: it
+ * is there when its tag is that of the run, as above.
+ *
+ * Those that are INCOMING are written first, as they are of pools that the region may come to; the
+ * one that is OUTGOING last. When all is moved the others are written with plain runs, and do
+ * not name it any more; then it is dropped. So, of the pools that count,
+ *
+ * - if one is OUTGOING the region is being moved;
+ * - else, if each extent is in a run that is not INCOMING, nothing was moved yet, and what is
+ *   INCOMING counts for nothing;
+ * - else all was moved, and what is INCOMING is as plain as the rest.
+ */
+#define HM_MEDIA_RUN_INCOMING	(1U << 0)
+#define HM_MEDIA_RUN_OUTGOING	(1U << 1)
 
 /* header.flags: the pool was detached by the host in header.host */
 #define HM_MEDIA_CLEAN		(1U << 0)
@@ -138,7 +160,8 @@ struct hm_media_header {
  *	and HM_MEDIA_SPREAD if it is shared; in version 1: 0; in version 2: not shared
  * @peer: the other pool when it is on its way, else zeroes
  * @total: extents of it on all its pools if it is shared, else 0
- * @nr_pools: how many those are, or 0
+ * @nr_pools: how many those are, or 0; 1, from version 4 on, when it was on several and its runs do
+ *	not follow one another
  * @number: which of them this one is, counted from 0
  * @reserved: zeroes
  *
@@ -166,13 +189,14 @@ struct hm_media_region {
  * @start: first extent
  * @count: how many, not 0
  * @gen: the allocation that they came from, not 0
- * @reserved: 0
+ * @flags: HM_MEDIA_RUN_INCOMING or HM_MEDIA_RUN_OUTGOING, of a shared region only, or 0; before
+ *	version 4: 0
  */
 struct hm_media_run {
 	__le32 start;
 	__le32 count;
 	__le32 gen;
-	__le32 reserved;
+	__le32 flags;
 };
 
 /**

@@ -11,6 +11,41 @@
 
 #include "store.h"
 
+static u32 parts_in(const struct hm_layout *layout)
+{
+	u32 parts = 0;
+
+	for (u32 i = 0; layout && i < layout->nr_runs; i++)
+		parts |= 1U << layout->runs[i].part;
+	return parts;
+}
+
+static u64 extents_in(const struct hm_layout *layout)
+{
+	u64 extents = 0;
+
+	for (u32 i = 0; i < layout->nr_runs; i++)
+		extents += layout->runs[i].count;
+	return extents;
+}
+
+/* hm_sharers() of a region that has that layout. */
+static u32 sharers_in(const struct hm_region *region, const struct hm_layout *layout)
+{
+	const struct hm_layout *leaving;
+	u32 parts;
+	bool alone;
+
+	if (!region->persistent || !layout)
+		return 0;
+	leaving = layout->leaving;
+	parts = parts_in(layout) | parts_in(leaving);
+	/* Without a place for each run they follow one another. */
+	alone = hweight32(parts) == (leaving ? 2 : 1) && layout->ordered &&
+		(!leaving || (leaving->ordered && extents_in(leaving) == layout->nr_extents));
+	return alone ? 0 : parts;
+}
+
 static const struct hm_layout *layout_of(const struct hm_region *region)
 {
 	return rcu_dereference_protected(region->layout, lockdep_is_held(&hm_lock));
@@ -19,34 +54,93 @@ static const struct hm_layout *layout_of(const struct hm_region *region)
 /**
  * hm_sharers - the parts of a persistent region that is on several pools
  *
- * Return: one bit for each, those included whose memory is gone; 0: it is on one pool, or on
- * its way from one to another, or volatile.
+ * Or that was, and whose runs do not follow one another now that all is on one.
+ *
+ * Return: one bit for each, those included whose memory is gone, and the one that it is moved away
+ * from; 0: it is on one pool, or all of it is on its way from one to another, or volatile.
  */
 u32 hm_sharers(const struct hm_region *region)
 {
-	const struct hm_layout *layout = layout_of(region);
-	u32 parts = 0;
-
-	if (!region->persistent || !layout || layout->leaving)
-		return 0;
-	for (u32 i = 0; i < layout->nr_runs; i++)
-		parts |= 1U << layout->runs[i].part;
-	return hweight32(parts) > 1 ? parts : 0;
+	return sharers_in(region, layout_of(region));
 }
 
-/** hm_store_slots - how many slots a region's part takes in its pool's table */
-u32 hm_store_slots(const struct hm_part *part)
+/**
+ * hm_store_slots - how many slots a region's part takes in its pool's table
+ * @layout: that the region has or gets
+ */
+u32 hm_store_slots(const struct hm_part *part, const struct hm_layout *layout)
 {
 	if (!part->nr_runs)
 		return 0;
-	return hm_media_slots(part->nr_runs, hweight32(hm_sharers(part->region)));
+	return hm_media_slots(part->nr_runs, hweight32(sharers_in(part->region, layout)));
+}
+
+/**
+ * hm_lost_parts - the parts of which a region lost what it had
+ *
+ * Return: one bit for each.
+ */
+u32 hm_lost_parts(const struct hm_region *region)
+{
+	u32 parts = 0;
+
+	for (int i = 0; i < HM_MAX_PARTS; i++)
+		if (region->parts[i].lost && region->parts[i].nr_runs)
+			parts |= 1U << i;
+	return parts;
+}
+
+/** hm_used_parts - the parts of a region that have extents, one bit for each */
+u32 hm_used_parts(const struct hm_region *region)
+{
+	u32 parts = 0;
+
+	for (int i = 0; i < HM_MAX_PARTS; i++)
+		if (region->parts[i].pool && region->parts[i].nr_runs)
+			parts |= 1U << i;
+	return parts;
+}
+
+/** hm_record_fits - whether all pools of a region could say of it that it has that layout */
+bool hm_record_fits(const struct hm_region *region, const struct hm_layout *layout)
+{
+	for (int i = 0; i < HM_MAX_PARTS; i++)
+		if (region->parts[i].pool && !region->parts[i].lost &&
+		    !hm_store_fits(region->parts[i].pool, region, layout))
+			return false;
+	return true;
+}
+
+/** hm_record_parts - make durable what these pools of a region know of it as it is in memory now */
+int hm_record_parts(struct hm_region *region, u32 parts)
+{
+	int error = 0;
+
+	for (int i = 0; i < HM_MAX_PARTS && !error; i++)
+		if (parts & 1U << i && region->parts[i].pool && !region->parts[i].lost)
+			error = hm_store_write(region->parts[i].pool, false);
+	return error;
+}
+
+/**
+ * hm_record - make durable what the pools of a region know of it: all of them or none
+ * @first: parts that are written first: by the order it counts (media.h)
+ *
+ * Return: 0, or an error as hm_store_write().
+ */
+int hm_record(struct hm_region *region, u32 first)
+{
+	if (!hm_record_fits(region, layout_of(region)))
+		return -EMFILE;
+	return hm_record_parts(region, first) ?: hm_record_parts(region, ~first);
 }
 
 /** hm_store_run - a run as it is on the media; where it is in the region is not in there */
 struct hm_run hm_store_run(const struct hm_media_run *run, u8 part)
 {
 	return (struct hm_run){ .start = le32_to_cpu(run->start), .count = le32_to_cpu(run->count),
-				.gen = le32_to_cpu(run->gen), .part = part };
+				.gen = le32_to_cpu(run->gen), .part = part,
+				.coming = le32_to_cpu(run->flags) & HM_MEDIA_RUN_INCOMING };
 }
 
 /**
@@ -117,26 +211,29 @@ static u32 write_runs(union hm_media_slot *slots, const struct hm_layout *layout
 	return layout->nr_runs;
 }
 
-/* Those of one part, and then where in the region they are. Return: extents. */
-static u32 write_places(union hm_media_slot *slots, const struct hm_layout *layout,
-			const struct hm_part *part)
+/*
+ * Those of one part from the @n-th on, and where in the region they are. Return: how many there are
+ * then.
+ */
+static u32 write_places(union hm_media_slot *slots, const struct hm_layout *layout, u32 n,
+			const struct hm_part *part, bool leaving)
 {
-	u32 n = 0, extents = 0;
-
-	for (u32 i = 0; i < layout->nr_runs; i++) {
+	for (u32 i = 0; layout && i < layout->nr_runs; i++) {
 		const struct hm_run *run = &layout->runs[i];
+		u32 flags = leaving ? HM_MEDIA_RUN_OUTGOING :
+			    run->coming ? HM_MEDIA_RUN_INCOMING : 0;
 
 		if (run->part != part - part->region->parts)
 			continue;
 		slots[n].run.start = cpu_to_le32(run->start);
 		slots[n].run.count = cpu_to_le32(run->count);
 		slots[n].run.gen = cpu_to_le32(run->gen);
+		slots[n].run.flags = cpu_to_le32(flags);
 		slots[part->nr_runs + n].place.first = cpu_to_le32(run->first);
 		slots[part->nr_runs + n].place.stride = cpu_to_le32(run->stride);
-		extents += run->count;
 		n++;
 	}
-	return extents;
+	return n;
 }
 
 /* A region that is on other pools as well. */
@@ -146,10 +243,16 @@ static void write_shared(struct hm_media_region *record, union hm_media_slot *sl
 	const struct hm_region *region = part->region;
 	const struct hm_layout *layout = layout_of(region);
 	union hm_media_slot *pool = slots + 2 * part->nr_runs;
+	u32 n, extents = 0;
 
 	record->flags |= cpu_to_le32(HM_MEDIA_SHARED | (region->spread ? HM_MEDIA_SPREAD : 0));
 	record->nr_runs = cpu_to_le32(part->nr_runs);
-	record->nr_extents = cpu_to_le32(write_places(slots, layout, part));
+	n = write_places(slots, layout, 0, part, false);
+	n = write_places(slots, layout->leaving, n, part, true);
+	WARN_ON_ONCE(n != part->nr_runs);
+	while (n--)
+		extents += le32_to_cpu(slots[n].run.count);
+	record->nr_extents = cpu_to_le32(extents);
 	record->total = cpu_to_le32(layout->nr_extents);
 	for (int i = 0; i < HM_MAX_PARTS; i++) {
 		if (!(sharers & 1U << i))

@@ -273,43 +273,6 @@ static u64 bytes_to_extents(u64 bytes)
 	return DIV_ROUND_UP_ULL(bytes, HM_EXTENT_BYTES);
 }
 
-/* The parts of a region that have extents, one bit for each. */
-static u32 parts_used(const struct hm_region *region)
-{
-	u32 parts = 0;
-
-	for (int i = 0; i < HM_MAX_PARTS; i++)
-		if (region->parts[i].pool && region->parts[i].nr_runs)
-			parts |= 1U << i;
-	return parts;
-}
-
-static int record_parts(struct hm_region *region, u32 parts)
-{
-	int error = 0;
-
-	for (int i = 0; i < HM_MAX_PARTS && !error; i++)
-		if (parts & 1U << i && region->parts[i].pool && !region->parts[i].lost)
-			error = hm_store_write(region->parts[i].pool, false);
-	return error;
-}
-
-/*
- * Make what the pools of a region know of it durable, as it is in memory now: all of them or none.
- * On several persistent ones it counts by the order in which they are written (media.h).
- */
-static int record(struct hm_region *region, u32 first)
-{
-	int error;
-
-	for (int i = 0; i < HM_MAX_PARTS; i++)
-		if (region->parts[i].pool && !region->parts[i].lost &&
-		    !hm_store_fits(region->parts[i].pool))
-			return -EMFILE;
-	error = record_parts(region, first);
-	return error ?: record_parts(region, ~first);
-}
-
 /* A region that nobody can see yet gets its extents. */
 static int carve_new(struct hm_region *region, u64 extents)
 {
@@ -325,10 +288,10 @@ static int carve_new(struct hm_region *region, u64 extents)
 	if (IS_ERR(layout))
 		return PTR_ERR(layout);
 	rcu_assign_pointer(region->layout, layout);
-	error = record(region, 0);
+	error = hm_record(region, 0);
 	if (error) {
 		hm_uncarve(region, layout, 0);
-		record(region, 0);
+		hm_record(region, 0);
 	}
 	return error;
 }
@@ -357,7 +320,7 @@ static void take_back(struct hm_region *region)
 {
 	hm_region_close(region);
 	hm_uncarve(region, layout_of(region), 0);
-	record(region, 0);
+	hm_record(region, 0);
 }
 
 static struct hm_region *new_region(const struct hmem_region_create *arg,
@@ -422,7 +385,7 @@ unlock:
 static int grow(struct hm_region *region, u32 extents)
 {
 	struct hm_layout *old = layout_of(region), *new;
-	u32 had = parts_used(region);
+	u32 had = hm_used_parts(region);
 	int error;
 
 	error = hm_table_reach(&region->table, extents);
@@ -432,13 +395,13 @@ static int grow(struct hm_region *region, u32 extents)
 	if (IS_ERR(new))
 		return PTR_ERR(new);
 	rcu_assign_pointer(region->layout, new);
-	error = record(region, ~had);
+	error = hm_record(region, ~had);
 	if (error) {
 		rcu_assign_pointer(region->layout, old);
 		synchronize_srcu(&hm_srcu);
 		hm_uncarve(region, new, old->nr_extents);
 		kvfree(new);
-		record(region, had);
+		hm_record(region, had);
 		return error;
 	}
 	i_size_write(region->inode, (loff_t)extents << HM_EXTENT_SHIFT);
@@ -481,7 +444,7 @@ static int shrink(struct hm_region *region, u32 extents)
 	hm_extents_forget(region, extents);
 	hm_uncarve(region, old, extents);
 	hm_layout_free(old);
-	return record(region, parts_used(region));
+	return hm_record(region, hm_used_parts(region));
 }
 
 /* What a region's pools have left. */
@@ -501,10 +464,7 @@ static int may_resize(const struct hm_region *region)
 		return 0;
 	if (hm_moving(region))
 		return -EBUSY;
-	for (int i = 0; i < HM_MAX_PARTS; i++)
-		if (region->parts[i].lost && region->parts[i].nr_runs)
-			return -ENODEV;
-	return 0;
+	return hm_lost_parts(region) ? -ENODEV : 0;
 }
 
 int hm_region_resize(struct hmem_region_resize *arg)
@@ -597,7 +557,7 @@ int hm_region_destroy(const struct hmem_region_destroy *arg)
 	hm_extents_zap(region, 0);
 	hm_extents_forget(region, 0);
 	hm_uncarve(region, layout_of(region), 0);
-	error = record(region, 0);
+	error = hm_record(region, 0);
 	hm_region_drop(region);
 	hm_withheld_retry();
 unlock:

@@ -31,6 +31,13 @@ enum hm_share_verdict {
 	HM_SHARE_BROKEN,	/* what the records say cannot come about by a loss of power */
 };
 
+enum hm_share_way {
+	HM_SHARE_APART,		/* it does not add up */
+	HM_SHARE_STILL,		/* it is in runs that are not INCOMING; those that are do not count */
+	HM_SHARE_MOVING,	/* what is OUTGOING goes to where it is INCOMING */
+	HM_SHARE_MOVED,		/* it is in runs that are INCOMING, or plain */
+};
+
 /** hm_share_pool - on which pool a record is */
 const u8 *hm_share_pool(const struct hm_share *share);
 
@@ -40,7 +47,7 @@ const u8 *hm_share_pool(const struct hm_share *share);
  * @nr: how many, not 0
  * @is_there: whether a pool is there
  * @data: for @is_there
- * @which: the record that has the size and the pools; not when it is HM_SHARE_BROKEN
+ * @which: the record that has the size and the pools, when it is HM_SHARE_WHOLE or _MISSING
  * @missing: one bit for each pool of that which is not there
  */
 enum hm_share_verdict hm_share_judge(const struct hm_share *shares, u32 nr,
@@ -54,13 +61,14 @@ int hm_share_on(const struct hm_share *shares, u32 nr, const u8 uuid[16]);
 u32 hm_share_before(const struct hm_media_run *run, const struct hm_media_place *place, u32 end);
 
 /**
- * hm_share_covers - whether each extent of a region is on one of its pools, and on one only
+ * hm_share_cover - where the extents of a region are, each of which is on one of its pools
  * @shares: of which HM_SHARE_WHOLE was said
  * @nr: how many
  * @which: as it was answered
- * @seen: bitmap of as many bits as the region has extents, all zero; scratch
+ * @seen: bitmap of twice as many bits as the region has extents, all zero; scratch
  */
-bool hm_share_covers(const struct hm_share *shares, u32 nr, u32 which, unsigned long *seen);
+enum hm_share_way hm_share_cover(const struct hm_share *shares, u32 nr, u32 which,
+				 unsigned long *seen);
 
 /** hm_share_total - extents that a region has by one of its records */
 u32 hm_share_total(const struct hm_share *share);

@@ -288,25 +288,37 @@ int hm_store_restore(struct hm_pool *pool)
 	return 0;
 }
 
-/* Slots that all regions of a pool take. */
-static u64 slots_of(const struct hm_pool *pool)
+static const struct hm_layout *layout_of(const struct hm_region *region)
+{
+	return rcu_dereference_protected(region->layout, lockdep_is_held(&hm_lock));
+}
+
+/* Slots that all regions of a pool take; as if @changed had that layout. */
+static u64 slots_of(const struct hm_pool *pool, const struct hm_region *changed,
+		    const struct hm_layout *layout)
 {
 	const struct hm_withheld *w;
 	const struct hm_part *part;
 	u64 slots = 0;
 
 	list_for_each_entry(part, &pool->parts, node)
-		slots += hm_store_slots(part);
+		slots += hm_store_slots(part, part->region == changed ? layout :
+						      layout_of(part->region));
 	list_for_each_entry(w, &pool->withheld, node)
 		slots += hm_media_record_slots(&w->record);
 	return slots;
 }
 
-/** hm_store_fits - whether the pool's region table can be written as it is in memory now */
-bool hm_store_fits(const struct hm_pool *pool)
+/**
+ * hm_store_fits - whether the pool's region table can be written as it is in memory now
+ * @changed: a region that gets another layout, or NULL
+ * @layout: this
+ */
+bool hm_store_fits(const struct hm_pool *pool, const struct hm_region *changed,
+		   const struct hm_layout *layout)
 {
 	return !pool->persistent || (pool->nr_regions <= HM_MEDIA_MAX_REGIONS &&
-				     slots_of(pool) <= HM_MEDIA_MAX_SLOTS);
+				     slots_of(pool, changed, layout) <= HM_MEDIA_MAX_SLOTS);
 }
 
 /* What is read back with a name twice would be refused, with all that is on the pool. */
@@ -340,12 +352,12 @@ int hm_store_write(struct hm_pool *pool, bool clean)
 	lockdep_assert_held(&hm_lock);
 	if (!pool->persistent)
 		return 0;
-	if (!hm_store_fits(pool))
+	if (!hm_store_fits(pool, NULL, NULL))
 		return -EMFILE;
 	if (WARN_ON_ONCE(name_twice(pool)))
 		return -EUCLEAN;
 
-	nr_slots = slots_of(pool);
+	nr_slots = slots_of(pool, NULL, NULL);
 	memset(pool->image, 0, hm_media_bytes(pool->nr_regions, nr_slots));
 	slot = (void *)(record + pool->nr_regions);
 	list_for_each_entry(part, &pool->parts, node) {

@@ -51,12 +51,18 @@ int hm_store_restore(struct hm_pool *pool);
 int hm_store_write(struct hm_pool *pool, bool clean);
 enum hm_media_tag_state hm_store_tag(struct hm_pool *pool, const struct hm_place *place);
 void hm_store_set_tag(struct hm_pool *pool, const struct hm_place *place);
-bool hm_store_fits(const struct hm_pool *pool);
+bool hm_store_fits(const struct hm_pool *pool, const struct hm_region *changed,
+		   const struct hm_layout *layout);
 void hm_write_back(const void *address, size_t bytes);
 
 /* record.c */
 u32 hm_sharers(const struct hm_region *region);
-u32 hm_store_slots(const struct hm_part *part);
+u32 hm_lost_parts(const struct hm_region *region);
+u32 hm_used_parts(const struct hm_region *region);
+bool hm_record_fits(const struct hm_region *region, const struct hm_layout *layout);
+int hm_record_parts(struct hm_region *region, u32 parts);
+int hm_record(struct hm_region *region, u32 first);
+u32 hm_store_slots(const struct hm_part *part, const struct hm_layout *layout);
 union hm_media_slot *hm_store_record(struct hm_media_region *record, union hm_media_slot *slots,
 				     const struct hm_part *part);
 struct hm_run hm_store_run(const struct hm_media_run *run, u8 part);

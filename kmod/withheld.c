@@ -25,10 +25,15 @@ static u32 nr_runs(const struct hm_withheld *w)
 	return le32_to_cpu(w->record.nr_runs);
 }
 
+static const struct hm_layout *layout_of(const struct hm_region *region)
+{
+	return rcu_dereference_protected(region->layout, lockdep_is_held(&hm_lock));
+}
+
 /* Whether a region is between two pools. */
 bool hm_moving(const struct hm_region *region)
 {
-	return rcu_dereference_protected(region->layout, lockdep_is_held(&hm_lock))->leaving;
+	return layout_of(region)->leaving;
 }
 
 static struct hm_withheld *withheld_alloc(struct hm_pool *pool, u32 nr_slots, gfp_t gfp)
@@ -61,7 +66,7 @@ int hm_withhold_record(struct hm_pool *pool, const struct hm_media_region *recor
 /* One part of a region that is taken apart because another one's pool goes. */
 static void withhold_part(const struct hm_part *part, const struct hm_pool *going)
 {
-	struct hm_withheld *w = withheld_alloc(part->pool, hm_store_slots(part),
+	struct hm_withheld *w = withheld_alloc(part->pool, hm_store_slots(part, layout_of(part->region)),
 					       GFP_KERNEL | __GFP_NOFAIL);
 
 	hm_store_record(&w->record, w->slots, part);

@@ -164,7 +164,7 @@ static void setuid_mode(u8 *c) { regions(c)[0].mode = 04755; }
 static void no_user(u8 *c) { regions(c)[1].uid = 0xffffffff; }
 static void no_group(u8 *c) { regions(c)[1].gid = 0xffffffff; }
 static void reserved_region(u8 *c) { regions(c)[0].reserved[1] = 1; }
-static void reserved_run(u8 *c) { runs(c)[0].reserved = 1; }
+static void reserved_run(u8 *c) { runs(c)[0].flags = 1; }
 static void reserved_header(u8 *c) { header(c)->reserved[100] = 1; }
 static void unknown_flag(u8 *c) { header(c)->flags |= 2; }
 static void many_regions(u8 *c) { header(c)->nr_regions = HM_MEDIA_MAX_REGIONS + 1; }
@@ -253,7 +253,7 @@ static void every_rule(void)
 	lie("a user that cannot be", no_user);
 	lie("a group that cannot be", no_group);
 	lie("a reserved byte of a region", reserved_region);
-	lie("a reserved field of a run", reserved_run);
+	lie("a run on its way of a region on one pool", reserved_run);
 	lie("a reserved byte of the header", reserved_header);
 	lie("an unknown flag", unknown_flag);
 	lie("more regions than there can be", many_regions);
@@ -317,7 +317,15 @@ static void share_whole(u8 *c)
 }
 
 static void share_of_none(u8 *c) { regions(c)[0].nr_pools = 0; }
-static void share_of_one(u8 *c) { regions(c)[0].nr_pools = 1; regions(c)[0].number = 0; }
+static void share_of_one(u8 *c)
+{
+	regions(c)[0].nr_pools = 1;
+	regions(c)[0].number = 0;
+	memset(slots(c)[4].pool.uuid, 0x5a, 16);
+	memmove(slots(c) + 5, slots(c) + 7, 2 * sizeof(union hm_media_slot));
+	header(c)->nr_slots = 7;
+}
+
 static void share_of_many(u8 *c) { regions(c)[0].nr_pools = 33; }
 static void share_of_all(u8 *c) { regions(c)[0].nr_pools = 255; }
 static void share_number(u8 *c) { regions(c)[0].number = 3; }
@@ -366,7 +374,7 @@ static void on_several(void)
 	lie_shared("it is smaller than what is here", share_total);
 	lie_shared("it has nothing elsewhere", share_whole);
 	lie_shared("it has no pools", share_of_none);
-	lie_shared("it has one pool", share_of_one);
+	lie_shared("it has one pool, and extents elsewhere", share_of_one);
 	lie_shared("it has more pools than it can", share_of_many);
 	lie_shared("it has more pools than there are slots", share_of_all);
 	lie_shared("this pool is behind the last", share_number);
@@ -384,6 +392,96 @@ static void on_several(void)
 	lie_shared("it has another's slots", share_runs);
 	lie_shared("it has all slots", share_all);
 	lie_shared("slots that are not there", share_short);
+}
+
+static void way_both(u8 *c) { runs(c)[0].flags = HM_MEDIA_RUN_INCOMING | HM_MEDIA_RUN_OUTGOING; }
+static void way_unknown(u8 *c) { runs(c)[0].flags = 4; }
+static void way_high(u8 *c) { runs(c)[1].flags = 1U << 31; }
+static void way_out_first(u8 *c) { runs(c)[0].flags = HM_MEDIA_RUN_OUTGOING; }
+static void way_out_last(u8 *c) { runs(c)[1].flags = HM_MEDIA_RUN_OUTGOING; }
+static void way_out_other(u8 *c) { slots(c)[7].run.flags = HM_MEDIA_RUN_OUTGOING; }
+
+static void way_cross(u8 *c)
+{
+	runs(c)[0].flags = HM_MEDIA_RUN_INCOMING;
+	runs(c)[1].flags = HM_MEDIA_RUN_OUTGOING;
+}
+
+static void way_too_much(u8 *c)
+{
+	share_whole(c);
+	regions(c)[0].total = 5;
+	slots(c)[3].place.first = 3;
+	runs(c)[1].flags = HM_MEDIA_RUN_INCOMING;
+}
+
+/* With these ways of its two runs, and with all of the region here or not. */
+static void on_its_ways(u32 first, u32 second, bool all, const char *what)
+{
+	memcpy(bad, shared, sizeof(bad));
+	if (all)
+		share_whole(bad);
+	runs(bad)[0].flags = first;
+	runs(bad)[1].flags = second;
+	hm_media_seal(bad);
+	TAP_EQ(header(bad)->version, 4, "%s: makes version 4", what);
+	TAP_EQ(judge(bad), HM_MEDIA_OK, "%s: intact", what);
+	header(bad)->version = 3;
+	header(bad)->crc = hm_crc32c(bad, offsetof(struct hm_media_header, crc));
+	TAP_EQ(judge(bad), HM_MEDIA_CORRUPT, "%s: version 3 knows no such run", what);
+}
+
+static void one_of_one(u8 *c)
+{
+	share_of_one(c);
+	regions(c)[0].total = 6;
+	slots(c)[2].place.first = 0;
+	slots(c)[2].place.stride = 1;
+	slots(c)[3].place.first = 4;
+	slots(c)[3].place.stride = 1;
+}
+
+static void one_comes(u8 *c) { one_of_one(c); runs(c)[0].flags = HM_MEDIA_RUN_INCOMING; }
+static void one_too_many(u8 *c) { one_of_one(c); regions(c)[0].total = 5; slots(c)[3].place.first = 3; }
+
+/* It was on several pools. */
+static void on_one_of_several(void)
+{
+	memcpy(bad, shared, sizeof(bad));
+	one_of_one(bad);
+	hm_media_seal(bad);
+	TAP_EQ(header(bad)->version, 4, "all of it on one pool, in any order: makes version 4");
+	TAP_EQ(judge(bad), HM_MEDIA_OK, "and is intact");
+	header(bad)->version = 3;
+	header(bad)->crc = hm_crc32c(bad, offsetof(struct hm_media_header, crc));
+	TAP_EQ(judge(bad), HM_MEDIA_CORRUPT, "version 3 knows no such region");
+	lie_shared("it has one pool, and comes there", one_comes);
+	lie_shared("it has one pool, and more there than it has", one_too_many);
+}
+
+/* Runs of a region on several pools that move make version 4, and nothing else does. */
+static void on_several_ways(void)
+{
+	const u32 in = HM_MEDIA_RUN_INCOMING, out = HM_MEDIA_RUN_OUTGOING;
+
+	on_its_ways(in, 0, false, "the first comes");
+	on_its_ways(0, in, false, "the second comes");
+	on_its_ways(in, in, false, "both come");
+	on_its_ways(out, out, false, "both go");
+	on_its_ways(0, in, true, "one comes, and then all of it is here");
+	on_its_ways(out, out, true, "all of it goes, to several");
+	lie_shared("a run that comes and goes", way_both);
+	lie_shared("a run on an unknown way", way_unknown);
+	lie_shared("a run on another", way_high);
+	lie_shared("the first run goes, the second stays", way_out_first);
+	lie_shared("the second run goes, the first stays", way_out_last);
+	lie_shared("one comes, one goes", way_cross);
+	lie_shared("a run of another region goes, which is here alone", way_out_other);
+	lie_shared("more comes than it has", way_too_much);
+	memcpy(bad, shared, sizeof(bad));
+	header(bad)->version = 4;
+	header(bad)->crc = hm_crc32c(bad, offsetof(struct hm_media_header, crc));
+	TAP_EQ(judge(bad), HM_MEDIA_OK, "version 4 may have none");
 }
 
 /* Random damage under a good checksum must be judged, whatever the judgement. */
@@ -498,6 +596,8 @@ int main(void)
 	on_its_way();
 	build_shared();
 	on_several();
+	on_several_ways();
+	on_one_of_several();
 	random_lies(good, 4);
 	random_lies(shared, 9);
 	tags();

@@ -114,7 +114,7 @@ static void lie(void)
 	};
 	u32 i = (u32)dice(REGIONS), j = (u32)dice(RUNS);
 
-	switch (dice(13)) {
+	switch (dice(14)) {
 	case 0:
 		*fields[dice(sizeof(fields) / sizeof(fields[0]))] = htole32(edge());
 		break;
@@ -152,6 +152,9 @@ static void lie(void)
 	case 11:
 		(&region(i)->nr_pools)[dice(2)] = (u8)dice(5);
 		break;
+	case 12:
+		run(dice(4) ? RUNS - 1 - (u32)dice(2) : j)->flags = htole32(dice(6) ? 1 + (u32)dice(2) : edge());
+		break;
 	default:
 		copy[dice(8) ? HM_MEDIA_HEADER_BYTES + dice(1024) : dice(128)] ^= 1 << dice(8);
 		break;
@@ -165,6 +168,28 @@ static bool fair_name(const char *name)
 	return n && n < HM_MEDIA_NAME_LEN && *name != '.' && *name != '-' &&
 	       strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") == n &&
 	       strcmp(name, "control");
+}
+
+/* Whether the runs that end before slot @end go and come as they may. */
+static bool fair_ways(const struct hm_media_region *r, u32 end, u64 extents)
+{
+	u32 stay = 0, come = 0, go = 0, nr = le32(r->nr_runs), shared = le32(r->flags) & HM_MEDIA_SHARED;
+
+	for (u32 i = end - nr; i < end; i++) {
+		switch (le32(run(i)->flags)) {
+		case 0: stay++; break;
+		case HM_MEDIA_RUN_INCOMING: come++; break;
+		case HM_MEDIA_RUN_OUTGOING: go++; break;
+		default: return false;
+		}
+	}
+	if (come + go && (!shared || le32(header()->version) < 4))
+		return false;
+	if (shared && r->nr_pools == 1)
+		return le32(header()->version) == 4 && extents == le32(r->total) && !come && !go;
+	if (shared && extents + !(come + go) > le32(r->total))
+		return false;
+	return !go || go == nr;
 }
 
 /* The second opinion: every rule, told another way. */
@@ -203,13 +228,15 @@ static const char *unfair(void)
 		}
 		if (!extents || extents != le32(r->nr_extents))
 			return "size";
+		if (!fair_ways(r, n, extents))
+			return "ways";
 		if (!(le32(r->flags) & HM_MEDIA_SHARED)) {
 			if (r->total || r->nr_pools || r->number)
 				return "on one pool, and on others";
 			continue;
 		}
-		if (r->nr_pools < 2 || r->nr_pools > 32 || r->number >= r->nr_pools ||
-		    n + le32(r->nr_runs) + r->nr_pools > slots || le32(r->total) <= extents)
+		if (!r->nr_pools || r->nr_pools > 32 || r->number >= r->nr_pools ||
+		    n + le32(r->nr_runs) + r->nr_pools > slots)
 			return "on several pools";
 		for (u32 j = 0; j < le32(r->nr_runs); j++, n++) {
 			u64 last = le32(run(n - le32(r->nr_runs))->count) - 1;
