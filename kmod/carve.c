@@ -338,22 +338,22 @@ struct hm_layout *hm_carve_away(struct hm_region *region, const struct hm_layout
 		kvfree(leaving);
 		return ERR_PTR(-ENOMEM);
 	}
-	/* What is persistent is on two pools only while it moves: their superblocks say so. */
-	if (region->persistent) {
+	/* What is on one persistent pool goes to one, if it can. */
+	if (region->persistent && !hm_sharers(region))
 		d.to = roomiest(region, region->parts[from].pool);
-		if (!d.to || d.to->nr_free < old->nr_extents)
-			error = -ENOSPC;
-	}
+	if (d.to && d.to->nr_free < old->nr_extents)
+		d.to = NULL;
 	for (u32 i = 0; i < old->nr_runs && !error; i++)
 		error = old->runs[i].part == from ? take_elsewhere(&d, &old->runs[i]) :
 						    draft_copy(&d, &old->runs[i]);
+	d.layout->leaving = leaving;
+	for (u32 i = 0; i < d.layout->nr_runs; i++)
+		d.layout->runs[i].coming |= d.layout->runs[i].taken;
 	/* Before anybody relies on the new places: they can be recorded. */
-	if (!error && region->persistent && !hm_store_fits(d.to, NULL, NULL))
+	if (!error && !hm_record_fits(region, d.layout))
 		error = -EMFILE;
 	if (error)
 		kvfree(leaving);
-	else
-		d.layout->leaving = leaving;
 	return draft_end(&d, error);
 }
 

@@ -129,11 +129,11 @@ static int relocate(struct hm_part *part)
 {
 	struct hm_region *region = part->region;
 	struct hm_layout *old = layout_of(region), *new;
-	int error;
+	u32 had = hm_used_parts(region), last = 1U << number_of(part);
 
 	if (!settled(part))
 		return 0;
-	/* Two pools can say of each other where a persistent region is, three cannot. */
+	/* What its pools say of where a persistent region is they can say of one that it leaves. */
 	if (region->persistent && old->leaving)
 		return -EBUSY;
 	new = hm_carve_away(region, old, number_of(part));
@@ -142,9 +142,9 @@ static int relocate(struct hm_part *part)
 	rcu_assign_pointer(region->layout, new);
 	synchronize_srcu(&hm_srcu);
 	hm_layout_free(old);
-	/* In this order: media.h. */
-	error = hm_store_write(region->parts[new->runs[0].part].pool, false);
-	return error ?: hm_store_write(part->pool, false);
+	/* In this order: media.h. That it all fits was seen to. */
+	return hm_record_parts(region, hm_used_parts(region) & ~had) ?:
+	       hm_record_parts(region, had & ~last) ?: hm_record_parts(region, last);
 }
 
 /* Nothing is carved from the pool any more, and all that is there gets a place elsewhere. */
@@ -158,9 +158,9 @@ static int begin(struct hm_pool *pool)
 	if (!list_empty(&pool->withheld))
 		return -EBUSY;
 	list_for_each_entry(part, &pool->parts, node) {
-		/* Who has which extent of it all its pools say, and they cannot say it twice. */
-		if (hm_sharers(part->region))
-			return -EOPNOTSUPP;
+		/* Where it is all its pools say, and one that is not there cannot. */
+		if (part->region->persistent && hm_lost_parts(part->region))
+			return -ENODEV;
 		extents += settled(part);
 	}
 	if (extents > hm_room_elsewhere(pool))
@@ -271,6 +271,7 @@ static void finish(struct sweep *s, struct hm_part *part)
 	struct hm_layout *old = layout_of(region), *new;
 	u8 number = number_of(part);
 	struct hm_pool *pool = part->pool;
+	u32 others;
 
 	if (settled(part) || on_the_way(part))
 		return;
@@ -286,9 +287,11 @@ static void finish(struct sweep *s, struct hm_part *part)
 		count(s, region, 0, HMEM_MOVED_PINNED);
 		return;
 	}
-	/* In this order: media.h. Without the one record the other is all that there is. */
-	if (hm_store_write(region->parts[new->runs[0].part].pool, false)) {
+	/* In this order: media.h. Without the one record the others are all that there is. */
+	others = hm_used_parts(region) & ~(1U << number);
+	if (hm_record_parts(region, others)) {
 		put_back(region, new, old);
+		hm_record_parts(region, others);
 		count(s, region, 0, HMEM_MOVED_BUSY);
 		return;
 	}

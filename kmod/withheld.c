@@ -9,7 +9,7 @@
  *
  * While a region moves from one pool to another, both have a record of it, and each extent is on
  * one of them (media.h says how that is told): those are dealt with here. gather.c has those that
- * are on several pools for good.
+ * are on several pools, also when they leave one of these.
  */
 #define pr_fmt(fmt) "hmem: " fmt
 

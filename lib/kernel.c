@@ -90,8 +90,9 @@ static const struct {
 	  "log names the holder, `hmemctl doctor` says how to free it" },
 	{ EBUSY, DETACH, "a region of it is open or mapped; end the programs that use it" },
 	{ EBUSY, DRAIN,
-	  "a program or a device holds a page of it (io_uring, RDMA, a pipe); all else was moved, "
-	  "and it goes on from there when it is let go and the command is given again" },
+	  "a program or a device holds a page of it (io_uring, RDMA, a pipe), and all else was "
+	  "moved; or a persistent region of it waits for another pool, or is just leaving one; when "
+	  "that is over the command goes on when it is given again" },
 	{ EBUSY, CREATE, "the pool is drained, and takes nothing new" },
 	{ EBUSY, RESIZE, "pages beyond the new end are pinned, by direct I/O or a device" },
 	{ EBUSY, CLEAR,
@@ -110,6 +111,9 @@ static const struct {
 	{ EMFILE, ANY, "the table of regions is full; destroy one first" },
 	{ ENODEV, RESIZE,
 	  "the memory behind it, or of one of its pools, is gone; attach that pool again" },
+	{ ENODEV, DRAIN,
+	  "its memory is gone, or a persistent region of it has lost what it had on another pool; "
+	  "attach that pool again" },
 	{ ENODEV, ANY, "the memory behind it is gone, its device was disabled or removed" },
 	{ ENXIO, ATTACH,
 	  "the CXL region is not committed or not enabled; `cxl enable-region` "
@@ -118,9 +122,6 @@ static const struct {
 	{ EOPNOTSUPP, BAD,
 	  "this kernel was built without CONFIG_MEMORY_FAILURE or transparent huge pages, and "
 	  "cannot do without single pages" },
-	{ EOPNOTSUPP, DRAIN,
-	  "it has a part of a persistent region over several pools; shrink that to one pool, or "
-	  "copy it and destroy it" },
 	{ EOPNOTSUPP, ANY,
 	  "this kernel or machine lacks what it needs; `hmemctl doctor` says "
 	  "what" },

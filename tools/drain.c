@@ -67,7 +67,7 @@ static int report_outcome(const struct session *s, const struct outcome *out)
 	if (out->drained.draining && out->drained.left)
 		report_fix(s, "what has moved stays so; to go on: the same command; to let new "
 			   "regions come to the pool again: with --stop");
-	return out->rc == -EOPNOTSUPP ? EXIT_UNSUPPORTED : EXIT_FAILED;
+	return EXIT_FAILED;
 }
 
 /* Return: exit code. */

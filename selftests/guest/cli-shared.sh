@@ -120,9 +120,25 @@ ctl resize-region s --size $((room + 4194304))
 tap_is "$status" 0 "but beyond one of them"
 ctl resize-region s --size 12M
 tap_is "$status" 0 "and shrinks"
+user_start storer use s store
+user_start reader use s read
 ctl drain-pool one
-tap_matches "$status:$err" "^2:.*several pools; shrink that to one pool, or copy it" \
-	"a pool with a part of it is not drained"
+tap_is "$status:$(field '.[0].pool')" "0:one" "a pool with a part of it is drained, and detached"
+tap_is "$(cat /sys/class/hmem/{s,shelves}/pools | tr '\n' ' ')" "two two " "all is on the other"
+tap_is "$(user_answer storer 1):$(user_answer reader 1)" nothing:nothing "and nobody notices"
+tap_check "the data is there" kmodctl verify s 4711 10485760 65536
+user_end storer
+user_end reader
+must hmemctl detach-pool two
+must hmemctl attach-pool "$second" --name two
+ctl list
+tap_is "$status:$(field 'map(.state)')" "0:[null,null]" "which is enough"
+tap_check "the data is there" kmodctl verify s 4711 10485760 65536
+tap_is "$(hmemctl get-object shelves/x thing)" "a value" "on the shelf as well"
+must hmemctl destroy-region s shelves
+must hmemctl attach-pool "$first" --name one
+must hmemctl create-region s --size 12M --spread --type pmem
+must hmemctl create-region shelves --size 32M --spread --type pmem
 
 # --- one pool is lost
 

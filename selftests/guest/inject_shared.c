@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The power goes at each write of a superblock copy while a region over several persistent pools
- * is made, grows, shrinks and is destroyed; and goes again while its pools come back. In
+ * is made, grows, shrinks, leaves a pool and is destroyed; and goes again while its pools come back. In
  * whichever order they do, the region is then as it was before the command or as it is after it,
  * with its data, no extent is lost to anybody, and what was seen once stays so.
  *
@@ -213,6 +213,141 @@ static void power_goes(const struct command *c, const char *how, int step)
 	       how, n - 1, before, after);
 }
 
+/* The first pool is drained, and so many extents are left to the region on each of the others. */
+static const struct drain {
+	const char *name;
+	int pools, extents;	/* that it is on, and has */
+	int room[PMEMS];	/* 0: what there is */
+	int begun;		/* writes after which all pools say that it is on its way */
+	bool brief;
+} drains[] = {
+	{ "leaves two for another", 2, 4, { 0, 0, 0 }, 6, true },
+	{ "leaves three", 3, 6, { 0, 0, 0 }, 6, false },
+	{ "leaves two for the other", 2, 4, { 0, 0, 1 }, 4, false },
+	{ "leaves two for several", 2, 6, { 0, 1, 2 }, 6, true },
+	{ "leaves one for several", 1, 4, { 0, 3, 2 }, 6, false },
+};
+
+static void begin_drain(const struct drain *d)
+{
+	const struct command c = { "", d->pools, d->extents, 0, false, false };
+
+	begin(&c);
+	for (int i = 0; i < PMEMS; i++)
+		if (d->room[i])
+			must(region_create(control, i == 1 ? "y" : "z", pmem[i],
+					   pool_free(pmem[i]) - d->room[i] * EXTENT), "create");
+}
+
+/* What is stored when it is on its way, and there. */
+static void store_late(void)
+{
+	int fd = must_open("r", O_RDWR);
+
+	for (int i = 0; i < 4; i++)
+		if (pwrite(fd, "late", 4, i * EXTENT + 12288) != 4)
+			tap_bail("write: %s", strerror(errno));
+	close(fd);
+}
+
+static bool is_late(bool expected)
+{
+	int fd = must_open("r", O_RDONLY), found = 0;
+	char text[4];
+
+	for (int i = 0; i < 4; i++)
+		found += pread(fd, text, 4, i * EXTENT + 12288) == 4 && !memcmp(text, "late", 4);
+	close(fd);
+	return found == (expected ? 4 : 0);
+}
+
+static int drain_once(const struct drain *d, const char *how, int n)
+{
+	int writes;
+
+	begin_drain(d);
+	inject(WRITE " %s %d 0 hmem 0", how, n);
+	must(pool_drain(control, pmem[0], 0, NULL), d->name);
+	if (n > d->begun)
+		store_late();
+	writes = inject_look(WRITE);
+	detach();
+	inject("\n");
+	return writes;
+}
+
+/* It is whole, and can leave the pool, or has; and is whole then, also without that. */
+static bool drains_on(const struct drain *d, int order, bool late)
+{
+	int rc = attach(order), extents;
+
+	if (rc || !is_late(late) || (rc = pool_drain(control, pmem[0], 0, NULL))) {
+		tap_diag("order %d: %s", order, rc ? strerrorname_np(-rc) : "not stored");
+		detach();
+		return false;
+	}
+	for (int i = 1; i < PMEMS; i++)
+		if (d->room[i])
+			must(region_destroy(control, i == 1 ? "y" : "z"), "destroy");
+	extents = look(d->extents);
+	rc = pool_free(pmem[0]) != all || !is_late(late);
+	detach();
+	must(pool_attach_cxl(control, pmem[2 - order % 2], 0, NULL), "attach");
+	must(pool_attach_cxl(control, pmem[1 + order % 2], 0, NULL), "attach");
+	rc |= !is_late(late) || class_names("hmem_withheld", NULL, 0);
+	detach();
+	return extents == d->extents && !rc;
+}
+
+static void drain_power_goes(const struct drain *d, const char *how, int step)
+{
+	int n = 1, wrong = 0;
+
+	for (; drain_once(d, how, n); n += step) {
+		if (n % 3)
+			again(n + 1, 1 + n % 7);
+		if (!drains_on(d, n, n > d->begun)) {
+			tap_diag("write %d", n);
+			wrong++;
+		}
+	}
+	detach();
+	TAP_EQ(wrong, 0, "%s, %s: all is there, and the drain goes on", d->name, how);
+	TAP_EQ(n, 2 * d->begun + 1, "%s, %s: %d writes", d->name, how, n - 1);
+}
+
+/* The table of a pool that has to name one more is full, or fills up while it moves. */
+static void full_tables(void)
+{
+	const struct drain *d = &drains[0];
+	int64_t room;
+
+	begin_drain(d);
+	room = pool_free(pmem[2]);
+	for (int i = 1; i <= PMEMS; i++) {
+		inject("hm_store_fits 0 %d 1 hmem 0", i);
+		TAP_EQ(pool_drain(control, pmem[0], 0, NULL), -EMFILE, "full, %d: it cannot leave", i);
+		inject("\n");
+		TAP_OK(pool_free(pmem[2]) == room && !sysfs_number("hmem_pool", pmem[2], "regions"),
+		       "full, %d: it has nothing elsewhere", i);
+	}
+	must(pool_drain(control, pmem[0], HMEM_DRAIN_STOP, NULL), "stop");
+	TAP_EQ(look(d->extents), d->extents, "full: it is as it was");
+	detach();
+	for (int i = 4; i <= 5; i++) {
+		begin_drain(d);
+		inject("hm_store_write %d %d 0 hmem 0", -EMFILE, i);
+		TAP_EQ(pool_drain(control, pmem[0], 0, NULL), -EBUSY,
+		       "no record, %d: all has moved, and is not told", i);
+		inject("\n");
+		store_late();
+		TAP_EQ(sysfs_number("hmem_pool", pmem[0], "regions"), 1,
+		       "no record, %d: so it is on the first still", i);
+		detach();
+		TAP_OK(drains_on(d, i, true), "no record, %d: until it can be written", i);
+	}
+}
+
 /* A pool with a superblock from before: what is on the others contradicts it. */
 static void older(void)
 {
@@ -289,6 +424,13 @@ int main(void)
 		if (getenv("HMEM_TEST_LONG"))
 			power_goes(&commands[i], "half", 2);
 	}
+	for (unsigned int i = 0; i < sizeof(drains) / sizeof(drains[0]); i++) {
+		if (drains[i].brief || getenv("HMEM_TEST_LONG"))
+			drain_power_goes(&drains[i], "0", 1);
+		if (getenv("HMEM_TEST_LONG"))
+			drain_power_goes(&drains[i], "half", 2);
+	}
+	full_tables();
 	older();
 	copied();
 	formatted();

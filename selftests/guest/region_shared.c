@@ -185,8 +185,6 @@ static void fill(void)
 	TAP_OK(marked(0, 5, 5), "fill: comes back");
 	TAP_EQ(sysfs_number("hmem", "r", "spread"), 0, "fill: and is not spread");
 	TAP_EQ(region_resize(control, "r", 7 * EXTENT), 0, "fill: grows where it is");
-	TAP_EQ(pool_drain(control, pmem[0], 0, NULL), -EOPNOTSUPP, "fill: is not drained");
-	TAP_EQ(sysfs_number("hmem_pool", pmem[0], "draining"), 0, "fill: and nothing was begun");
 	TAP_EQ(region_resize(control, "r", 2 * EXTENT), 0, "fill: shrinks to one");
 	TAP_EQ(pool_free(pmem[1]), all[1], "fill: the other is empty");
 	must(region_destroy(control, "x"), "destroy");

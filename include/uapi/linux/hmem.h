@@ -183,13 +183,14 @@ struct hmem_pool_detach {
  * HMEM_DRAIN_STOP or until it is detached, which can be done when the command has succeeded:
  * then nothing of it is in use.
  *
- * -EOPNOTSUPP: the pool has a part of a persistent region over several pools, and nothing was begun.
- * -ENOSPC: the other pools of its kind have not enough room together, and nothing was begun; or no
- * persistent one has room for all of a region, and those before it have places elsewhere; one that
- * withholds another region of its name has none. -EMFILE: the region table of the persistent pool
- * with most room is full, and those before it have places elsewhere. -EBUSY:
- * the pool has a part of a region whose other pool is not there; or
- * somebody has held a page for longer than a second (io_uring, RDMA, a pipe): all others were
+ * -ENODEV: a persistent region of it has lost what it had on another pool, and nothing was begun.
+ * -ENOSPC: the other pools of its kind have not enough room together, and nothing was begun; or those
+ * that a region may go to have not, and those before it have places elsewhere: it may not go to a
+ * pool that withholds another region of its name. -EMFILE: the region table of a persistent pool
+ * that has to say where a region goes is full, or the region would be on more than HMEM_REGION_POOLS,
+ * and those before it have places elsewhere. -EBUSY:
+ * the pool has a part of a region that another pool is not there of, or that is just leaving another
+ * one; or somebody has held a page for longer than a second (io_uring, RDMA, a pipe): all others were
  * moved. -EIO: the tag of an extent is damaged, so that what it holds cannot be told; or the memory
  * that it is to come to has gone bad since (HMEM_POISON_CLEAR); all others were moved. -ENOMEM.
  * -EINTR. -ECANCELED: HMEM_DRAIN_STOP came. After each of them the command can be given again and
@@ -198,9 +199,10 @@ struct hmem_pool_detach {
  * A page whose memory reports an error is lost, unless it is near, and keeps nothing from moving.
  * Until it has moved an extent is where it was, for HMEM_REGION_POISON as well.
  *
- * What is persistent goes to persistent pools only, each region as a whole to one that has room for
- * it. No instant at which the power goes loses anything that was durable. While such a region is on
- * its way it is there only when both pools are, and it is neither resized nor moved on (-EBUSY).
+ * What is persistent goes to persistent pools only: a region that is on one pool to one that has room
+ * for all of it, if there is one. No instant at which the power goes loses anything that was
+ * durable. While such a region is on its way it is there only when all its pools are, the one that
+ * is drained and those that it comes to included, and it is not resized (-EBUSY).
  */
 struct hmem_pool_drain {
 	__u32 size;
