@@ -7,7 +7,7 @@
 #include "policy_private.h"
 
 _Static_assert(sizeof(struct hm_heat) <= 32, "0.2 % of a region is for all that is kept");
-_Static_assert(sizeof(struct hm_policy) <= 2 * 4096, "two pages");
+_Static_assert(sizeof(struct hm_policy) <= 3 * 4096, "three pages");
 
 /* The heat at which a touch more in its time earns @cost_ns within the horizon. */
 u32 hm_even_bin(const struct hm_policy *p, u64 cost_ns)

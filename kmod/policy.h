@@ -252,7 +252,7 @@ struct hm_page_steps {
  * struct hm_policy - the state of one region's policy
  *
  * Read @count, @window_ns, @promote_bin, @demote_bin, @used, @band; everything else is the
- * engine's. 4 KiB at most, so that it is one page.
+ * engine's.
  */
 struct hm_policy {
 	struct hm_policy_knobs knob;
@@ -267,9 +267,9 @@ struct hm_policy {
 	u64 leaving;		/* pages on their way home */
 
 	/* Pages by heat: whole extents at home, pages at home, all that is near. */
-	u32 home_whole[HM_POLICY_BINS];
-	u32 home_page[HM_POLICY_BINS];
-	u32 near[HM_POLICY_BINS];
+	u64 home_whole[HM_POLICY_BINS];
+	u64 home_page[HM_POLICY_BINS];
+	u64 near[HM_POLICY_BINS];
 	struct hm_page_steps steps;
 
 	/* Outcome of the last tick. */
@@ -305,8 +305,8 @@ struct hm_policy {
 	bool trail_waits;	/* the time of who is there has not come */
 	u32 trail;		/* behind the cursor: up to here no extent waits for its scan */
 	u64 look_ns;		/* from clearing a page's accessed bit to reading it */
-	u32 round_units;	/* pages looked at in this round, and seen */
-	u32 round_seen;
+	u64 round_units;	/* pages looked at in this round, and seen */
+	u64 round_seen;
 	u32 round_moves;
 	u32 round_pingpongs;
 	u32 round_splits;
@@ -353,7 +353,7 @@ struct hm_policy_share {
 	u64 used;
 	u64 bound;
 	u64 pages;
-	u32 count[HM_POLICY_BINS];
+	u64 count[HM_POLICY_BINS];
 };
 
 /** hm_policy_knob() - the knob of that number, NULL past the last one */

@@ -29,7 +29,7 @@ static u64 part_of(u64 value, u64 part, u64 whole)
 void hm_policy_share(struct hm_policy_share *share, const struct hm_policy *p)
 {
 	for (u32 bin = 0; bin < HM_POLICY_BINS; bin++)
-		share->count[bin] = (u32)hm_pages_in(p, bin);
+		share->count[bin] = hm_pages_in(p, bin);
 }
 
 /* What a region would have of a heat; the last of 0 is what it has not shown any use for. */

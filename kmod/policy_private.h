@@ -66,14 +66,14 @@ static inline void hm_stamp(struct hm_heat *h, u64 now)
 	h->flags |= HM_HEAT_MOVED;
 }
 
-static inline u32 *hm_whole_count(struct hm_policy *p, const struct hm_heat *h)
+static inline u64 *hm_whole_count(struct hm_policy *p, const struct hm_heat *h)
 {
 	return h->flags & HM_HEAT_NEAR ? p->near : p->home_whole;
 }
 
 static inline u64 hm_pages_in(const struct hm_policy *p, u32 bin)
 {
-	return (u64)p->near[bin] + p->home_whole[bin] + p->home_page[bin];
+	return p->near[bin] + p->home_whole[bin] + p->home_page[bin];
 }
 
 static inline bool hm_bit(const u64 *map, u32 page)
@@ -122,7 +122,7 @@ static inline u32 hm_page_rank(u64 word, bool near)
 	return brief + 4 < lasting ? brief + 4 : lasting;
 }
 
-static inline u32 *hm_page_count(struct hm_policy *p, bool near)
+static inline u64 *hm_page_count(struct hm_policy *p, bool near)
 {
 	return near ? p->near : p->home_page;
 }

@@ -144,7 +144,7 @@ hm_look_at(struct hm_policy *p, struct hm_look *look, u64 *pages, u32 word, u64 
 {
 	const u32 *lasting_steps = p->steps.lasting[touched];
 	const u16 *brief_steps = p->steps.brief[touched];
-	u32 *count = hm_page_count(p, near);
+	u64 *count = hm_page_count(p, near);
 	u64 moves = 0;
 
 	for (; mask; mask &= mask - 1) {

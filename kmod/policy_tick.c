@@ -16,8 +16,8 @@ static void hm_match(struct hm_policy *p)
 {
 	u64 room = p->near_pages > p->used ? p->near_pages - p->used : 0;
 	u64 over = p->used > p->near_pages ? p->used - p->near_pages : 0;
-	u64 swaps = over, left;
-	u32 cold = 0, victims = p->near[0];
+	u64 swaps = over, victims = p->near[0], left;
+	u32 cold = 0;
 	bool whole = false;
 
 	/* What is not known yet may be as hot as what is: room is kept for it. */
@@ -31,7 +31,7 @@ static void hm_match(struct hm_policy *p)
 	p->wanted = over;
 	for (u32 hot = HM_POLICY_BINS; hot-- > 1;) {
 		for (u32 unit = 0; unit < 2; unit++) {
-			u32 *count = unit ? p->home_page : p->home_whole;
+			u64 *count = unit ? p->home_page : p->home_whole;
 			u32 *bin = unit ? &p->promote_page_bin : &p->promote_bin;
 			u32 size = unit ? 1 : HM_POLICY_PAGES;
 			u32 band = p->band + (unit ? 0 : p->knob.band_whole_oct4);
@@ -58,7 +58,7 @@ static void hm_match(struct hm_policy *p)
 				*bin = hot;
 				p->wanted += take;
 				swaps += take;
-				victims -= (u32)take;
+				victims -= take;
 				come -= take;
 			}
 		}
@@ -92,7 +92,7 @@ void hm_round_over(struct hm_policy *p, u64 now)
 	const struct hm_policy_knobs *k = &p->knob;
 	u64 least = k->window_min_ms * 1000000ULL, most = k->window_max_ms * 1000000ULL;
 	u64 took = now - p->round_at;
-	u32 pct = p->round_units ? (u32)((u64)p->round_seen * 100 / p->round_units) : 0;
+	u32 pct = p->round_units ? (u32)(p->round_seen * 100 / p->round_units) : 0;
 
 	/*
 	 * Where the budget sets the pace, the window is what it allows. How many pages of split

@@ -17,7 +17,7 @@ static void test_arithmetic(void)
 	TAP_OK(worst < 5, "log2 is off by %.1f 256ths of an octave at most", worst);
 	TAP_OK(worst_exp < 8, "and there and back by %.1f", worst_exp);
 	TAP_EQ(hm_log2(0), 0, "the logarithm of nothing is 0");
-	TAP_OK(sizeof(struct hm_heat) <= 32 && sizeof(struct hm_policy) <= 8192,
+	TAP_OK(sizeof(struct hm_heat) <= 32 && sizeof(struct hm_policy) <= 12288,
 	       "a heat is %zu bytes, a region's policy %zu", sizeof(struct hm_heat),
 	       sizeof(struct hm_policy));
 }

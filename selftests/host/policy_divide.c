@@ -52,6 +52,31 @@ static void test_heats(void)
 	TAP_OK(pages_are(0, 0, 0), "nothing is divided into nothing");
 }
 
+/* More pages of one heat than 32 bits can count: 24 TiB. */
+static void test_large(void)
+{
+	u64 extents = 3ULL << 22, all = extents * HM_POLICY_PAGES;
+	struct hm_heat one;
+
+	for (u32 i = 0; i < REGIONS; i++) {
+		hm_policy_init(&region_of[i], &knobs, (u32)extents, all, 0);
+		share[i].most = all;
+	}
+	for (u64 i = 0; i < extents; i++)
+		hm_policy_add(&region_of[0], &one, false);
+	for (u64 i = 0; i < extents; i++)
+		hm_policy_add(&region_of[1], &one, true);
+	TAP_EQ(region_of[1].used, all, "24 TiB are near");
+	share_all(2 * all);
+	TAP_OK(share[0].count[0] == all && share[1].count[0] == all, "and as much is cold");
+	TAP_OK(pages_are(all, all, 0), "it is divided");
+	region_of[0].home_whole[0] = 0;
+	region_of[0].home_whole[150] = all;
+	region_of[0].nr_known = (u32)extents;
+	hm_policy_tick(&region_of[0], 1000000000);
+	TAP_EQ(region_of[0].wanted, all, "and all of it is wanted near where there is room");
+}
+
 /* Who has no bound of his own is one of those who share like any other. */
 static void test_no_bounds(void)
 {
@@ -165,6 +190,7 @@ int main(void)
 {
 	begin();
 	test_heats();
+	test_large();
 	test_no_bounds();
 	test_sums();
 	test_steps();

@@ -138,7 +138,7 @@ static inline void run_ticks(u32 ticks)
 /* Everything that is summed up is the sum; the bound holds. */
 static inline bool sound(void)
 {
-	static u32 whole[HM_POLICY_BINS], page[HM_POLICY_BINS], near[HM_POLICY_BINS];
+	static u64 whole[HM_POLICY_BINS], page[HM_POLICY_BINS], near[HM_POLICY_BINS];
 	u64 used = 0, leaving = 0;
 	u32 split = 0, known = 0;
 
