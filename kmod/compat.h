@@ -13,6 +13,13 @@
 #include <linux/userfaultfd_k.h>
 #include <linux/version.h>
 
+/* Where struct folio_batch is: the header got its name later. */
+#if __has_include(<linux/folio_batch.h>)
+#include <linux/folio_batch.h>
+#else
+#include <linux/pagevec.h>
+#endif
+
 /* CRC32C as everybody defines it: initial value and result inverted. */
 static inline u32 hm_crc32c(const void *data, size_t length)
 {

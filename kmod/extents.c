@@ -76,12 +76,23 @@ static bool home_pinned(const struct hm_extent *extent)
 	return home && folio_ref_count(home) != HM_BASE_REFS;
 }
 
+/* The home is locked. */
+static bool near_pinned(struct hm_extent *extent)
+{
+	struct folio *near;
+	bool pinned = false;
+	u32 page;
+
+	hm_near_for_each(extent, near, page)
+		pinned |= hm_pinned(near, HM_BASE_REFS);
+	return pinned;
+}
+
 /* Under the home's lock the near copies stay what they are. */
 static bool extent_pinned(struct hm_extent *extent)
 {
-	struct folio *home = READ_ONCE(extent->home), *near;
+	struct folio *home = READ_ONCE(extent->home);
 	bool pinned = false;
-	u32 page;
 
 	if (!home || home_pinned(extent) || !READ_ONCE(extent->front))
 		return home && home_pinned(extent);
@@ -90,8 +101,8 @@ static bool extent_pinned(struct hm_extent *extent)
 		return false;
 	/* Who makes a copy has a reference too, and has looked. */
 	if (!(extent->flags & HM_EXTENT_MOVING))
-		hm_near_for_each(extent, near, page)
-			pinned |= folio_ref_count(near) != HM_BASE_REFS;
+		pinned = near_pinned(extent) &&
+			 !(hm_pages(extent) && hm_batches_wait() && !near_pinned(extent));
 	folio_unlock(home);
 	return pinned;
 }

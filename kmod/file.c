@@ -14,6 +14,7 @@
 #include <linux/slab.h>
 #include <linux/uio.h>
 
+#include "near.h"
 #include "poison.h"
 #include "trace.h"
 
@@ -171,6 +172,8 @@ static vm_fault_t hm_fault(struct vm_fault *vmf)
 		ret = fault_error(page);
 	} else {
 		atomic64_inc(&region->faults);
+		if (alone && unlikely(vmf->vma->vm_flags & VM_LOCKED))
+			hm_batches_expect();
 		if (alone || unlikely(folio_test_has_hwpoisoned(page_folio(page))))
 			ret = hm_map_page(vmf, page);
 		else

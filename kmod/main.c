@@ -82,6 +82,7 @@ static void __exit hm_exit(void)
 	hm_cxl_exit();
 	hm_poison_exit();
 	hm_near_share_exit();
+	hm_batches_exit();
 	destroy_workqueue(hm_wq);
 	hm_regions_exit();
 	hm_withheld_exit();

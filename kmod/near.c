@@ -61,15 +61,12 @@ static void free_near(struct hm_region *region, struct folio *near)
 	hm_dram_put(region, near);
 }
 
-/**
- * hm_pinned - whether somebody holds a folio besides its mappings and the module
- * @own: references that the module has
- *
- * They are counted before the mappings: who unmaps takes the count of mappings down
+/*
+ * References are counted before the mappings: who unmaps takes the count of mappings down
  * before them. Who maps does so under the folio's lock, but for fork(2) in a mapping that is
  * registered with userfaultfd.
  */
-bool hm_pinned(struct folio *folio, int own)
+static bool is_held(const struct folio *folio, int own)
 {
 	int before = folio_mapcount(folio), refs;
 
@@ -77,6 +74,25 @@ bool hm_pinned(struct folio *folio, int own)
 	refs = folio_ref_count(folio);
 	smp_rmb();	/* and this again afterwards */
 	return refs != own + before || before != folio_mapcount(folio);
+}
+
+/**
+ * hm_pinned - whether somebody holds a folio besides its mappings and the module
+ * @own: references that the module has
+ *
+ * Also what nobody holds may be said to be held, for a while: the core gives some references to
+ * small folios back later (batches.c), and the fault that has mapped a folio its own when it has
+ * let the lock go. So it is to be asked once more, and for small folios it is seen to that the
+ * answer is another one then.
+ */
+bool hm_pinned(struct folio *folio, int own)
+{
+	if (likely(!is_held(folio, own)))
+		return false;
+	if (hm_batches_empty(folio) && !is_held(folio, own))
+		return false;
+	hm_batches_kick(folio);
+	return true;
 }
 
 /* Pages that are in @skip are not copied; those whose memory reports an error are in @met then. */

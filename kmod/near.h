@@ -54,6 +54,13 @@ void hm_near_share_give(long pages);
 void hm_near_share_starved(struct hm_region *region);
 void hm_near_share_exit(void);
 
+/* batches.c */
+void hm_batches_expect(void);
+bool hm_batches_empty(const struct folio *folio);
+void hm_batches_kick(const struct folio *folio);
+bool hm_batches_wait(void);
+void hm_batches_exit(void);
+
 /* near.c */
 bool hm_pinned(struct folio *folio, int own);
 int hm_near_store(struct hm_region *region, struct hm_extent *extent, u32 index,

@@ -37,6 +37,15 @@ static void unmap_pages(struct hm_region *region, u32 index, u32 page, u32 count
 			    (loff_t)count * PAGE_SIZE, 1);
 }
 
+/* The same with a near page, which is locked. */
+static void unmap_near(struct hm_region *region, u32 index, u32 page, const struct folio *near)
+{
+	/* Afterwards it may say no more that it was. */
+	if (unlikely(folio_test_mlocked(near)))
+		hm_batches_expect();
+	unmap_pages(region, index, page, 1);
+}
+
 /** hm_near_next - the first folio in front of an extent's home, at or after its page *@page */
 struct folio *hm_near_next(const struct hm_extent *extent, u32 *page)
 {
@@ -148,7 +157,7 @@ static enum hmem_moved demote(struct hm_region *region, struct hm_extent *extent
 	struct folio *near = hm_page_near(hm_pages(extent), page);
 	enum hmem_moved result;
 
-	unmap_pages(region, index, page, 1);
+	unmap_near(region, index, page, near);
 	result = hm_pinned(near, 1) ? HMEM_MOVED_PINNED : send_home(region, extent, page);
 	if (result == HMEM_MOVED)
 		retire(region, extent, page);
@@ -239,7 +248,7 @@ int hm_pages_store(struct hm_region *region, struct hm_extent *extent, pgoff_t p
 		return 0;
 	}
 	folio_lock(near);
-	unmap_pages(region, pgoff >> HM_EXTENT_ORDER, page, 1);
+	unmap_near(region, pgoff >> HM_EXTENT_ORDER, page, near);
 	if (hm_pinned(near, held == near ? 2 : 1)) {
 		folio_unlock(near);
 		return -EAGAIN;
@@ -248,14 +257,7 @@ int hm_pages_store(struct hm_region *region, struct hm_extent *extent, pgoff_t p
 	return 0;
 }
 
-/**
- * hm_pages_go_home - give up all near pages of a split extent
- *
- * The home is locked.
- *
- * Return: HMEM_MOVED: none is left; or what became of one that is.
- */
-enum hmem_moved hm_pages_go_home(struct hm_region *region, struct hm_extent *extent, u32 index)
+static enum hmem_moved demote_all(struct hm_region *region, struct hm_extent *extent, u32 index)
 {
 	enum hmem_moved all = HMEM_MOVED, one;
 	struct folio *near;
@@ -271,6 +273,22 @@ enum hmem_moved hm_pages_go_home(struct hm_region *region, struct hm_extent *ext
 }
 
 /**
+ * hm_pages_go_home - give up all near pages of a split extent
+ *
+ * The home is locked, also while batches that may hold some of them are emptied. Not in reclaim.
+ *
+ * Return: HMEM_MOVED: none is left; or what became of one that is.
+ */
+enum hmem_moved hm_pages_go_home(struct hm_region *region, struct hm_extent *extent, u32 index)
+{
+	enum hmem_moved result = demote_all(region, extent, index);
+
+	if (result == HMEM_MOVED_PINNED && hm_batches_wait())
+		result = demote_all(region, extent, index);
+	return result;
+}
+
+/**
  * hm_pages_discard - give up a near page of a split extent with what it has
  *
  * The home is locked.
@@ -282,7 +300,7 @@ bool hm_pages_discard(struct hm_region *region, struct hm_extent *extent, u32 in
 	struct folio *near = hm_page_near(hm_pages(extent), page);
 
 	folio_lock(near);
-	unmap_pages(region, index, page, 1);
+	unmap_near(region, index, page, near);
 	if (hm_pinned(near, 1)) {
 		folio_unlock(near);
 		return false;

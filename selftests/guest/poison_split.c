@@ -5,84 +5,15 @@
  * hmem-test: topology=mixed kernels=lts,newest timeout=240
  */
 #include "poison.h"
-#include "near_costs.h"
-
-#include <pthread.h>
+#include "splitting.h"
 
 #define EXTENTS		4
 #define LENGTH		(EXTENTS * EXTENT)
-/* Of every extent. */
-#define HOT		32
 #define PATIENCE	patience(60)
 
 static const char *kind;
 static int fd;
 static char *p;
-static volatile int stop;
-
-static uint64_t hot(unsigned int n)
-{
-	return n / HOT * EXTENT + n % HOT * 13 * PAGE;
-}
-
-static void *reader(void *unused)
-{
-	(void)unused;
-	for (unsigned int n = 0; !stop; n++) {
-		(void)*(volatile char *)(p + hot(n * 7 % (EXTENTS * HOT)));
-		if (n % 512 == 511)
-			usleep(1000);
-	}
-	return NULL;
-}
-
-static void knob(const char *name, uint64_t value)
-{
-	struct hmem_policy policy = { .size = sizeof(policy), .flags = HMEM_POLICY_KNOB,
-				      .value = value };
-
-	snprintf(policy.knob, sizeof(policy.knob), "%s", name);
-	must(hmem_ioctl(fd, HMEM_REGION_POLICY, &policy), name);
-}
-
-static bool is_near(uint64_t offset)
-{
-	struct hmem_heat_cell cell;
-	struct hmem_heat h = { .size = sizeof(h), .offset = offset, .bytes = PAGE, .cell = PAGE,
-			       .nr_cells = 1, .cells = (uintptr_t)&cell };
-
-	must(hmem_ioctl(fd, HMEM_REGION_HEAT, &h), "HMEM_REGION_HEAT");
-	return cell.near;
-}
-
-/* Hot pages come near alone, and then nothing moves by itself. */
-static void split_all(void)
-{
-	time_t end = time(NULL) + PATIENCE;
-	unsigned int near;
-	pthread_t thread;
-
-	stop = 0;
-	if (pthread_create(&thread, NULL, reader, NULL))
-		tap_bail("no thread");
-	knob("budget_ppm", 300000);
-	must_set_costs(fd);
-	knob("split_prior", 1);
-	knob("window_max_ms", 500);
-	must(policy_mode_set(fd, HMEM_POLICY_AUTO), "auto");
-	do {
-		near = 0;
-		for (unsigned int n = 0; n < EXTENTS * HOT; n++)
-			near += is_near(hot(n));
-		usleep(50000);
-	} while ((near < EXTENTS * HOT || near_stats(fd).splits < EXTENTS) && time(NULL) < end);
-	must(policy_mode_set(fd, HMEM_POLICY_MANUAL), "manual");
-	stop = 1;
-	pthread_join(thread, NULL);
-	if (near < EXTENTS * HOT || near_stats(fd).splits < EXTENTS)
-		tap_bail("%u hot pages came near, of %u; %llu extents were split", near,
-			 EXTENTS * HOT, (unsigned long long)near_stats(fd).splits);
-}
 
 /* A near page that was only read: the home has what it had. */
 static void clean_page(void)
@@ -93,9 +24,10 @@ static void clean_page(void)
 	/* It says -EBUSY, since it knows of no way to take such a page away. */
 	kernel_poison(pfn_of(p + at));
 	/* The module hears of it a little later, and then it is no longer near. */
-	for (int i = 0; is_near(at) && i < PATIENCE * 100; i++)
+	for (int i = 0; page_is_near(fd, at) && i < PATIENCE * 100; i++)
 		usleep(10000);
-	TAP_OK(!is_near(at) && near_stats(fd).near == near - PAGE, "%s: it alone is given up", kind);
+	TAP_OK(!page_is_near(fd, at) && near_stats(fd).near == near - PAGE,
+	       "%s: it alone is given up", kind);
 	TAP_OK(!touch_read(p + at) && p[at] == 1, "%s: and nothing is lost", kind);
 	TAP_EQ(poison_list(fd, 0, NULL, 0), 0, "%s: nothing is bad", kind);
 }
@@ -105,13 +37,13 @@ static void dirty_page(uint64_t *seq)
 {
 	uint64_t at = hot(2), pfn;
 
-	TAP_OK(is_near(at) && !touch_write(p + at, 9), "%s: a page that is stored to", kind);
+	TAP_OK(page_is_near(fd, at) && !touch_write(p + at, 9), "%s: a page that is stored to", kind);
 	pfn = pfn_of(p + at);
 	kernel_poison(pfn);
 	await_poison(fd, seq, at);
 	TAP_OK(page_fails(p + at, false) && page_fails(p + at, true), "%s: it fails", kind);
 	TAP_OK(only_bad(fd, at, PAGE, HMEM_POISONED_DATA), "%s: and is lost", kind);
-	TAP_OK(!is_near(at) && !touch_read(p + hot(3)) && is_near(hot(3)),
+	TAP_OK(!page_is_near(fd, at) && !touch_read(p + hot(3)) && page_is_near(fd, hot(3)),
 	       "%s: the others stay where they are", kind);
 	TAP_EQ(poison(fd, HMEM_POISON_CLEAR, at, PAGE, NULL), 0, "%s: it is cleared", kind);
 	TAP_OK(all_bytes(p + at, PAGE, 0) && !touch_write(p + at, 1), "%s: and used again", kind);
@@ -125,7 +57,8 @@ static void home_page(bool persistent)
 	char c = 3;
 
 	must(poison(fd, HMEM_POISON_REPORT, at, PAGE, NULL), "report");
-	TAP_OK(is_near(at) && !touch_read(p + at) && p[at] == 1, "%s: it is near and goes on", kind);
+	TAP_OK(page_is_near(fd, at) && !touch_read(p + at) && p[at] == 1,
+	       "%s: it is near and goes on", kind);
 	TAP_OK(only_bad(fd, at, PAGE, HMEM_POISONED_HOME), "%s: nothing is lost", kind);
 	if (persistent) {
 		TAP_OK(page_fails(p + at, true), "%s: but cannot be stored to", kind);
@@ -149,7 +82,7 @@ static void cold_page(void)
 	uint64_t at = 2 * EXTENT + PAGE;
 	char page[2 * PAGE];
 
-	TAP_OK(!is_near(at), "%s: a page at home", kind);
+	TAP_OK(!page_is_near(fd, at), "%s: a page at home", kind);
 	must(poison(fd, HMEM_POISON_REPORT, at, PAGE, NULL), "report");
 	TAP_OK(page_fails(p + at, false) && !touch_read(p + at + PAGE) && !touch_read(p + at - PAGE),
 	       "%s: it fails, and its neighbours do not", kind);
@@ -174,7 +107,7 @@ static void checks(int control, const struct pool *pool)
 	p = must_map(fd, LENGTH);
 	memset(p, 1, LENGTH);
 	bus_catch();
-	split_all();
+	split_all(fd, p, EXTENTS);
 	clean_page();
 	if (!pool->persistent)
 		dirty_page(&seq);
