@@ -64,7 +64,8 @@ void hm_poison_refresh(struct hm_region *region, struct hm_extent *extent, u32 i
 		   any_bad(&region->bad, index);
 
 	extent->flags = (extent->flags & ~HM_EXTENT_BAD) | (bad ? HM_EXTENT_BAD : 0);
-	mark_folio(extent->home, bad);
+	/* A split extent is mapped page by page in any case: hm_split(). */
+	mark_folio(extent->home, bad || hm_pages(extent));
 	if (hm_near(extent))
 		mark_folio(hm_near(extent), bad);
 }

@@ -377,6 +377,8 @@ u64 *hm_pages_detach(struct hm_extent *extent)
 	u64 *pages = hm_pages(extent);
 
 	WRITE_ONCE(extent->front, 0);
+	if (!(extent->flags & HM_EXTENT_BAD) && folio_test_has_hwpoisoned(extent->home))
+		folio_clear_has_hwpoisoned(extent->home);
 	return pages;
 }
 
@@ -414,7 +416,8 @@ enum hmem_moved hm_split(struct hm_region *region, u32 index)
 	}
 	result = may_split(extent);
 	if (result == HMEM_MOVED) {
-		/* No process maps more than a page at once from now on. */
+		/* No process maps more than a page at once from now on, whoever makes its tables. */
+		folio_set_has_hwpoisoned(extent->home);
 		hm_extent_unmap(region, index);
 		WRITE_ONCE(extent->front, (unsigned long)pages | HM_FRONT_PAGES);
 	} else {
