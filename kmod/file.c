@@ -130,9 +130,9 @@ static vm_fault_t fault_error(struct page *page)
 static const struct vm_operations_struct hm_plain_vm_ops;
 
 /*
- * Mappings of a region that may have no near copies, or is for long-term pins, are plain: whoever has a page of it mapped
- * stores without being seen. So there every fault counts as a store, and a fault to read
- * maps what may be written as well.
+ * Mappings of a region that may have no near copies, or is for long-term pins, are plain: whoever
+ * has a page of it mapped stores without being seen. So there every fault counts as a store, and a
+ * fault to read maps what may be written as well.
  */
 static bool is_plain(const struct vm_area_struct *vma)
 {
@@ -304,8 +304,8 @@ static int hm_mmap(struct file *file, struct vm_area_struct *vma)
 }
 
 /*
- * The part of an I/O that lies in one extent, of a split one in one page. The folio reference, not a lock, keeps the
- * memory in place while user memory is touched.
+ * The part of an I/O that lies in one extent, of a split one in one page. The folio reference, not
+ * a lock, keeps the memory in place while user memory is touched.
  */
 static ssize_t io_extent(struct hm_region *region, loff_t position, struct iov_iter *iter,
 			 bool write)
@@ -429,7 +429,8 @@ static int hm_fsync(struct file *file, loff_t start, loff_t end, int datasync)
 		if (home) {
 			/* A reference keeps it the home. */
 			folio_get(home);
-			pool = hm_extent_lost(region, extent) ? NULL : hm_extent_pool(region, extent);
+			pool = hm_extent_lost(region, extent) ? NULL :
+								hm_extent_pool(region, extent);
 			place = extent->index;
 			folio_unlock(home);
 		}

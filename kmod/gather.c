@@ -385,7 +385,8 @@ static int gather_one(const u8 uuid[UUID_SIZE], struct hm_pool *coming)
 		return 0;
 	}
 	/* Who publishes it is the pool that comes. */
-	if (coming && !hm_media_names(&g->held[g->which]->record, g->held[g->which]->slots, coming->uuid))
+	if (coming && !hm_media_names(&g->held[g->which]->record, g->held[g->which]->slots,
+				      coming->uuid))
 		return 0;
 	if (hm_region_find(g->held[g->which]->record.name)) {
 		pr_err("pool %s: there is another region %s, so that the one on several pools stays hidden\n",

@@ -145,8 +145,9 @@ static void measure_one(struct hm_pool *pool, void *near)
 void hm_measure(struct hm_pool *pool)
 {
 	gfp_t gfp = GFP_KERNEL | __GFP_COMP | __GFP_NORETRY | __GFP_NOWARN;
-	struct folio *near = __folio_alloc(gfp, HM_SAMPLE_ORDER, numa_mem_id(), &node_states[N_CPU]);
+	struct folio *near;
 
+	near = __folio_alloc(gfp, HM_SAMPLE_ORDER, numa_mem_id(), &node_states[N_CPU]);
 	if (!near)
 		return;
 	measure_one(pool, folio_address(near));

@@ -205,7 +205,8 @@ static const char *check_sharing(const struct hm_media_header *h, const struct h
 	if (!is_shared(r))
 		return total || r->nr_pools || r->number ?
 		       "a reserved field of a region is in use" : NULL;
-	if (r->nr_pools < (le32(h->version) < 4 ? 2 : 1) || r->nr_pools > HM_MEDIA_MAX_POOLS || r->number >= r->nr_pools)
+	if (r->nr_pools < (le32(h->version) < 4 ? 2 : 1) || r->nr_pools > HM_MEDIA_MAX_POOLS ||
+	    r->number >= r->nr_pools)
 		return "a region's pools are too few or too many";
 	why = check_ways(r, slots);
 	if (why)
