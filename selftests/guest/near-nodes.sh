@@ -4,7 +4,7 @@
 # Near copies are made of the memory of nodes with CPUs alone: where CXL memory is system RAM they
 # do not come from there, also when there is nothing else.
 #
-# hmem-test: topology=numa1 alone kernels=lts,newest
+# hmem-test: topology=numa1 alone kernels=newest long=lts
 . "$(dirname "$0")/kmod.sh"
 
 mib=1048576
@@ -41,23 +41,23 @@ cxl_wait 20 has_cxl_node || tap_bail "no CXL memory comes online"
 cxl=$(cxl_node)
 tap_is "$(cat /sys/devices/system/node/has_cpu)" 0 "one node has CPUs"
 
-must kmodctl ram r $((192 * mib))
-must kmodctl create n r $((160 * mib))
+must kmodctl ram r $((112 * mib))
+must kmodctl create n r $((96 * mib))
 must kmodctl fill n 7
 mount -t tmpfs -o size=100%,mpol=bind:0 none "$scratch" || tap_bail "no tmpfs"
-dd if=/dev/zero of="$scratch/hog" bs=1M count=$(($(free_mib 0) - 96)) status=none
+dd if=/dev/zero of="$scratch/hog" bs=1M count=$(($(free_mib 0) - 80)) status=none
 left=$(free_mib 0) before=$(free_mib "$cxl")
 tap_diag "DRAM has $left MiB, CXL $before"
-tap_check "there is more CXL memory than is wanted near" test "$before" -gt 160
+tap_check "there is more CXL memory than is wanted near" test "$before" -gt 96
 
 moved=$(kmodctl move n near)
 tap_check "no more comes near than there is DRAM ($moved pages)" \
-	test "$moved" -gt 0 -a "$moved" -lt $((160 * 256))
+	test "$moved" -gt 0 -a "$moved" -lt $((96 * 256))
 after=$(free_mib "$cxl")
 tap_check "and none of it is CXL memory (it has $after MiB)" test $((before - after)) -lt 8
 tap_check "all is there" kmodctl verify n 7
 rm "$scratch/hog"
-tap_is "$(($(kmodctl move n near) + moved))" $((160 * 256)) "when there is DRAM again all comes near"
+tap_is "$(($(kmodctl move n near) + moved))" $((96 * 256)) "when there is DRAM again all comes near"
 tap_check "all is there" kmodctl verify n 7
 umount "$scratch"
 
