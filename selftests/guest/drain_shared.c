@@ -73,17 +73,6 @@ static bool hidden(void)
 	return fd == -ENOENT;
 }
 
-static const char *draw(void)
-{
-	int fd = must_open("r", O_RDWR);
-	char *p = must_map(fd, EXTENTS * EXTENT);
-	const char *text = pmem_draw(p, EXTENTS);
-
-	munmap(p, EXTENTS * EXTENT);
-	close(fd);
-	return text;
-}
-
 static int create(int nr)
 {
 	const char *const names[] = { pmem[0], pmem[1], pmem[2] };
@@ -180,7 +169,7 @@ static void ended(const char *what, const char *drawing)
 {
 	char pools[256];
 
-	TAP_STR_EQ(draw(), drawing, "%s: where room is", what);
+	TAP_STR_EQ(pmem_draw_region("r", EXTENTS), drawing, "%s: where room is", what);
 	TAP_OK(pool_free(pmem[0]) == all && !sysfs_number("hmem_pool", pmem[0], "regions"),
 	       "%s: what it leaves is free", what);
 	TAP_EQ(pool_detach(control, pmem[0]), 0, "%s: the pool is detached", what);
@@ -207,7 +196,7 @@ static void to_another(void)
 	struct hmem_pool_drain d;
 
 	begin(2);
-	TAP_STR_EQ(draw(), "ababab", "on two pools");
+	TAP_STR_EQ(pmem_draw_region("r", EXTENTS), "ababab", "on two pools");
 	TAP_EQ(drain_under_use(0, &d), 0, "one of them is drained");
 	TAP_OK(d.moved == 3 * EXTENT && !d.left, "all that was on it moved");
 	ended("to another", "cbcbcb");
@@ -222,27 +211,16 @@ static void to_its_own(void)
 	ended("to its own", "bbbbbb");
 }
 
-static void to_several(void)
+/* From @nr pools; of the two others one has room for so many extents, and the other for so many. */
+static void to_two(int nr, int one, int other, const char *what, const char *drawing)
 {
-	begin(2);
-	leave(1, 2);
-	leave(2, 1);
-	TAP_EQ(pool_drain(control, pmem[0], 0, NULL), 0, "two have room, one with the other");
+	begin(nr);
+	leave(1, one);
+	leave(2, other);
+	TAP_EQ(pool_drain(control, pmem[0], 0, NULL), 0, "%s: each has room for a part", what);
 	must(region_destroy(control, "x1"), "destroy");
 	must(region_destroy(control, "x2"), "destroy");
-	ended("to several", "bbbbcb");
-}
-
-/* What is on one pool alone goes to several when no one has room for it. */
-static void to_several_alone(void)
-{
-	begin(1);
-	leave(1, 4);
-	leave(2, 3);
-	TAP_EQ(pool_drain(control, pmem[0], 0, NULL), 0, "what was alone goes to two");
-	must(region_destroy(control, "x1"), "destroy");
-	must(region_destroy(control, "x2"), "destroy");
-	ended("alone", "bbbbcc");
+	ended(what, drawing);
 }
 
 /* Of what is on the first pool all moves but extent 2. */
@@ -269,7 +247,7 @@ static void halfway(void)
 {
 	begin(2);
 	drain_half(0);
-	TAP_STR_EQ(draw(), "cbabcb", "halfway: some of it has moved");
+	TAP_STR_EQ(pmem_draw_region("r", EXTENTS), "cbabcb", "halfway: some of it has moved");
 	TAP_EQ(region_resize(control, "r", 2 * EXTENT), -EBUSY, "halfway: it does not shrink");
 	TAP_EQ(region_resize(control, "r", 9 * EXTENT), -EBUSY, "halfway: nor grow");
 	TAP_EQ(pool_drain(control, pmem[1], 0, NULL), -EBUSY, "halfway: nor leave another pool");
@@ -286,7 +264,7 @@ static void halfway(void)
 		TAP_OK(hidden(), "halfway, order %d: all three pools are needed", order);
 		attach(pmem_order(order)[2]);
 		TAP_OK(whole_but(0, 2000 + order), "halfway, order %d: then it is there", order);
-		TAP_STR_EQ(draw(), "cbabcb", "halfway, order %d: where it was", order);
+		TAP_STR_EQ(pmem_draw_region("r", EXTENTS), "cbabcb", "halfway, order %d: where it was", order);
 	}
 	put(0, 1000);
 	TAP_EQ(drain_under_use(0, NULL), 0, "halfway: it goes on");
@@ -368,8 +346,9 @@ int main(void)
 	must_pmems();
 	to_another();
 	to_its_own();
-	to_several();
-	to_several_alone();
+	to_two(2, 2, 1, "to several", "bbbbcb");
+	/* What is on one pool alone goes to several when no one has room for it. */
+	to_two(1, 4, 3, "alone", "bbbbcc");
 	halfway();
 	given_up();
 	no_room();

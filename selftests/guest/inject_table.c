@@ -6,20 +6,9 @@
  *
  * hmem-test: topology=smp4 kernels=newest
  */
+#include "following.h"
 #include "inject.h"
 #include "splitting.h"
-
-#include <linux/userfaultfd.h>
-#include <sys/ioctl.h>
-#include <sys/syscall.h>
-
-/* Debian 12's headers are older than them. */
-#ifndef UFFD_FEATURE_WP_UNPOPULATED
-#define UFFD_FEATURE_WP_UNPOPULATED	(1 << 13)
-#endif
-#ifndef UFFD_FEATURE_WP_ASYNC
-#define UFFD_FEATURE_WP_ASYNC		(1 << 15)
-#endif
 
 #define FINISH	"finish_fault"
 #define EXTENTS	4U
@@ -27,19 +16,6 @@
 
 static volatile char *followed;
 static volatile int go;
-
-/* Pages that are not populated are followed as well. */
-static void must_follow(char *p)
-{
-	struct uffdio_api api = { .api = UFFD_API, .features = UFFD_FEATURE_WP_ASYNC |
-							       UFFD_FEATURE_WP_UNPOPULATED };
-	struct uffdio_register r = { .range = { (uintptr_t)p, LENGTH },
-				     .mode = UFFDIO_REGISTER_MODE_WP };
-	int uffd = syscall(SYS_userfaultfd, O_CLOEXEC | UFFD_USER_MODE_ONLY);
-
-	if (uffd < 0 || ioctl(uffd, UFFDIO_API, &api) || ioctl(uffd, UFFDIO_REGISTER, &r))
-		tap_bail("userfaultfd: %s", strerror(errno));
-}
 
 static void *reader(void *unused)
 {
@@ -66,7 +42,7 @@ int main(void)
 	TAP_OK(page_is_near(fd, hot(5)) && !page_is_near(fd, 4096), "some pages are near alone");
 
 	followed = must_map(fd, LENGTH);
-	must_follow((char *)followed);
+	must_follow(followed, LENGTH);
 	if (pthread_create(&thread, NULL, reader, NULL))
 		tap_bail("no thread");
 	inject(FINISH " pass 1 1 self %d", INJECT_MOMENT_MS);

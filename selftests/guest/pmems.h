@@ -85,6 +85,18 @@ static inline const char *pmem_draw(const char *p, unsigned int extents)
 	return text;
 }
 
+/* The same of a region. */
+static inline const char *pmem_draw_region(const char *name, unsigned int extents)
+{
+	int fd = must_open(name, O_RDWR);
+	char *p = must_map(fd, extents * EXTENT);
+	const char *text = pmem_draw(p, extents);
+
+	munmap(p, extents * EXTENT);
+	close(fd);
+	return text;
+}
+
 /* The k-th of the six orders of three. */
 static inline const int *pmem_order(int k)
 {

@@ -74,17 +74,6 @@ static bool marked(int from, int to, int end)
 	return good;
 }
 
-static const char *draw(int extents)
-{
-	int fd = must_open("r", O_RDWR);
-	char *p = must_map(fd, extents * EXTENT);
-	const char *text = pmem_draw(p, extents);
-
-	munmap(p, extents * EXTENT);
-	close(fd);
-	return text;
-}
-
 /* An attribute of what a pool withholds of the region. */
 static const char *withheld(int pool, const char *attribute)
 {
@@ -134,7 +123,7 @@ static void spread(void)
 
 	TAP_EQ(create("r", HMEM_CREATE_SPREAD | HMEM_CREATE_LONG_TERM_PINS, 3, 10), 0, "spread");
 	mark(0, 9);
-	TAP_STR_EQ(draw(10), "abcabcabca", "spread: in turn");
+	TAP_STR_EQ(pmem_draw_region("r", 10), "abcabcabca", "spread: in turn");
 	snprintf(identity, sizeof(identity), "%.63s", sysfs_text("hmem", "r", "uuid"));
 	snprintf(pools, sizeof(pools), "%.60s %.60s %.60s", pmem[0], pmem[1], pmem[2]);
 	for (int order = 0; order < 6; order++) {
@@ -144,7 +133,7 @@ static void spread(void)
 		TAP_EQ(region_open("r", O_RDONLY), -ENOENT, "order %d: nobody sees two thirds", order);
 		attach(pmem_order(order)[2]);
 		TAP_OK(marked(0, 9, 10), "order %d: then all of it is there", order);
-		TAP_STR_EQ(draw(10), "abcabcabca", "order %d: where it was", order);
+		TAP_STR_EQ(pmem_draw_region("r", 10), "abcabcabca", "order %d: where it was", order);
 		TAP_OK(nothing_withheld(), "order %d: nothing is withheld any more", order);
 	}
 	TAP_STR_EQ(sysfs_text("hmem", "r", "uuid"), identity, "spread: it is the same region");
@@ -155,7 +144,7 @@ static void spread(void)
 	TAP_OK(!region_info(fd, &info) && info.state & HMEM_REGION_PERSISTENT, "spread: persistent");
 	close(fd);
 	TAP_EQ(region_resize(control, "r", 12 * EXTENT), 0, "spread: grows");
-	TAP_STR_EQ(draw(12), "abcabcabcabc", "spread: and goes on");
+	TAP_STR_EQ(pmem_draw_region("r", 12), "abcabcabcabc", "spread: and goes on");
 	TAP_EQ(region_resize(control, "r", 5 * EXTENT), 0, "spread: shrinks");
 	TAP_OK(pool_free(pmem[0]) == all[0] - 2 * (int64_t)EXTENT &&
 	       pool_free(pmem[2]) == all[2] - (int64_t)EXTENT,
@@ -164,7 +153,7 @@ static void spread(void)
 	attach_all(4);
 	TAP_EQ(region_resize(control, "r", 8 * EXTENT), 0, "spread: grows again");
 	TAP_OK(marked(0, 5, 8), "spread: what was cut off is zeroes");
-	TAP_STR_EQ(draw(8), "abcabcab", "spread: from where it was");
+	TAP_STR_EQ(pmem_draw_region("r", 8), "abcabcab", "spread: from where it was");
 	TAP_EQ(region_destroy(control, "r"), 0, "spread: destroyed");
 	TAP_OK(all_free(), "spread: all is given back");
 	detach_all(2);
@@ -179,7 +168,7 @@ static void fill(void)
 	TAP_EQ(create("r", HMEM_CREATE_FILL, 2, 1), 0, "fill: on one pool");
 	TAP_EQ(region_resize(control, "r", 5 * EXTENT), 0, "fill: grows to the next");
 	mark(0, 5);
-	TAP_STR_EQ(draw(5), "aabbb", "fill: one after the other");
+	TAP_STR_EQ(pmem_draw_region("r", 5), "aabbb", "fill: one after the other");
 	detach_all(0);
 	attach_all(1);
 	TAP_OK(marked(0, 5, 5), "fill: comes back");
@@ -194,7 +183,7 @@ static void fill(void)
 	attach(1);
 	attach(2);
 	TAP_EQ(region_resize(control, "r", 3 * EXTENT), 0, "fill: grows on what it has");
-	TAP_STR_EQ(draw(3), "aaa", "fill: that is one pool");
+	TAP_STR_EQ(pmem_draw_region("r", 3), "aaa", "fill: that is one pool");
 	TAP_EQ(pool_drain(control, pmem[0], 0, NULL), 0, "fill: which can be drained");
 	must(pool_drain(control, pmem[0], HMEM_DRAIN_STOP, NULL), "stop");
 	TAP_OK(marked(0, 2, 3), "fill: with its data");
@@ -324,7 +313,7 @@ static void lost(void)
 	TAP_EQ(near_max_set(fd, 0), 0, "lost: all goes home");
 	munmap(p, 6 * EXTENT);
 	close(fd);
-	TAP_STR_EQ(draw(9), "abcabcabc", "lost: on all its pools");
+	TAP_STR_EQ(pmem_draw_region("r", 9), "abcabcabc", "lost: on all its pools");
 	detach_all(3);
 	attach_all(5);
 	TAP_OK(marked(0, 6, 9), "lost: it is whole afterwards");

@@ -6,18 +6,9 @@
  *
  * hmem-test: topology=none kernels=lts,newest
  */
+#include "following.h"
 #include "near.h"
 #include "poison.h"
-
-#include <linux/userfaultfd.h>
-
-/* Debian 12's headers are older than them. */
-#ifndef UFFD_FEATURE_WP_UNPOPULATED
-#define UFFD_FEATURE_WP_UNPOPULATED	(1 << 13)
-#endif
-#ifndef UFFD_FEATURE_WP_ASYNC
-#define UFFD_FEATURE_WP_ASYNC		(1 << 15)
-#endif
 
 #define EXTENTS	2
 #define LENGTH	(EXTENTS * EXTENT)
@@ -35,21 +26,6 @@ static bool is_protected(volatile char *p)
 		tap_bail("/proc/self/pagemap: %s", strerror(errno));
 	close(fd);
 	return entry >> 57 & 1;
-}
-
-static int follow(char *p)
-{
-	struct uffdio_api api = { .api = UFFD_API, .features = UFFD_FEATURE_WP_ASYNC |
-							       UFFD_FEATURE_WP_UNPOPULATED };
-	struct uffdio_register r = { .range = { (uintptr_t)p, LENGTH },
-				     .mode = UFFDIO_REGISTER_MODE_WP };
-	int uffd = syscall(SYS_userfaultfd, O_CLOEXEC | UFFD_USER_MODE_ONLY);
-
-	if (uffd < 0 || ioctl(uffd, UFFDIO_API, &api))
-		tap_bail("userfaultfd: %s", strerror(errno));
-	if (ioctl(uffd, UFFDIO_REGISTER, &r))
-		tap_bail("the mapping cannot be registered: %s", strerror(errno));
-	return uffd;
 }
 
 static void protect(int uffd, char *p)
@@ -85,7 +61,7 @@ static void checks(uint64_t near_max, const char *what)
 	memset(p, 1, LENGTH);
 	must(poison(fd, HMEM_POISON_REPORT, EXTENT + BAD * PAGE, PAGE, NULL), "report");
 	madvise(p, LENGTH, MADV_DONTNEED);
-	uffd = follow(p);
+	uffd = must_follow(p, LENGTH);
 	protect(uffd, p);
 
 	alarm(120);
