@@ -380,12 +380,10 @@ static int check(const struct session *s, const struct usage *usage, const struc
 		return options_bad(s, usage, "%s is no size", p->cell);
 	if (asked->map)
 		p->answer = ANSWER_MAP;
-	else if (asked->draw)
+	else if (asked->draw || (!asked->json && !files && isatty(STDOUT_FILENO)))
 		p->answer = ANSWER_DRAWING;
 	else if (!asked->json && files)
 		p->answer = ANSWER_FILES;
-	else if (!asked->json && isatty(STDOUT_FILENO))
-		p->answer = ANSWER_DRAWING;
 	return plan(s, usage, asked, p);
 }
 

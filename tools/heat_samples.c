@@ -121,7 +121,8 @@ static struct hmem_tier_cell join(const struct heat_samples *samples, const stru
 			near += cells[i].near;
 		}
 	}
-	joined.near = (uint8_t)((near + nr / 2) / nr);
+	if (nr)
+		joined.near = (uint8_t)((near + nr / 2) / nr);
 	return joined;
 }
 

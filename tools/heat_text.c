@@ -30,7 +30,7 @@ static void set_colour(FILE *to, bool near, unsigned int level)
 	unsigned int back = near ? near_colours[level] : home_colours[level];
 
 	if (back)
-		fprintf(to, "\033[48;5;%u;38;5;%um", back, level >= BRIGHT ? 16 : 231);
+		fprintf(to, "\033[48;5;%u;38;5;%um", back, level >= BRIGHT ? 16U : 231U);
 	else
 		fputs("\033[0m", to);
 }

@@ -37,7 +37,7 @@ static inline void *hot_reader(void *argument)
 
 static inline bool page_is_near(int fd, uint64_t offset)
 {
-	struct hmem_heat_cell cell;
+	struct hmem_heat_cell cell = { 0 };
 	struct hmem_heat h = { .size = sizeof(h), .offset = offset, .bytes = 4096, .cell = 4096,
 			       .nr_cells = 1, .cells = (uintptr_t)&cell };
 

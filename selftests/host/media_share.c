@@ -187,7 +187,7 @@ static bool are_attached(const struct state *s)
 /* Some of the pools, or all, one after the other. */
 static void power_on(u32 nr)
 {
-	u32 order[POOLS];
+	u32 order[POOLS] = { 0 };
 
 	power_off();
 	for (u32 i = 0; i < POOLS; i++) {
