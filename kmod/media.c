@@ -223,6 +223,20 @@ static const char *check_sharing(const struct hm_media_header *h, const struct h
 	return check_pools(h, r, hm_media_pools(r, slots));
 }
 
+/* No region is there twice: by its name it is found, by its identity put together. */
+static const char *check_unique(const struct hm_media_region *regions, u32 nr_before)
+{
+	const struct hm_media_region *r = &regions[nr_before];
+
+	for (u32 i = 0; i < nr_before; i++) {
+		if (strncmp(regions[i].name, r->name, HM_MEDIA_NAME_LEN) == 0)
+			return "two regions have one name";
+		if (memcmp(regions[i].uuid, r->uuid, sizeof(r->uuid)) == 0)
+			return "two regions have one identity";
+	}
+	return NULL;
+}
+
 static const char *check_body(const struct hm_media_header *h, unsigned long *used)
 {
 	const u8 *body = (const u8 *)h + HM_MEDIA_HEADER_BYTES;
@@ -249,9 +263,9 @@ static const char *check_body(const struct hm_media_header *h, unsigned long *us
 			return why;
 		if (!n || n > nr_slots - seen || hm_media_record_slots(r) > nr_slots - seen)
 			return "a region has more runs than there are";
-		for (u32 j = 0; j < i; j++)
-			if (strncmp(regions[j].name, r->name, HM_MEDIA_NAME_LEN) == 0)
-				return "two regions have one name";
+		why = check_unique(regions, i);
+		if (why)
+			return why;
 		why = check_runs(h, r, slots + seen, used);
 		if (!why)
 			why = check_sharing(h, r, slots + seen);

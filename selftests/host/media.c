@@ -56,6 +56,7 @@ static void build(u8 *copy)
 		struct hm_media_region *r = &regions(copy)[i];
 
 		snprintf(r->name, sizeof(r->name), "region-%d", i);
+		memset(r->uuid, 0x70 + i, sizeof(r->uuid));
 		r->mode = 0640;
 		r->uid = 1000;
 		r->nr_runs = runs_of[i];
@@ -156,6 +157,7 @@ static void wrong_sum(u8 *c) { regions(c)[0].nr_extents = 7; }
 static void too_many_runs(u8 *c) { regions(c)[2].nr_runs = 2; }
 static void no_runs(u8 *c) { regions(c)[2].nr_runs = 0; }
 static void same_name(u8 *c) { memcpy(regions(c)[1].name, regions(c)[0].name, 64); }
+static void same_identity(u8 *c) { memcpy(regions(c)[2].uuid, regions(c)[0].uuid, 16); }
 static void slash(u8 *c) { regions(c)[0].name[0] = '/'; }
 static void dot(u8 *c) { regions(c)[0].name[0] = '.'; }
 static void unterminated(u8 *c) { memset(regions(c)[0].name, 'x', 64); }
@@ -245,6 +247,7 @@ static void every_rule(void)
 	lie("a region with the next one's runs", too_many_runs);
 	lie("a region without runs", no_runs);
 	lie("two regions of one name", same_name);
+	lie("two regions of one identity", same_identity);
 	lie("a name with a slash", slash);
 	lie("a name that begins with a dot", dot);
 	lie("a name without an end", unterminated);

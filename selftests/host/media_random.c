@@ -93,6 +93,7 @@ static void build(void)
 	h->next_gen = htole32(RUNS + 1);
 	for (u32 i = 0; i < REGIONS; i++) {
 		snprintf(region(i)->name, HM_MEDIA_NAME_LEN, "region-%u", i);
+		memset(region(i)->uuid, 0x20 + (int)i, 16);
 		region(i)->mode = htole32(0600);
 		region(i)->nr_runs = htole32(runs_of[i]);
 		region(i)->nr_extents = htole32(2 * runs_of[i]);
@@ -114,7 +115,7 @@ static void lie(void)
 	};
 	u32 i = (u32)dice(REGIONS), j = (u32)dice(RUNS);
 
-	switch (dice(14)) {
+	switch (dice(15)) {
 	case 0:
 		*fields[dice(sizeof(fields) / sizeof(fields[0]))] = htole32(edge());
 		break;
@@ -154,6 +155,9 @@ static void lie(void)
 		break;
 	case 12:
 		run(dice(4) ? RUNS - 1 - (u32)dice(2) : j)->flags = htole32(dice(6) ? 1 + (u32)dice(2) : edge());
+		break;
+	case 13:
+		memcpy(region(i)->uuid, region((u32)dice(REGIONS))->uuid, 16);
 		break;
 	default:
 		copy[dice(8) ? HM_MEDIA_HEADER_BYTES + dice(1024) : dice(128)] ^= 1 << dice(8);
@@ -210,8 +214,8 @@ static const char *unfair(void)
 		    le32(r->gid) == ~0U)
 			return "region";
 		for (u32 j = 0; j < i; j++)
-			if (!strcmp(r->name, region(j)->name))
-				return "two of one name";
+			if (!strcmp(r->name, region(j)->name) || !memcmp(r->uuid, region(j)->uuid, 16))
+				return "two of one name or identity";
 		for (u32 j = 0; j < le32(r->nr_runs); j++, n++) {
 			if (n >= slots)
 				return "more runs than there are";
