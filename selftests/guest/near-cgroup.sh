@@ -21,7 +21,7 @@ charged() {
 }
 
 kmod_begin
-must kmodctl ram r $((64 * mib))
+must kmodctl ram r $((256 * mib))
 (echo $BASHPID >$cgroups/near/cgroup.procs && kmodctl create n r $((32 * mib))) ||
 	tap_bail "cannot create a region in a cgroup"
 must kmodctl fill n 7
@@ -37,5 +37,39 @@ charged 8 16 "and no more"
 tap_check "what found no DRAM is at home, and all is there" kmodctl verify n 7
 must kmodctl destroy n
 charged 0 8 "nothing stays"
+
+# Somebody else of the cgroup has all that it may have, and nothing of that can be reclaimed.
+rm -f "$scratch/filler"
+mkfifo "$scratch/filler"
+exec {filler}<>"$scratch/filler"
+(echo $BASHPID >$cgroups/near/cgroup.procs &&
+	exec dd if="$scratch/filler" of=/dev/null bs=$((16 * mib)) iflag=fullblock status=none) &
+other=$!
+echo max >$cgroups/near/memory.max
+echo 0 >$cgroups/near/memory.swap.max 2>/dev/null
+head -c $((12 * mib)) /dev/zero >"$scratch/filler"
+(echo $BASHPID >$cgroups/near/cgroup.procs && kmodctl create m r $((224 * mib))) ||
+	tap_bail "cannot create a region in a cgroup"
+must kmodctl fill m 8
+# What processors have charged ahead goes back; a limit of memory.max would kill for it.
+echo 0 >$cgroups/near/memory.high
+echo max >$cgroups/near/memory.high
+cat $cgroups/near/memory.current >$cgroups/near/memory.max
+tap_is "$(kmodctl move m near)" 0 "at the limit nothing comes near"
+# One extent more each time, until there is room for that and not for the few bytes that go with it.
+for ((n = 0, moved = 512; n < 110 && moved == 512; n++)); do
+	echo $(($(cat $cgroups/near/memory.current) + 2 * mib)) >$cgroups/near/memory.max
+	moved=$(kmodctl move m near)
+done
+tap_is "$moved" 0 "nor where its bookkeeping meets the limit (after $n extents)"
+tap_is "$(sed -n 's/^oom_kill //p' $cgroups/near/memory.events)" 0 "and nobody is killed for it"
+tap_check "who has all of it goes on" kill -0 $other
+tap_check "all is there" kmodctl verify m 8
+echo max >$cgroups/near/memory.max
+tap_is "$(kmodctl move m near)" $((224 * 256 - 512 * (n - 1))) "without a limit it does"
+kill $other
+wait $other
+exec {filler}>&-
+must kmodctl destroy m
 rmdir $cgroups/near
 tap_done
