@@ -267,6 +267,37 @@ void hm_heat_stop(struct hm_region *region)
 }
 
 /**
+ * hm_heat_resize - a region has, or is about to have, so many extents
+ *
+ * What is known of those that stay stays. Under region->tier_lock.
+ */
+void hm_heat_resize(struct hm_region *region, u32 nr_extents)
+{
+	struct hm_tracker *t = tracker_of(region);
+	struct hm_extent *extent;
+	u32 index;
+	int srcu;
+
+	if (!t)
+		return;
+	mutex_lock(&t->lock);
+	srcu = srcu_read_lock(&hm_srcu);
+	hm_table_for_each(&region->table, index, extent, nr_extents) {
+		struct folio *home = hm_extent_lock_home(extent);
+
+		if (!home)
+			continue;
+		if (extent->flags & HM_EXTENT_RANKED)
+			hm_heat_drop(t, extent);
+		folio_unlock(home);
+		cond_resched();
+	}
+	hm_policy_extents(&t->policy, nr_extents);
+	srcu_read_unlock(&hm_srcu, srcu);
+	mutex_unlock(&t->lock);
+}
+
+/**
  * hm_heat_set - make the tracker do as a region's mode, bound and knobs say
  *
  * Under region->tier_lock.

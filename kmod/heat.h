@@ -40,6 +40,7 @@ bool hm_heat_discard_pages(struct hm_region *region, struct hm_extent *extent, u
 void hm_heat_split(struct hm_tracker *t, struct hm_extent *extent, u32 index);
 void hm_heat_clear(struct hm_tracker *t, struct hm_extent *extent, u32 index);
 void hm_heat_scan(struct hm_tracker *t, struct hm_extent *extent, u32 index);
+void hm_heat_drop(struct hm_tracker *t, struct hm_extent *extent);
 void hm_heat_forget_pages(u64 *pages);
 
 /* near_share.c */

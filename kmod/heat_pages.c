@@ -220,6 +220,19 @@ enum hmem_moved hm_heat_make_whole(struct hm_region *region, struct hm_extent *e
 	return result;
 }
 
+/** hm_heat_drop - an extent leaves the engine; its home is locked */
+void hm_heat_drop(struct hm_tracker *t, struct hm_extent *extent)
+{
+	u64 *pages = hm_pages(extent), near[HM_POLICY_WORDS];
+
+	if (pages)
+		map_pages(pages, HM_PAGE_RANKED_NEAR, near);
+	hm_policy_drop(&t->policy, &extent->heat, pages, near);
+	memset(&extent->heat, 0, sizeof(extent->heat));
+	extent->flags &= ~HM_EXTENT_RANKED;
+	hm_heat_forget_pages(pages);
+}
+
 /** hm_heat_forget_pages - of a split extent, whose pages stay where they are; NULL: it is whole */
 void hm_heat_forget_pages(u64 *pages)
 {

@@ -69,6 +69,22 @@ void hm_policy_resize(struct hm_policy *p, u64 near_pages)
 	p->near_pages = near_pages;
 }
 
+/* Where the round is, among so many extents. */
+static u32 hm_among(u32 extent, u32 nr_extents)
+{
+	return extent < nr_extents ? extent : 0;
+}
+
+void hm_policy_extents(struct hm_policy *p, u32 nr_extents)
+{
+	p->nr_extents = nr_extents;
+	p->cursor = hm_among(p->cursor, nr_extents);
+	p->trail = hm_among(p->trail, nr_extents);
+	p->sweep_at = hm_among(p->sweep_at, nr_extents);
+	if (p->round_left > nr_extents)
+		p->round_left = nr_extents;
+}
+
 void hm_policy_add(struct hm_policy *p, struct hm_heat *h, bool near)
 {
 	*h = (struct hm_heat){ .flags = near ? HM_HEAT_NEAR : 0 };

@@ -396,6 +396,12 @@ void hm_policy_init(struct hm_policy *p, const struct hm_policy_knobs *knobs, u3
 /** hm_policy_resize() - another bound; one below what is used demotes the coldest */
 void hm_policy_resize(struct hm_policy *p, u64 near_pages);
 
+/**
+ * hm_policy_extents() - a region has another size
+ * @nr_extents: extents that are or will be added; those from here on have been dropped
+ */
+void hm_policy_extents(struct hm_policy *p, u32 nr_extents);
+
 /** hm_policy_add() - an extent takes part, whole, at home or near */
 void hm_policy_add(struct hm_policy *p, struct hm_heat *h, bool near);
 

@@ -467,6 +467,21 @@ static int may_resize(const struct hm_region *region)
 	return hm_lost_parts(region) ? -ENODEV : 0;
 }
 
+/* What is known of the heat of what stays is kept. Under region->tier_lock. */
+static int resize(struct hm_region *region, u32 now, u64 extents)
+{
+	int error;
+
+	if (extents < now) {
+		hm_heat_resize(region, extents);
+		error = shrink(region, extents);
+	} else {
+		error = extents - now > room(region) ? -ENOSPC : grow(region, extents);
+	}
+	hm_heat_resize(region, layout_of(region)->nr_extents);
+	return error;
+}
+
 int hm_region_resize(struct hmem_region_resize *arg)
 {
 	u64 extents = bytes_to_extents(arg->bytes);
@@ -483,16 +498,11 @@ int hm_region_resize(struct hmem_region_resize *arg)
 		return error;
 	}
 	now = layout_of(region)->nr_extents;
-	if (extents != now)
-		hm_tier_pause(region);
-	if (extents > now && extents - now > room(region))
-		error = -ENOSPC;
-	else if (extents > now)
-		error = grow(region, extents);
-	else if (extents < now)
-		error = shrink(region, extents);
-	if (extents != now && hm_tier_resume(region))
-		dev_warn(&region->dev, "no memory to measure heat: its policy is off now\n");
+	if (extents != now) {
+		mutex_lock(&region->tier_lock);
+		error = resize(region, now, extents);
+		mutex_unlock(&region->tier_lock);
+	}
 	if (!error) {
 		arg->bytes = extents << HM_EXTENT_SHIFT;
 		if (extents != now)

@@ -289,7 +289,7 @@ int hm_tier_policy(struct hm_region *region, struct hmem_policy *arg)
 /**
  * hm_tier_pause - nothing is done by itself to a region until hm_tier_resume()
  *
- * For who changes its size or takes it apart, under hm_lock or with the region dead. What was
+ * For who takes it or a part of it away, under hm_lock or with the region dead. What was
  * known of its heat is forgotten.
  */
 void hm_tier_pause(struct hm_region *region)

@@ -17,6 +17,7 @@ void hm_scan_flush(struct cpumask *cpus);
 /* heat.c */
 int hm_heat_set(struct hm_region *region, enum hmem_policy_mode mode);
 void hm_heat_stop(struct hm_region *region);
+void hm_heat_resize(struct hm_region *region, u32 nr_extents);
 enum hmem_moved hm_heat_make_whole(struct hm_region *region, struct hm_extent *extent, u32 index,
 				   u32 *near);
 void hm_heat_touched(struct hm_region *region, struct hm_extent *extent, u32 index, u32 page);

@@ -194,6 +194,9 @@ static void chooses(int control, const struct pool *pool)
 		usleep(1000);
 	TAP_EQ(region_resize(control, "auto", LENGTH / 2), 0, "%s: it shrinks", kind);
 	TAP_EQ(region_resize(control, "auto", LENGTH), 0, "%s: and grows", kind);
+	must(heat(fd, &h, cells), "heat");
+	TAP_OK(cells[hot_at].heat && cells[hot_at + HOT - 1].heat && !cells[EXTENTS - 1].heat,
+	       "%s: what is known of what stayed is known", kind);
 	there = EXTENTS;
 	TAP_OK(settles(fd), "%s: and chooses again", kind);
 	stop = 1;

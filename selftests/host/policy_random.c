@@ -72,6 +72,23 @@ static void visit(u32 i)
 	}
 }
 
+/* The region gets another size: of what was cut off nothing is left. */
+static void resize(u32 extents)
+{
+	for (u32 i = extents; i < nr; i++) {
+		if (going[i])
+			finish(i);
+		hm_policy_drop(&p, &heat[i], pages[i], near_map[i]);
+		memset(&heat[i], 0, sizeof(heat[i]));
+	}
+	for (u32 i = nr; i < extents; i++) {
+		memset(near_map[i], 0, sizeof(near_map[i]));
+		hm_policy_add(&p, &heat[i], false);
+	}
+	nr = extents;
+	hm_policy_extents(&p, nr);
+}
+
 static void test_random(void)
 {
 	bool good = true;
@@ -116,6 +133,8 @@ static void test_random(void)
 							  chance(4) ? chance(512) : i % 512,
 							  now + chance(MS));
 			}
+			if (!chance(100))
+				resize(chance(64));
 			good = good && sound();
 		}
 		if (!good)
