@@ -114,7 +114,9 @@ static const struct {
 	{ ENODEV, DRAIN,
 	  "its memory is gone, or a persistent region of it has lost what it had on another pool; "
 	  "attach that pool again" },
-	{ ENODEV, ANY, "the memory behind it is gone, its device was disabled or removed" },
+	{ ENODEV, ANY,
+	  "it is just being destroyed, or the memory behind it is gone, as its device was disabled "
+	  "or removed" },
 	{ ENXIO, ATTACH,
 	  "the CXL region is not committed or not enabled; `cxl enable-region` "
 	  "enables it" },

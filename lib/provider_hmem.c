@@ -81,8 +81,8 @@ static int open_failed(struct hmem_ctx *ctx, const char *name, const char *path,
 	case ENODEV:
 	case ENXIO:
 		return hmem_fail(ctx, -ENODEV,
-				 "the memory behind region %s is gone, its device was disabled or "
-				 "removed",
+				 "region %s is just being destroyed, or the memory behind it is "
+				 "gone, as its device was disabled or removed",
 				 name);
 	}
 	return hmem_fail(ctx, err, "cannot open region %s: %s", name, strerror(-err));
