@@ -17,20 +17,6 @@ static char pmem[PMEMS][HMEM_NAME_LEN];
 static char pmem_device[PMEMS][32];
 static uint64_t pmem_start[PMEMS], pmem_bytes[PMEMS];
 
-static inline uint64_t pmem_number(const char *region, const char *attribute)
-{
-	unsigned long long number = 0;
-	char path[PATH_MAX];
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/sys/bus/cxl/devices/%s/%s", region, attribute);
-	f = fopen(path, "re");
-	if (!f || fscanf(f, "%llx", &number) != 1)
-		tap_bail("no %s", path);
-	fclose(f);
-	return number;
-}
-
 /* The CXL region of a device, when it is not there. */
 static inline void must_pmem(int i)
 {
@@ -39,8 +25,8 @@ static inline void must_pmem(int i)
 	snprintf(argument, sizeof(argument), "pmem %.31s", pmem_device[i]);
 	if (cxl_fixture("create", argument, pmem[i], HMEM_NAME_LEN) || !pmem[i][0])
 		tap_bail("no CXL region on %s", argument);
-	pmem_start[i] = pmem_number(pmem[i], "resource");
-	pmem_bytes[i] = pmem_number(pmem[i], "size");
+	pmem_start[i] = cxl_number(pmem[i], "resource");
+	pmem_bytes[i] = cxl_number(pmem[i], "size");
 }
 
 static inline void must_pmems(void)

@@ -19,6 +19,7 @@
 static int control, fd;
 static char *p;
 static char cxl[HMEM_NAME_LEN];
+static uint64_t cxl_start, cxl_bytes;
 static volatile bool done;
 static volatile unsigned long met, wrong, cleared;
 
@@ -93,7 +94,7 @@ static void kernel_spoils(unsigned int *seed)
 	uint64_t pfn;
 
 	/* Near copies are ordinary memory, which would be lost to the guest: only what is at home. */
-	if (touch_read(page) || !(pfn = pfn_of(page)) || pfn * PAGE < 4096 * MIB)
+	if (touch_read(page) || !(pfn = pfn_of(page)) || pfn * PAGE - cxl_start >= cxl_bytes)
 		return;
 	kernel_poison(pfn);
 }
@@ -106,6 +107,8 @@ int main(void)
 
 	control = must_begin_cxl();
 	must_cxl("ram", cxl);
+	cxl_start = cxl_number(cxl, "resource");
+	cxl_bytes = cxl_number(cxl, "size");
 	must(pool_attach_cxl(control, cxl, 0, NULL), "attach");
 	must(region_create(control, "bad", cxl, LENGTH), "create");
 	fd = must_open("bad", O_RDWR);

@@ -55,6 +55,21 @@ static inline void must_cxl(const char *kind, char source[HMEM_NAME_LEN])
 		tap_bail("cannot create a CXL region of kind %s", kind);
 }
 
+/* What sysfs says of a CXL region: "resource", "size". */
+static inline uint64_t cxl_number(const char *region, const char *attribute)
+{
+	unsigned long long number = 0;
+	char path[PATH_MAX];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/sys/bus/cxl/devices/%s/%s", region, attribute);
+	f = fopen(path, "re");
+	if (!f || fscanf(f, "%llx", &number) != 1)
+		tap_bail("no %s", path);
+	fclose(f);
+	return number;
+}
+
 /* The same on each of @nr devices, which must be all that there are. */
 static inline void must_cxl_on_each(const char *kind, char (*sources)[HMEM_NAME_LEN],
 				    unsigned int nr)
