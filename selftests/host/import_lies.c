@@ -4,9 +4,9 @@
  * dice make of them. HMEM_SEED repeats a run, HMEM_ROUNDS makes it longer, HMEM_CORPUS names
  * another directory.
  */
-#include <dirent.h>
 #include <time.h>
 
+#include "corpus.h"
 #include "sanitized.h"
 #include "import_lies.h"
 
@@ -24,31 +24,17 @@ static uint64_t dice(void)
 
 static struct kept {
 	size_t bytes;
-	uint8_t data[4096];
+	uint8_t data[CORPUS_MOST];
 } kept[KEPT_MAX];
+static unsigned int nr;
 
-static unsigned int corpus(const char *path)
+static void keep(const unsigned char *input, size_t bytes)
 {
-	unsigned int nr = 0;
-	DIR *dir = opendir(path);
-	struct dirent *entry;
-
-	while (dir && nr < KEPT_MAX && (entry = readdir(dir))) {
-		char file[4096];
-		FILE *in;
-
-		snprintf(file, sizeof(file), "%s/%s", path, entry->d_name);
-		in = entry->d_name[0] == '.' ? NULL : fopen(file, "r");
-		if (!in)
-			continue;
-		kept[nr].bytes = fread(kept[nr].data, 1, sizeof(kept[nr].data), in);
-		fclose(in);
-		import_try(kept[nr].data, kept[nr].bytes);
-		nr++;
-	}
-	if (dir)
-		closedir(dir);
-	return nr;
+	import_try(input, bytes);
+	if (nr == KEPT_MAX)
+		return;
+	memcpy(kept[nr].data, input, bytes);
+	kept[nr++].bytes = bytes;
 }
 
 /* A few bytes of it are others, some of its end is missing, or it is read in another way. */
@@ -86,16 +72,14 @@ static void change(struct kept *one)
 int main(void)
 {
 	const char *seed = getenv("HMEM_SEED"), *rounds = getenv("HMEM_ROUNDS");
-	const char *path = getenv("HMEM_CORPUS") ? getenv("HMEM_CORPUS") : "fuzz/corpus/import";
 	unsigned long times = rounds ? strtoul(rounds, NULL, 0) :
 				       sanitized("streams that lie", 6000, 3, 20);
-	unsigned int nr;
 
 	state = seed ? strtoull(seed, NULL, 0) : (uint64_t)time(NULL);
 	tap_diag("seed %llu", (unsigned long long)state);
 	state |= 1ull << 63;
 	import_begin();
-	nr = corpus(path);
+	corpus_each("import", keep);
 	TAP_OK(nr, "%u streams that the fuzzer found worth keeping", nr);
 	for (unsigned long i = 0; nr && i < times; i++) {
 		struct kept one = kept[dice() % nr];

@@ -4,9 +4,9 @@
  * HMEM_ROUNDS makes it longer. Then the corpus of the fuzzer, HMEM_CORPUS names another.
  * hmem-test: timeout=300
  */
-#include <dirent.h>
 #include <time.h>
 
+#include "corpus.h"
 #include "sanitized.h"
 #include "shelf_lies.h"
 
@@ -20,36 +20,9 @@ static uint64_t dice(void)
 	return state * 0x2545f4914f6cdd1dULL;
 }
 
-static unsigned int corpus(const char *path)
-{
-	unsigned int tried = 0;
-	DIR *dir = opendir(path);
-	struct dirent *entry;
-
-	while (dir && (entry = readdir(dir))) {
-		uint8_t data[64];
-		char file[4096];
-		size_t bytes;
-		FILE *in;
-
-		snprintf(file, sizeof(file), "%s/%s", path, entry->d_name);
-		in = entry->d_name[0] == '.' ? NULL : fopen(file, "r");
-		if (!in)
-			continue;
-		bytes = fread(data, 1, sizeof(data), in);
-		fclose(in);
-		lies_try(data, bytes);
-		tried++;
-	}
-	if (dir)
-		closedir(dir);
-	return tried;
-}
-
 int main(void)
 {
 	const char *seed = getenv("HMEM_SEED"), *rounds = getenv("HMEM_ROUNDS");
-	const char *path = getenv("HMEM_CORPUS") ? getenv("HMEM_CORPUS") : "fuzz/corpus/shelf";
 	unsigned long nr = rounds ? strtoul(rounds, NULL, 0) :
 				    sanitized("shelves that lie", 4000, 2, 20);
 
@@ -66,7 +39,7 @@ int main(void)
 		lies_try((const uint8_t *)data, lies * sizeof(data[0]));
 	}
 	TAP_OK(true, "%lu shelves that lie", nr);
-	TAP_OK(access(path, R_OK) || corpus(path), "those that the fuzzer found worth keeping");
+	TAP_OK(corpus_each("shelf", lies_try), "those that the fuzzer found worth keeping");
 	memcpy(lies_media.file, lies_originals[0].image, LIES_REGION);
 	TAP_OK(!hmem_shelf_open(lies_region, "shelf", NULL, &(struct hmem_shelf *){ NULL }),
 	       "without lies it opens");
