@@ -266,7 +266,7 @@ power-cut: ## guests that write to shelves lose their power: N= times (100), SEE
 AFL_CC		= $(shell command -v afl-clang-fast || command -v afl-gcc-fast)
 FUZZ		?= $(basename $(notdir $(wildcard fuzz/*.c)))
 
-fuzz: $(FUZZ:%=fuzz-%) ## AFL++ on shelves and streams, N= minutes (10) each; the corpus alone where there is none
+fuzz: $(FUZZ:%=fuzz-%) ## AFL++ on shelves, streams and superblocks, N= minutes (10) each; the corpus alone where there is none
 
 fuzz-deps:
 	@./install-deps build fuzz || echo "without AFL++ the corpus is all that is gone through" >&2
