@@ -152,6 +152,26 @@ static int clear_page_of(struct hm_region *region, struct hm_extent *extent, pgo
 }
 
 /*
+ * Pages of an extent whose home is locked. While a near copy has what a bad home could not take it
+ * stays, and so does what is bad in it: those pages come first.
+ */
+static int clear_bad(struct hm_region *region, struct hm_extent *extent, pgoff_t from, pgoff_t end,
+		     u64 *pages)
+{
+	int rc = 0;
+
+	for (pgoff_t pgoff = from; pgoff < end && rc >= 0; pgoff++) {
+		rc = hm_bad_bits(region, pgoff) ? 0 : clear_page_of(region, extent, pgoff);
+		*pages += max(rc, 0);
+	}
+	for (; from < end && rc >= 0; from++) {
+		rc = clear_page_of(region, extent, from);
+		*pages += max(rc, 0);
+	}
+	return rc;
+}
+
+/*
  * An extent with its home locked, which may be one that cannot be zeroed before it is cleared. Who
  * clears it meanwhile, and touches it, has made it one that has data: then it is locked as such.
  */
@@ -186,11 +206,8 @@ static int clear_extent(struct hm_region *region, pgoff_t from, pgoff_t end, u64
 		*pages += max(rc, 0);
 	}
 	if (extent->flags & HM_EXTENT_BAD) {
-		for (; from < end && rc >= 0; from++) {
-			rc = clear_page_of(region, extent, from);
-			if (rc > 0)
-				(*pages)++;
-		}
+		if (rc >= 0)
+			rc = clear_bad(region, extent, from, end, pages);
 		hm_poison_refresh(region, extent, index);
 	}
 	folio_unlock(extent->home);

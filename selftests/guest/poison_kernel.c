@@ -127,6 +127,30 @@ static void in_held_copy(int control, const struct pool *pool)
 	end(control);
 }
 
+/*
+ * Nor can it where another page has its data nowhere else, as that one's home is bad. Both are cleared
+ * at once: the one that keeps the copy first.
+ */
+static void in_kept_copy(int control, const struct pool *pool)
+{
+	const uint64_t kept = 2 * EXTENT - PAGE;
+
+	begin(control, pool);
+	must(move_extents(fd, 1, 1, HMEM_NEAR) == 1 ? 0 : -EBUSY, "make a near copy");
+	must(poison(fd, HMEM_POISON_REPORT, kept, PAGE, NULL), "report");
+	await_poison(fd, &seq, kept);
+	TAP_EQ(p[OFFSET], 2, "%s: a near copy is read", kind);
+	kernel_poison(pfn_of(p + OFFSET));
+	TAP_EQ(p[2 * EXTENT], 3, "%s: and another page", kind);
+	kernel_poison(pfn_of(p + 2 * EXTENT));
+	await_poison(fd, &seq, 2 * EXTENT);
+	TAP_EQ(near_stats(fd).near, EXTENT, "%s: one that has what its home could not take stays",
+	       kind);
+	TAP_EQ(poison(fd, HMEM_POISON_CLEAR, EXTENT, EXTENT, NULL), 0, "%s: both are cleared", kind);
+	TAP_OK(others_hold(p + EXTENT, UINT64_MAX, 2), "%s: nothing of it is lost", kind);
+	end(control);
+}
+
 static void in_dirty_copy(int control, const struct pool *pool)
 {
 	begin(control, pool);
@@ -217,6 +241,7 @@ static void checks(int control, const struct pool *pool)
 	in_home(control, pool);
 	in_clean_copy(control, pool);
 	in_held_copy(control, pool);
+	in_kept_copy(control, pool);
 	if (!pool->persistent)
 		in_dirty_copy(control, pool);
 	if (!pool->dram)
