@@ -311,10 +311,11 @@ static void become_parts(struct gathering *g, struct hm_region *region,
 			g->held[left++] = g->held[i];
 	}
 	g->nr = left;
-	for (u32 i = 0; i < nr; i++) {
+	/* The size of all of them is in one. */
+	for (u32 i = 0; i < nr; i++)
 		trim(g, members[i]);
+	for (u32 i = 0; i < nr; i++)
 		hm_withheld_forget(members[i]);
-	}
 	count_runs(region, layout);
 	count_runs(region, layout->leaving);
 }

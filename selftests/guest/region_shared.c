@@ -119,6 +119,7 @@ static void spread(void)
 {
 	char identity[64], pools[256];
 	struct hmem_region_query info;
+	int64_t left[PMEMS];
 	int fd;
 
 	TAP_EQ(create("r", HMEM_CREATE_SPREAD | HMEM_CREATE_LONG_TERM_PINS, 3, 10), 0, "spread");
@@ -126,6 +127,8 @@ static void spread(void)
 	TAP_STR_EQ(pmem_draw_region("r", 10), "abcabcabca", "spread: in turn");
 	snprintf(identity, sizeof(identity), "%.63s", sysfs_text("hmem", "r", "uuid"));
 	snprintf(pools, sizeof(pools), "%.60s %.60s %.60s", pmem[0], pmem[1], pmem[2]);
+	for (int i = 0; i < PMEMS; i++)
+		left[i] = pool_free(pmem[i]);
 	for (int order = 0; order < 6; order++) {
 		detach_all(order + 3);
 		attach(pmem_order(order)[0]);
@@ -135,6 +138,9 @@ static void spread(void)
 		TAP_OK(marked(0, 9, 10), "order %d: then all of it is there", order);
 		TAP_STR_EQ(pmem_draw_region("r", 10), "abcabcabca", "order %d: where it was", order);
 		TAP_OK(nothing_withheld(), "order %d: nothing is withheld any more", order);
+		TAP_OK(pool_free(pmem[0]) == left[0] && pool_free(pmem[1]) == left[1] &&
+		       pool_free(pmem[2]) == left[2], "order %d: what it has is nobody else's",
+		       order);
 	}
 	TAP_STR_EQ(sysfs_text("hmem", "r", "uuid"), identity, "spread: it is the same region");
 	TAP_STR_EQ(sysfs_text("hmem", "r", "pools"), pools, "spread: its pools in their order");
