@@ -367,6 +367,12 @@ static s64 sweep(struct hmem_pool_drain *arg, struct sweep *s)
 			mutex_unlock(&hm_lock);
 			return -ECANCELED;
 		}
+		if (!list_empty(&pool->withheld)) {
+			/* Another pool went: what is here of a region nobody sees, and it stays. */
+			arg->left = extents_left(pool) << HM_EXTENT_SHIFT;
+			mutex_unlock(&hm_lock);
+			return -EBUSY;
+		}
 		moved = s->moved;
 		ended = sweep_some(pool, s);
 		moved = s->moved - moved;

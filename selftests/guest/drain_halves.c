@@ -128,6 +128,55 @@ static void damaged_tag(const char *pool, unsigned int extent, const char *what)
 	detach_all(names, 2);
 }
 
+static uint64_t left_on(const char *pool)
+{
+	struct hmem_pool_drain d;
+
+	must(pool_drain(control, pool, HMEM_DRAIN_STATUS, &d), "status");
+	return d.left;
+}
+
+/*
+ * The pool that it comes to is detached while the other one is drained: what is there still is
+ * hidden, and that does not make the pool an empty one.
+ */
+static void left_alone(void)
+{
+	struct hmem_pool_drain d;
+	int status;
+	pid_t pid;
+
+	begin(a, b);
+	detach_all(names, 2);
+	flip(a, TAGS + 8);
+	must(attach(a), "attach");
+	must(attach(b), "attach");
+	fflush(stdout);
+	pid = fork();
+	if (!pid) {
+		int rc = pool_drain(control, a, 0, &d);
+
+		_exit(rc == -EBUSY && d.left ? 0 : rc ? 2 : 1);
+	}
+	/* All but the damaged one; for that it is waited for a second. */
+	for (int tries = 0; left_on(a) != EXTENT && tries < 10000; tries++)
+		usleep(1000);
+	TAP_EQ(pool_detach(control, b), 0, "left alone: the other pool is detached meanwhile");
+	while (waitpid(pid, &status, 0) < 0)
+		;
+	TAP_EQ(WEXITSTATUS(status), 0, "left alone: the drain says that something is there");
+	TAP_OK(left_on(a) > 0, "left alone: as it is");
+	TAP_OK(hidden(), "left alone: though nobody sees it");
+	must(pool_detach(control, a), "detach");
+	flip(a, TAGS + 8);
+	must(attach(a), "attach");
+	must(attach(b), "attach");
+	TAP_OK(whole(), "left alone: both are there, and it is whole");
+	TAP_EQ(pool_drain(control, a, 0, NULL), 0, "left alone: and moves on");
+	TAP_OK(whole(), "left alone: with all it has");
+	detach_all(names, 2);
+}
+
 static void damaged_superblock(const char *pool, const char *other)
 {
 	struct hmem_pool_attach answer;
@@ -163,6 +212,7 @@ int main(void)
 	damaged_superblock(a, b);
 	damaged_superblock(b, a);
 	taken_apart();
+	left_alone();
 	for (int i = 0; i < 2; i++)
 		cxl_end(names[i]);
 	return tap_done();
