@@ -277,6 +277,7 @@ static inline long hm_near_bound(const struct hm_near *near)
  * @faults: faults served
  * @events: what happened to it
  * @bad: pages that cannot be read where they are (poison.c)
+ * @gone: extents that had data on a pool that they were leaving, and were lost with that
  * @nr_touched: extents that have a home
  * @near: its near copies
  * @memcg: whom near copies are charged to: its creator's, or who attached its pool
@@ -312,6 +313,7 @@ struct hm_region {
 	atomic64_t nr_touched;
 	struct hm_events *events;
 	struct xarray bad;
+	struct xarray gone;
 	struct hm_near near;
 	struct mem_cgroup *memcg;
 	bool plain;

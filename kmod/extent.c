@@ -113,7 +113,7 @@ static struct folio *lock_place(struct hm_region *region, u32 index, struct hm_p
 
 	if (!hm_place_untouched(region, layout, index, place))
 		return ERR_PTR(-ENXIO);
-	if (READ_ONCE(region->parts[place->part].lost))
+	if (READ_ONCE(region->parts[place->part].lost) || xa_load(&region->gone, index))
 		return ERR_PTR(-ENODEV);
 	home = hm_pool_folio(region->parts[place->part].pool, place->index);
 	folio_lock(home);

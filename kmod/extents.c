@@ -10,6 +10,7 @@
 #include <linux/mm.h>
 #include <linux/pagemap.h>
 
+#include "layout.h"
 #include "near.h"
 #include "poison.h"
 #include "store.h"
@@ -190,6 +191,16 @@ static void forget_extent(struct hm_region *region, struct hm_extent *extent)
 	atomic64_dec(&region->nr_touched);
 }
 
+/* What was lost of extents from @from on is no matter any more. */
+static void forget_gone(struct hm_region *region, u32 from)
+{
+	unsigned long index;
+	void *entry;
+
+	xa_for_each_start(&region->gone, index, entry, from)
+		xa_erase(&region->gone, index);
+}
+
 /**
  * hm_extents_forget - untouch extents
  * @from: first of them
@@ -205,6 +216,7 @@ void hm_extents_forget(struct hm_region *region, u32 from)
 		if (hm_extent_lock_home(extent))
 			forget_extent(region, extent);
 	hm_poison_forget(region, from, U32_MAX);
+	forget_gone(region, from);
 	/* fsync(2) and the like walk what is there without asking the layout. */
 	synchronize_srcu(&hm_srcu);
 }
@@ -236,6 +248,21 @@ static struct hm_extent *next_on(struct hm_region *region, u32 *index, u8 part)
 	return extent;
 }
 
+/*
+ * An extent that was leaving has a place elsewhere, where there is nothing of what it had: who
+ * finds that it has no home finds this. The home is locked.
+ */
+static void remember_gone(struct hm_region *region, u32 index)
+{
+	int srcu = srcu_read_lock(&hm_srcu);
+	struct hm_place left;
+
+	if (!region->persistent &&
+	    hm_layout_left(srcu_dereference(region->layout, &hm_srcu), index, &left))
+		xa_store(&region->gone, index, xa_mk_value(1), GFP_KERNEL | __GFP_NOFAIL);
+	srcu_read_unlock(&hm_srcu, srcu);
+}
+
 /**
  * hm_extents_lose - untouch extents whose home is gone, while the region lives on
  * @part: which are there; nobody reaches them any more
@@ -254,6 +281,7 @@ void hm_extents_lose(struct hm_region *region, u8 part)
 	for (index = 0; (extent = next_on(region, &index, part)); index++) {
 		hm_extent_unmap(region, index);
 		zap_extent(mapping, extent);
+		remember_gone(region, index);
 		folio_unlock(extent->home);
 		cond_resched();
 	}

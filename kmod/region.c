@@ -72,6 +72,7 @@ static void hm_region_release(struct device *dev)
 
 	hm_table_free(&region->table);
 	xa_destroy(&region->bad);
+	xa_destroy(&region->gone);
 	kfree(region->events);
 	if (dev->devt)
 		ida_free(&hm_minors, MINOR(dev->devt));
@@ -186,6 +187,7 @@ struct hm_region *hm_region_alloc(const char *name, bool persistent)
 	spin_lock_init(&region->touch_lock);
 	INIT_LIST_HEAD(&region->node);
 	xa_init(&region->bad);
+	xa_init(&region->gone);
 	INIT_DELAYED_WORK(&region->linger, hm_region_linger);
 	mutex_init(&region->tier_lock);
 	region->near.share = LONG_MAX;

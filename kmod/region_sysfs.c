@@ -7,7 +7,7 @@
  */
 #include <linux/sysfs.h>
 
-#include "core.h"
+#include "layout.h"
 
 static u32 nr_extents(struct hm_region *region)
 {
@@ -66,14 +66,21 @@ static DEVICE_ATTR_RO(long_term_pins);
 /* What was lost with a pool; it lives on without. */
 static ssize_t lost_show(struct device *dev, struct device_attribute *attr, char *buf)
 {
-	const struct hm_region *region = to_hm_region(dev);
+	struct hm_region *region = to_hm_region(dev);
 	int srcu = srcu_read_lock(&hm_srcu);
 	const struct hm_layout *layout = srcu_dereference(region->layout, &hm_srcu);
+	struct hm_place place;
+	unsigned long index;
 	u64 extents = 0;
+	void *entry;
 
 	for (u32 i = 0; i < layout->nr_runs; i++)
 		if (READ_ONCE(region->parts[layout->runs[i].part].lost))
 			extents += layout->runs[i].count;
+	/* And those that belong to another one by now. */
+	xa_for_each(&region->gone, index, entry)
+		extents += hm_layout_place(layout, index, &place) &&
+			   !READ_ONCE(region->parts[place.part].lost);
 	srcu_read_unlock(&hm_srcu, srcu);
 	return sysfs_emit(buf, "%llu\n", extents << HM_EXTENT_SHIFT);
 }
