@@ -520,10 +520,11 @@ void hm_pool_revoke(bool (*match)(struct hm_pool *pool, const void *data), const
 	} while (1);
 }
 
-/** hm_pools_release - give every pool back; nothing is open any more */
-void hm_pools_release(void)
+/* Return: whether some are left, which go just now, or another one of whose regions does. */
+static bool release_some(void)
 {
 	struct hm_pool *pool, *next;
+	bool left;
 
 	mutex_lock(&hm_lock);
 	list_for_each_entry_safe(pool, next, &hm_pools, node) {
@@ -532,7 +533,16 @@ void hm_pools_release(void)
 		close_regions(pool, true);
 		release_pool(pool);
 	}
+	left = !list_empty(&hm_pools);
 	mutex_unlock(&hm_lock);
+	return left;
+}
+
+/** hm_pools_release - give every pool back; nothing is open any more, and nothing comes */
+void hm_pools_release(void)
+{
+	while (release_some())
+		schedule_timeout_uninterruptible(1);
 }
 
 int hm_pools_init(void)

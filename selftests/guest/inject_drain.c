@@ -243,6 +243,70 @@ static void under_work(void)
 	end();
 }
 
+/* Runs @function with nothing of hmem open. */
+static pid_t start(int (*function)(void))
+{
+	pid_t pid;
+
+	fflush(stdout);
+	pid = fork();
+	if (pid)
+		return pid;
+	close(control);
+	_exit(function() ? 1 : 0);
+}
+
+static int destroy_a(void)
+{
+	return cxl_fixture("destroy", a, NULL, 0);
+}
+
+static int ended(pid_t pid)
+{
+	int status;
+
+	while (waitpid(pid, &status, 0) < 0)
+		;
+	return status;
+}
+
+/*
+ * The module goes while a pool's memory does, when the other pool of a region waits for that to
+ * be taken apart.
+ */
+static void unloaded(void)
+{
+	pid_t destroys, unloads;
+
+	begin_half(a, b);
+	inject("unmap_mapping_range pass 1 1 hmem %d", INJECT_MOMENT_MS);
+	destroys = start(destroy_a);
+	inject_wait("unmap_mapping_range");
+	close(control);
+	control = -1;
+	unloads = start(module_unload);
+	for (int tries = 0; !access(CONTROL, F_OK) && tries < 10000; tries++)
+		usleep(1000);
+	/* That nothing happens is no event. */
+	usleep(300000);
+	TAP_EQ(waitpid(unloads, NULL, WNOHANG), 0, "unloaded: it waits for a pool that goes");
+	inject_go();
+	TAP_EQ(ended(destroys), 0, "unloaded: the pool is gone");
+	TAP_EQ(ended(unloads), 0, "unloaded: then the module is");
+	inject("\n");
+	must(module_load(), "load");
+	control = control_open();
+	must(control, CONTROL);
+	TAP_EQ(attach(b), 0, "unloaded: the other pool was given back");
+	must(pool_detach(control, b), "detach");
+	cxl_end(b);
+	must_cxl_on_each("pmem", names, 2);
+	must(attach(b), "attach");
+	must(attach(a), "attach");
+	TAP_OK(half_whole(), "unloaded: all is there");
+	end();
+}
+
 int main(void)
 {
 	control = must_begin_inject();
@@ -256,6 +320,7 @@ int main(void)
 	/* Of each pair of copies the first one; the second has an intact one beside it. */
 	power_goes("half", 2);
 	under_work();
+	unloaded();
 	cxl_end(a);
 	cxl_end(b);
 	return tap_done();
