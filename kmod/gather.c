@@ -23,6 +23,7 @@
 static struct gathering {
 	struct hm_share shares[HM_SHARE_MAX];
 	struct hm_withheld *held[HM_SHARE_MAX];
+	struct hm_pool *coming;
 	u32 nr;
 	u32 which;	/* the one that has size and pools */
 	enum hm_share_way way;
@@ -58,6 +59,7 @@ static void collect(struct gathering *g, const u8 uuid[UUID_SIZE], struct hm_poo
 	struct hm_pool *pool;
 
 	g->nr = 0;
+	g->coming = coming;
 	if (coming)
 		collect_from(g, coming, uuid);
 	list_for_each_entry(pool, &hm_pools, node)
@@ -258,15 +260,34 @@ bool hm_withheld_kin(const struct hm_withheld *w, const struct hm_region *region
 	return false;
 }
 
-/* The region is there already: with it is what it lost, anything else is of an older time. */
-static void drop_old(struct gathering *g, struct hm_region *region)
+/*
+ * Whether those records that have nothing to do with a region of their identity count no more, as
+ * the pools that they name are there and have none. It may have left all of these.
+ */
+static bool are_left(struct gathering *g, const struct hm_region *region)
 {
-	u32 left = 0;
+	u32 nr = 0, which, missing;
 
 	for (u32 i = 0; i < min_t(u32, g->nr, HM_SHARE_MAX); i++) {
 		struct hm_withheld *w = g->held[i];
 
 		if (!hm_withheld_kin(w, region))
+			g->shares[nr++] = (struct hm_share){ &w->record, w->slots };
+	}
+	return nr && hm_share_judge(g->shares, nr, is_there, g->coming, &which, &missing) ==
+			     HM_SHARE_GONE;
+}
+
+/* The region is there already: with it is what it lost, anything else is of an older time. */
+static void drop_old(struct gathering *g, struct hm_region *region)
+{
+	bool are_old = are_left(g, region);
+	u32 left = 0;
+
+	for (u32 i = 0; i < min_t(u32, g->nr, HM_SHARE_MAX); i++) {
+		struct hm_withheld *w = g->held[i];
+
+		if (!hm_withheld_kin(w, region) && !are_old)
 			pr_err("pool %s: region %s has the identity of another one that is there, %s, so that it stays hidden\n",
 			       dev_name(&w->pool->dev), w->record.name, dev_name(&region->dev));
 		else if (!hm_lost_part(region, w->pool))

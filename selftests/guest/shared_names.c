@@ -9,6 +9,8 @@
 #include "withheld.h"
 #include "../../kmod/media.h"
 
+#include <sys/uio.h>
+
 /* A pool has room, and its table has the name already. */
 static void drained(void)
 {
@@ -166,6 +168,65 @@ static void forged(void)
 	detach_all();
 }
 
+/* All of r moves to the second pool but a page that is held, as there is no room elsewhere. */
+static void drain_half(void)
+{
+	int fd = must_open("r", O_RDWR), pin[2];
+	char *p = must_map(fd, 4 * EXTENT);
+	struct iovec iov = { p, 4096 };
+
+	if (pipe2(pin, O_CLOEXEC) || vmsplice(pin[1], &iov, 1, 0) != 4096)
+		tap_bail("vmsplice: %s", strerror(errno));
+	if (pool_drain(control, pmem[0], 0, NULL) != -EBUSY)
+		tap_bail("it is not held up");
+	close(pin[0]);
+	close(pin[1]);
+	munmap(p, 4 * EXTENT);
+	close(fd);
+}
+
+/*
+ * A pool that is left was not told, as the power went; and when it comes the region has left the
+ * others that it knows of as well.
+ */
+static void left_behind(void)
+{
+	unsigned char *saved = malloc(HM_MEDIA_COPIES * HM_MEDIA_COPY_BYTES);
+
+	format_all();
+	create_shared("r", 0, 1);
+	mark("r", 100);
+	must(region_create(control, "x", pmem[2], pool_free(pmem[2])), "create");
+	drain_half();
+	detach_all();
+	for (int i = 0; saved && i < HM_MEDIA_COPIES; i++) {
+		unsigned char *p = superblock(0, i);
+
+		memcpy(saved + i * HM_MEDIA_COPY_BYTES, p, HM_MEDIA_COPY_BYTES);
+		munmap(p, HM_MEDIA_COPY_BYTES);
+	}
+	for (int i = 0; i < PMEMS; i++)
+		attach(i);
+	TAP_EQ(pool_drain(control, pmem[0], 0, NULL), 0, "left behind: it leaves the first pool");
+	detach(0);
+	for (int i = 0; saved && i < HM_MEDIA_COPIES; i++) {
+		unsigned char *p = superblock(0, i);
+
+		memcpy(p, saved + i * HM_MEDIA_COPY_BYTES, HM_MEDIA_COPY_BYTES);
+		munmap(p, HM_MEDIA_COPY_BYTES);
+	}
+	free(saved);
+	must(region_destroy(control, "x"), "destroy");
+	TAP_EQ(pool_drain(control, pmem[1], 0, NULL), 0, "left behind: and the second");
+	TAP_OK(marked("r", 100), "left behind: for the third");
+	attach(0);
+	TAP_EQ(class_names("hmem_withheld", NULL, 0), 0, "left behind: what the first had is old");
+	TAP_EQ(pool_free(pmem[0]), all[0], "left behind: and does not count");
+	TAP_EQ(pool_drain(control, pmem[0], 0, NULL), 0, "left behind: so that it can be drained");
+	TAP_OK(marked("r", 100), "left behind: the region is what it was");
+	detach_all();
+}
+
 int main(void)
 {
 	control = must_begin_cxl();
@@ -175,6 +236,7 @@ int main(void)
 	both_withheld();
 	named();
 	forged();
+	left_behind();
 	sweep(control);
 	pmems_end();
 	return tap_done();
