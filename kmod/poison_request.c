@@ -167,21 +167,23 @@ static pgoff_t next_bad_of(struct hm_region *region, const struct hm_layout *lay
 	return end;
 }
 
-/* The same of what has another place, and has not come there yet. */
+/*
+ * The same of what has another place, and has not come there yet. It may have left several; where
+ * it is not any more nothing of it is bad.
+ */
 static pgoff_t next_bad_left(struct hm_region *region, const struct hm_layout *layout, pgoff_t from,
 			     pgoff_t end)
 {
-	struct hm_place left, now;
+	for (; from < end; from++) {
+		struct hm_pool *pool;
+		unsigned long page;
 
-	while (from < end) {
 		from = next_bad_of(region, layout->leaving, from, end);
 		if (from >= end)
 			break;
-		if (hm_layout_left(layout, from >> HM_EXTENT_ORDER, &left) &&
-		    hm_place_now(region, layout, from >> HM_EXTENT_ORDER, &now) &&
-		    hm_place_same(&left, &now))
+		pool = page_on_pool(region, layout, from, &page);
+		if (pool && xa_load(&pool->bad, page))
 			return from;
-		from = (from | (HM_EXTENT_PAGES - 1)) + 1;
 	}
 	return end;
 }

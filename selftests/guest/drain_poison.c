@@ -300,6 +300,32 @@ static void told_late(void)
 	end();
 }
 
+/* What an extent leaves for a third pool is where it had come to, and it has a place on each. */
+static void left_twice(void)
+{
+	struct hmem_poison answer;
+	int pin[2];
+
+	attach();
+	must(pool_attach_ram(control, "c", 8 * EXTENT), "attach");
+	begin(pin, 0);
+	let_go(pin);
+	hold(pin, 1);
+	TAP_EQ(pool_drain(control, b, 0, NULL), -EBUSY, "left twice: it is held where it came to");
+	let_go(pin);
+	must(poison(fd, HMEM_POISON_REPORT, EXTENT + 30 * PAGE, PAGE, NULL), "report");
+	TAP_OK(page_fails(p + EXTENT + 30 * PAGE, true) && others_hold(p + EXTENT, 30, 2),
+	       "left twice: a page goes bad there");
+	TAP_OK(only_bad(fd, EXTENT + 30 * PAGE, PAGE, BOTH), "left twice: it is listed");
+	TAP_EQ(poison(fd, HMEM_POISON_CLEAR, EXTENT, EXTENT, &answer), 0, "left twice: and cleared");
+	TAP_EQ(answer.pages, 1, "left twice: itself");
+	TAP_OK(pages_hold(p + EXTENT + 30 * PAGE, PAGE, 0), "left twice: and is of use again");
+	TAP_EQ(pool_drain(control, a, 0, NULL), 0, "left twice: the first pool is drained");
+	TAP_EQ(pool_drain(control, b, 0, NULL), 0, "left twice: and the second");
+	end();
+	must(pool_detach(control, "c"), "detach");
+}
+
 int main(void)
 {
 	control = must_begin_inject();
@@ -310,6 +336,7 @@ int main(void)
 	lost_once();
 	near_has_it();
 	ahead();
+	left_twice();
 	kind = "cxl pmem";
 	must_cxl_on_each("pmem", names, 2);
 	data_at = 2 * EXTENT;	/* media.h */
