@@ -343,6 +343,9 @@ bool hm_withheld_ambiguous(const char *name, const struct hm_region *region)
 				continue;
 			if (uuid && memcmp(uuid, w->record.uuid, UUID_SIZE))
 				return true;
+			/* Of its identity, and on other pools: another region all the same. */
+			if (region && !hm_withheld_kin(w, region))
+				return true;
 			uuid = w->record.uuid;
 		}
 	}

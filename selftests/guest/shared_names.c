@@ -168,6 +168,24 @@ static void forged(void)
 	detach_all();
 }
 
+/* It has the name as well: which one is meant nothing tells. */
+static void twins(void)
+{
+	begin();
+	detach(1);
+	detach(2);
+	forge(0, 2);
+	attach(2);
+	attach(0);
+	attach(1);
+	TAP_STR_EQ(withheld(1, "r", "why"), "uuid", "twins: one is withheld");
+	TAP_EQ(region_destroy(control, "r"), -EEXIST, "twins: neither is destroyed");
+	TAP_OK(marked("r", 200), "twins: not the one that is there");
+	detach(2);
+	TAP_OK(marked("r", 100), "twins: nor the other one");
+	detach_all();
+}
+
 /* All of r moves to the second pool but a page that is held, as there is no room elsewhere. */
 static void drain_half(void)
 {
@@ -236,6 +254,7 @@ int main(void)
 	both_withheld();
 	named();
 	forged();
+	twins();
 	left_behind();
 	sweep(control);
 	pmems_end();
