@@ -219,12 +219,12 @@ static bool move_region(struct sweep *s, struct hm_part *part)
 	struct hm_region *region = part->region;
 
 	for (; s->next < layout_of(region)->nr_extents; s->next++) {
+		cond_resched();
 		if (!is_there(part, s->next))
 			continue;
 		if (!s->batch)
 			return false;
 		count(s, region, s->next, move_extent(part, s->next));
-		cond_resched();
 	}
 	return true;
 }
