@@ -5,6 +5,9 @@
  * Of a region that goes, shrinks or loses a pool: out of every process, waited for until nobody
  * holds a page of them, and then forgotten. Nobody reaches them any more when that begins
  * (extent.c).
+ *
+ * A pool's memory may go away while another one takes the region apart, and waits for hm_srcu alone:
+ * so whoever looks at an extent's home here is under it until it has let go of that.
  */
 #include <linux/delay.h>
 #include <linux/mm.h>
@@ -60,21 +63,26 @@ void hm_extents_zap(struct hm_region *region, u32 from)
 	/* In one sweep what is mapped now, then one by one what a fault was just mapping. */
 	unmap_mapping_range(mapping, (loff_t)from << HM_EXTENT_SHIFT, 0, 1);
 	hm_table_for_each(&region->table, index, extent, from) {
+		int srcu = srcu_read_lock(&hm_srcu);
 		struct folio *home = hm_extent_lock_home(extent);
 
-		if (!home)
-			continue;
-		zap_extent(mapping, extent);
-		folio_unlock(home);
+		if (home) {
+			zap_extent(mapping, extent);
+			folio_unlock(home);
+		}
+		srcu_read_unlock(&hm_srcu, srcu);
 		cond_resched();
 	}
 }
 
 static bool home_pinned(const struct hm_extent *extent)
 {
+	int srcu = srcu_read_lock(&hm_srcu);
 	const struct folio *home = READ_ONCE(extent->home);
+	bool pinned = home && folio_ref_count(home) != HM_BASE_REFS;
 
-	return home && folio_ref_count(home) != HM_BASE_REFS;
+	srcu_read_unlock(&hm_srcu, srcu);
+	return pinned;
 }
 
 /* The home is locked. */
@@ -167,8 +175,12 @@ void hm_extents_write_back(struct hm_region *region)
 	u32 index;
 
 	hm_table_for_each(&region->table, index, extent, 0) {
-		hm_home_write_back(hm_extent_pool(region, extent), extent->index, 0,
-				   HM_EXTENT_BYTES);
+		int srcu = srcu_read_lock(&hm_srcu);
+
+		if (!hm_extent_lost(region, extent))
+			hm_home_write_back(hm_extent_pool(region, extent), extent->index, 0,
+					   HM_EXTENT_BYTES);
+		srcu_read_unlock(&hm_srcu, srcu);
 		cond_resched();
 	}
 }
@@ -212,9 +224,13 @@ void hm_extents_forget(struct hm_region *region, u32 from)
 	struct hm_extent *extent;
 	u32 index;
 
-	hm_table_for_each(&region->table, index, extent, from)
+	hm_table_for_each(&region->table, index, extent, from) {
+		int srcu = srcu_read_lock(&hm_srcu);
+
 		if (hm_extent_lock_home(extent))
 			forget_extent(region, extent);
+		srcu_read_unlock(&hm_srcu, srcu);
+	}
 	hm_poison_forget(region, from, U32_MAX);
 	forget_gone(region, from);
 	/* fsync(2) and the like walk what is there without asking the layout. */
