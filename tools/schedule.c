@@ -61,9 +61,11 @@ static void catch_stops(struct schedule *schedule)
 	stopped = 0;
 	for (int i = 0; i < SCHEDULE_STOPS; i++) {
 		sigaction(stops[i], NULL, &old[i]);
-		/* Whoever started this may have wanted it to be left alone, as nohup does. */
-		if (old[i].sa_handler != SIG_IGN)
-			sigaction(stops[i], &action, NULL);
+		/* Whoever started this wants it to be left alone by that, as nohup does. */
+		if (old[i].sa_handler == SIG_IGN)
+			continue;
+		sigaction(stops[i], &action, NULL);
+		sigaddset(&schedule->signals, stops[i]);
 	}
 }
 
@@ -74,9 +76,6 @@ void schedule_begin(struct schedule *schedule, double interval)
 	schedule->interval = (uint64_t)(interval * (double)SECOND);
 	schedule->began = schedule->next = now();
 	sigemptyset(&schedule->signals);
-	sigaddset(&schedule->signals, SIGINT);
-	sigaddset(&schedule->signals, SIGTERM);
-	sigaddset(&schedule->signals, SIGHUP);
 	sigaddset(&schedule->signals, SIGWINCH);
 	sigemptyset(&resized);
 	sigaddset(&resized, SIGWINCH);

@@ -40,7 +40,8 @@ struct schedule {
 /**
  * schedule_begin - from now on the signals that end it are told by schedule_wait()
  *
- * A system call that they find waiting ends with EINTR. For one schedule at a time.
+ * Not those that were ignored. A system call that they find waiting ends with EINTR. For one
+ * schedule at a time.
  */
 void schedule_begin(struct schedule *schedule, double interval);
 

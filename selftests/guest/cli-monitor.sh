@@ -84,6 +84,21 @@ kill -TERM "$watch_pid"
 watch_end
 tap_is "$status" 0 "its termination ends it"
 
+env --ignore-signal=HUP hmemctl monitor r --json --interval 0.1 >"$scratch/watch" 2>"$scratch/err" </dev/null &
+watch_pid=$!
+cxl_wait 30 watch_is_on || tap_bail "hmemctl monitor: does not begin"
+for ((i = 0; i < 20; i++)); do
+	kill -HUP "$watch_pid"
+done
+lines=$(wc -l <"$scratch/watch")
+goes_on() {
+	[ "$(wc -l <"$scratch/watch")" -gt $((lines + 2)) ]
+}
+tap_check "with nohup a hang-up does not" cxl_wait 30 goes_on
+kill -TERM "$watch_pid"
+watch_end
+tap_is "$status" 0 "but its termination does"
+
 # A pipe that nobody reads: it waits where it writes.
 mkfifo "$scratch/pipe"
 exec 8<>"$scratch/pipe"
@@ -143,7 +158,7 @@ tap_matches "$plain" 'Z  1 region; Ctrl-C ends it' "and says how to end it"
 strip() {
 	tr -d '\r' <"$scratch/screen" | sed 's/\x1b\[[?0-9;]*[a-zA-Z]//g' | grep -qE "^  \[ {$1}\]\$"
 }
-TERM=xterm script -qfec "stty columns 80 rows 10; exec hmemctl monitor --interval 1000" \
+env --default-signal=INT TERM=xterm script -qfec "stty columns 80 rows 10; exec hmemctl monitor --interval 1000" \
 	"$scratch/screen" </dev/null >/dev/null &
 tap_check "a strip is as wide as the terminal" cxl_wait 30 strip 74
 watch_pid=$(pgrep -x hmemctl)

@@ -17,9 +17,9 @@ watch_is_on() {
 	[[ $(<"/proc/$watch_pid/wchan") == do_sigtimedwait* ]]
 }
 
-# watch_start ARGUMENTS...: hmemctl in the background
+# watch_start ARGUMENTS...: hmemctl in the background, with an interrupt as in the foreground
 watch_start() {
-	hmemctl "$@" >"$scratch/watch" 2>"$scratch/err" </dev/null &
+	env --default-signal=INT hmemctl "$@" >"$scratch/watch" 2>"$scratch/err" </dev/null &
 	watch_pid=$!
 	cxl_wait 30 watch_is_on || tap_bail "hmemctl $*: does not begin: $(<"$scratch/err")"
 }
