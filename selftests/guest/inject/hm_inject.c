@@ -99,7 +99,8 @@ static bool is_meant(const struct hm_fault *fault, struct pt_regs *regs)
 
 	switch (fault->whose) {
 	case HM_SELF:
-		return in_task() && current->tgid == fault->process;
+		/* Not in_task(): by a breakpoint a kprobe comes as if it were an NMI. */
+		return !in_hardirq() && !in_serving_softirq() && current->tgid == fault->process;
 	case HM_HMEM:
 		module = READ_ONCE(hmem);
 		return module && within_module(regs_get_kernel_stack_nth(regs, 0), module);
