@@ -6,8 +6,8 @@
  * holds a page of them, and then forgotten. Nobody reaches them any more when that begins
  * (extent.c).
  *
- * A pool's memory may go away while another one takes the region apart, and waits for hm_srcu alone:
- * so whoever looks at an extent's home here is under it until it has let go of that.
+ * A pool's memory may go away while another one takes the region apart, and waits for hm_srcu
+ * alone: so whoever looks at an extent's home here is under it until it has let go of that.
  */
 #include <linux/delay.h>
 #include <linux/mm.h>

@@ -128,8 +128,8 @@ static void in_held_copy(int control, const struct pool *pool)
 }
 
 /*
- * Nor can it where another page has its data nowhere else, as that one's home is bad. Both are cleared
- * at once: the one that keeps the copy first.
+ * Nor can it where another page has its data nowhere else, as that one's home is bad. Both are
+ * cleared at once: the one that keeps the copy first.
  */
 static void in_kept_copy(int control, const struct pool *pool)
 {
