@@ -98,8 +98,11 @@ void hm_policy_placed(struct hm_policy *p, struct hm_heat *h, u64 now)
 {
 	hm_whole_count(p, h)[h->bin] -= HM_POLICY_PAGES;
 	h->flags ^= HM_HEAT_NEAR;
-	if (h->seen)
+	if (h->seen) {
+		/* It may have been seen first since it was looked at. */
+		p->nr_known += !h->bin;
 		h->bin = (u8)hm_rank(p, h);
+	}
 	hm_whole_count(p, h)[h->bin] += HM_POLICY_PAGES;
 	if (h->flags & HM_HEAT_NEAR)
 		p->used += HM_POLICY_PAGES;

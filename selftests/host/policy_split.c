@@ -94,6 +94,15 @@ static void test_splitting(void)
 	TAP_OK(sound() && !p.nr_split, "and is counted so");
 	hm_policy_drop(&p, &heat[0], pages[0], near_map[0]);
 	TAP_OK(!p.used && !p.nr_known && !p.home_whole[heat[0].bin], "dropped, it leaves nothing");
+
+	/* Seen for the first time, moved by somebody else, and visited only then. */
+	region(1, 16);
+	hm_policy_zapped(&p, &heat[0], now);
+	hm_policy_touched(&p, &heat[0], 0, 0, now + MS);
+	hm_policy_placed(&p, &heat[0], now + 2 * MS);
+	TAP_EQ(p.nr_known, 1, "one that others move before it is looked at is known");
+	hm_policy_drop(&p, &heat[0], pages[0], near_map[0]);
+	TAP_OK(!p.used && !p.nr_known, "and leaves nothing either");
 }
 
 int main(void)
