@@ -259,7 +259,7 @@ u64 hm_room_elsewhere(const struct hm_pool *pool)
 
 /*
  * Of those that may take a region's extents the one with most room. A pool's table has each name
- * once: one that withholds another region of that name is none of them.
+ * and identity once: one that withholds another region of either is none of them.
  */
 static struct hm_pool *roomiest(const struct hm_region *region, const struct hm_pool *pool)
 {
@@ -267,7 +267,7 @@ static struct hm_pool *roomiest(const struct hm_region *region, const struct hm_
 
 	list_for_each_entry(other, &hm_pools, node)
 		if (may_take(other, pool) && (!best || other->nr_free > best->nr_free) &&
-		    !hm_withheld_on(other, dev_name(&region->dev)))
+		    !hm_withheld_alike(other, region))
 			best = other;
 	return best;
 }

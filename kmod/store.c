@@ -321,13 +321,13 @@ bool hm_store_fits(const struct hm_pool *pool, const struct hm_region *changed,
 				     slots_of(pool, changed, layout) <= HM_MEDIA_MAX_SLOTS);
 }
 
-/* What is read back with a name twice would be refused, with all that is on the pool. */
-static bool name_twice(const struct hm_pool *pool)
+/* What is read back with a name or identity twice is refused, with all that is on the pool. */
+static bool one_twice(const struct hm_pool *pool)
 {
 	const struct hm_part *part;
 
 	list_for_each_entry(part, &pool->parts, node)
-		if (part->nr_runs && hm_withheld_on(pool, dev_name(&part->region->dev)))
+		if (part->nr_runs && hm_withheld_alike(pool, part->region))
 			return true;
 	return false;
 }
@@ -354,7 +354,7 @@ int hm_store_write(struct hm_pool *pool, bool clean)
 		return 0;
 	if (!hm_store_fits(pool, NULL, NULL))
 		return -EMFILE;
-	if (WARN_ON_ONCE(name_twice(pool)))
+	if (WARN_ON_ONCE(one_twice(pool)))
 		return -EUCLEAN;
 
 	nr_slots = slots_of(pool, NULL, NULL);

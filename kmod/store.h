@@ -77,7 +77,7 @@ int hm_settle(struct hm_pool *pool);
 void hm_withheld_forget(struct hm_withheld *w);
 void hm_withheld_drop(struct hm_withheld *w);
 void hm_withheld_free(struct hm_pool *pool);
-bool hm_withheld_on(const struct hm_pool *pool, const char *name);
+bool hm_withheld_alike(const struct hm_pool *pool, const struct hm_region *region);
 bool hm_withheld_named(const char *name);
 bool hm_withheld_unsettled(const struct hm_pool *pool);
 void hm_withheld_settled(const struct hm_pool *gone);

@@ -304,25 +304,28 @@ int hm_settle(struct hm_pool *coming)
 	return result < 0 ? result : hm_gather(coming);
 }
 
-/** hm_withheld_on - whether a pool withholds a region of that name */
-bool hm_withheld_on(const struct hm_pool *pool, const char *name)
+/** hm_withheld_alike - whether a pool withholds a region of the name or identity of another one */
+bool hm_withheld_alike(const struct hm_pool *pool, const struct hm_region *region)
 {
 	const struct hm_withheld *w;
 
 	list_for_each_entry(w, &pool->withheld, node)
-		if (!strcmp(w->record.name, name))
+		if (!strcmp(w->record.name, dev_name(&region->dev)) ||
+		    !memcmp(w->record.uuid, region->uuid, UUID_SIZE))
 			return true;
 	return false;
 }
 
-/** hm_withheld_named - whether any pool does */
+/** hm_withheld_named - whether any pool withholds a region of that name */
 bool hm_withheld_named(const char *name)
 {
+	const struct hm_withheld *w;
 	struct hm_pool *pool;
 
 	list_for_each_entry(pool, &hm_pools, node)
-		if (!pool->gone && hm_withheld_on(pool, name))
-			return true;
+		list_for_each_entry(w, &pool->withheld, node)
+			if (!pool->gone && !strcmp(w->record.name, name))
+				return true;
 	return false;
 }
 

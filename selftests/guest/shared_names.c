@@ -157,6 +157,9 @@ static void forged(void)
 	TAP_EQ(pool_free(pmem[0]), all[0] - 2 * (int64_t)EXTENT, "forged: the other keeps its part");
 	attach(1);
 	TAP_STR_EQ(withheld(1, "r", "why"), "uuid", "forged: and is withheld for that");
+	TAP_EQ(pool_drain(control, pmem[2], 0, NULL), -ENOSPC,
+	       "forged: a pool that withholds one of its identity does not take it");
+	must(pool_drain(control, pmem[2], HMEM_DRAIN_STOP, NULL), "stop");
 	detach(2);
 	TAP_OK(marked("r", 100), "forged: until the pool goes: it appears by itself");
 	detach(0);
