@@ -265,16 +265,19 @@ static struct hm_extent *next_on(struct hm_region *region, u32 *index, u8 part)
 }
 
 /*
- * An extent that was leaving has a place elsewhere, where there is nothing of what it had: who
- * finds that it has no home finds this. The home is locked.
+ * An extent that is not where it belongs has a place elsewhere, where there is nothing of what it
+ * had: who finds that it has no home finds this. Also of one that is just being cut off, which may
+ * be given up yet. The home is locked.
  */
-static void remember_gone(struct hm_region *region, u32 index)
+static void remember_gone(struct hm_region *region, const struct hm_extent *extent, u32 index)
 {
+	const struct hm_place now = hm_extent_place(extent);
 	int srcu = srcu_read_lock(&hm_srcu);
-	struct hm_place left;
+	struct hm_place place;
 
 	if (!region->persistent &&
-	    hm_layout_left(srcu_dereference(region->layout, &hm_srcu), index, &left))
+	    !(hm_layout_place(srcu_dereference(region->layout, &hm_srcu), index, &place) &&
+	      hm_place_same(&now, &place)))
 		xa_store(&region->gone, index, xa_mk_value(1), GFP_KERNEL | __GFP_NOFAIL);
 	srcu_read_unlock(&hm_srcu, srcu);
 }
@@ -297,7 +300,7 @@ void hm_extents_lose(struct hm_region *region, u8 part)
 	for (index = 0; (extent = next_on(region, &index, part)); index++) {
 		hm_extent_unmap(region, index);
 		zap_extent(mapping, extent);
-		remember_gone(region, index);
+		remember_gone(region, extent, index);
 		folio_unlock(extent->home);
 		cond_resched();
 	}
