@@ -268,7 +268,10 @@ static bool are_left(struct gathering *g, const struct hm_region *region)
 {
 	u32 nr = 0, which, missing;
 
-	for (u32 i = 0; i < min_t(u32, g->nr, HM_SHARE_MAX); i++) {
+	/* Whether a pool has none cannot be told when not all of them are known. */
+	if (g->nr > HM_SHARE_MAX)
+		return false;
+	for (u32 i = 0; i < g->nr; i++) {
 		struct hm_withheld *w = g->held[i];
 
 		if (!hm_withheld_kin(w, region))
