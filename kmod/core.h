@@ -285,8 +285,8 @@ static inline long hm_near_bound(const struct hm_near *near)
  * @tier_lock: serialises changes of what follows, and of @near.max
  * @policy_mode: what is done by itself
  * @knobs: of the policy
- * @paused: while it is not 0 nothing is done, whatever @policy_mode: so many change its size or
- *	extents, or take it apart
+ * @paused: while it is not 0 nothing is done, whatever @policy_mode: so many take it apart, or
+ *	what it has lost
  * @tracker: while @policy_mode is not HMEM_POLICY_OFF and it is not paused; under hm_srcu
  */
 struct hm_region {
