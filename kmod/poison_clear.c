@@ -160,10 +160,10 @@ static int clear_bad(struct hm_region *region, struct hm_extent *extent, pgoff_t
 {
 	int rc = 0;
 
-	for (pgoff_t pgoff = from; pgoff < end && rc >= 0; pgoff++) {
-		rc = hm_bad_bits(region, pgoff) ? 0 : clear_page_of(region, extent, pgoff);
-		*pages += max(rc, 0);
-	}
+	/* One that cannot be is met again, in its turn. */
+	for (pgoff_t pgoff = from; pgoff < end; pgoff++)
+		if (!hm_bad_bits(region, pgoff))
+			*pages += max(clear_page_of(region, extent, pgoff), 0);
 	for (; from < end && rc >= 0; from++) {
 		rc = clear_page_of(region, extent, from);
 		*pages += max(rc, 0);
