@@ -269,7 +269,8 @@ void hm_heat_stop(struct hm_region *region)
 /**
  * hm_heat_resize - a region has, or is about to have, so many extents
  *
- * What is known of those that stay stays. Under region->tier_lock.
+ * What is known of those below stays; of the others nothing does, also when they are not cut off in
+ * the end. Under region->tier_lock.
  */
 void hm_heat_resize(struct hm_region *region, u32 nr_extents)
 {

@@ -77,6 +77,9 @@ static u32 hm_among(u32 extent, u32 nr_extents)
 
 void hm_policy_extents(struct hm_policy *p, u32 nr_extents)
 {
+	/* Of a quarter of it or more nothing is known: as good as changed. */
+	if (nr_extents > p->nr_extents && nr_extents - p->nr_extents >= nr_extents / 4)
+		p->restless = 2 * HM_RESTLESS;
 	p->nr_extents = nr_extents;
 	p->cursor = hm_among(p->cursor, nr_extents);
 	p->trail = hm_among(p->trail, nr_extents);

@@ -27,6 +27,7 @@
 #define HM_TIME_SHIFT	8		/* of heat.since */
 #define HM_MOVED_SHIFT	20
 #define HM_EXTENT_BYTES	(2U << 20)
+#define HM_RESTLESS	48		/* hm_policy.restless from here on: haste */
 #define HM_PAGE_MASK	((1ULL << HM_POLICY_PAGE_SHIFT) - 1)
 
 /* --- small change -------------------------------------------------------------------- */

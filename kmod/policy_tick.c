@@ -4,8 +4,6 @@
  */
 #include "policy_private.h"
 
-#define HM_RESTLESS	48		/* hm_policy.restless from here on: haste */
-
 /* --- what pays ----------------------------------------------------------------------- */
 
 /*

@@ -86,10 +86,26 @@ static void test_late_ticks(void)
 	       (unsigned long long)late, (unsigned long long)good);
 }
 
+/* New extents are as unknown as those of a new region, and a few more are no reason for haste. */
+static void test_growth(void)
+{
+	region(MAX / 2, 8 * HM_POLICY_PAGES);
+	run_ticks(400);
+	p.restless = 0;
+	hm_policy_extents(&p, MAX / 2 + 1);
+	TAP_EQ(p.restless, 0, "an extent more changes nothing");
+	hm_policy_extents(&p, MAX);
+	TAP_OK(p.restless > HM_RESTLESS, "as many more do");
+	p.restless = 0;
+	hm_policy_extents(&p, MAX / 2);
+	TAP_EQ(p.restless, 0, "nor do those that go");
+}
+
 int main(void)
 {
 	begin();
 	test_budget();
 	test_late_ticks();
+	test_growth();
 	return tap_done();
 }
