@@ -51,7 +51,7 @@ static int move_range(struct hm_region *region, struct hmem_migrate *arg, u64 en
 
 	while (arg->next < end) {
 		if (signal_pending(current))
-			return arg->next == arg->offset ? -EINTR : 0;
+			return arg->next == arg->offset ? -ERESTARTSYS : 0;
 		srcu = srcu_read_lock(&hm_srcu);
 		if (READ_ONCE(region->dead)) {
 			srcu_read_unlock(&hm_srcu, srcu);
@@ -171,8 +171,8 @@ int hm_tier_pin(struct hm_region *region, struct hmem_pin *arg)
 	while (arg->next < end && !error) {
 		u32 index = arg->next >> HM_EXTENT_SHIFT;
 
-		if (signal_pending(current))
-			return -EINTR;
+		if (signal_pending(current))	/* what is kept already is soon passed over */
+			return -ERESTARTSYS;
 		srcu = srcu_read_lock(&hm_srcu);
 		if (READ_ONCE(region->dead))
 			error = -ENODEV;

@@ -80,7 +80,8 @@ enum hmem_tier_result {
 /**
  * struct hmem_tier_moved - what became of a range that was to be moved
  * @size: sizeof(struct hmem_tier_moved), set by the caller
- * @next: offset up to which it was dealt with: less than its end when a signal came
+ * @next: offset up to which it was dealt with: less than its end when a signal came, or io_uring
+ *	wanted this thread to do something
  * @pinned: offset of the first part that was not moved because it is pinned;
  *	UINT64_MAX when there is none
  * @pages: how many pages there are of each result (enum hmem_tier_result)

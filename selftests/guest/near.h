@@ -51,12 +51,27 @@ static inline struct hmem_stats near_stats(int fd)
 	return s;
 }
 
+/* Signals and io_uring cut a range short: then the rest of it as well. */
 static inline int migrate(int fd, uint64_t offset, uint64_t bytes, enum hmem_place place,
 			  struct hmem_migrate *answer)
 {
-	*answer = (struct hmem_migrate){ .size = sizeof(*answer), .offset = offset,
-					 .bytes = bytes, .place = place };
-	return hmem_ioctl(fd, HMEM_REGION_MIGRATE, answer);
+	struct hmem_migrate m = { .size = sizeof(m), .offset = offset, .bytes = bytes,
+				  .place = place };
+	uint64_t end = bytes ? offset + bytes : (uint64_t)lseek(fd, 0, SEEK_END);
+	int rc;
+
+	*answer = (struct hmem_migrate){ .size = sizeof(m), .pinned = UINT64_MAX };
+	do {
+		rc = hmem_ioctl(fd, HMEM_REGION_MIGRATE, &m);
+		for (int i = 0; i < HMEM_MOVED_RESULTS; i++)
+			answer->pages[i] += m.pages[i];
+		if (answer->pinned == UINT64_MAX)
+			answer->pinned = m.pinned;
+		answer->next = m.next;
+		m.offset = m.next;
+		m.bytes = end - m.next;
+	} while (!rc && m.next < end);
+	return rc;
 }
 
 /* Keeps extents where they are told to be; @next, when it is not NULL: up to which. */

@@ -8,6 +8,8 @@
 #include "pools.h"
 #include "near.h"
 
+#include <signal.h>
+#include <sys/time.h>
 #include <sys/uio.h>
 
 #define EXTENTS		6
@@ -80,10 +82,37 @@ static void kept(int control, const struct pool *pool)
 	must(region_destroy(control, "kept"), "destroy");
 }
 
+static void nothing(int signal)
+{
+	(void)signal;
+}
+
+/* A signal every millisecond, which is less than it takes to touch and copy all extents. */
+static void signals(int control, const struct pool *pool)
+{
+	struct sigaction action = { .sa_handler = nothing, .sa_flags = SA_RESTART };
+	struct itimerval often = { { .tv_usec = 1000 }, { .tv_usec = 1000 } }, never = {};
+	uint64_t next;
+	int fd;
+
+	kind = pool->kind;
+	must(region_create(control, "kept", pool->name, LENGTH), "create");
+	fd = must_open("kept", O_RDWR);
+	must(near_max_set(fd, LENGTH), "near_max");
+	sigaction(SIGALRM, &action, NULL);
+	setitimer(ITIMER_REAL, &often, NULL);
+	TAP_EQ(keep_extents(fd, 0, EXTENTS, HMEM_NEAR, &next), 0, "%s: signals do not end it", kind);
+	TAP_EQ(next, EXTENTS, "%s: nor cut it short", kind);
+	setitimer(ITIMER_REAL, &never, NULL);
+	close(fd);
+	must(region_destroy(control, "kept"), "destroy");
+}
+
 int main(void)
 {
 	int control = must_begin_cxl();
 
 	on_every_pool(control, 32 * MIB, kept);
+	on_every_pool(control, 32 * MIB, signals);
 	return tap_done();
 }

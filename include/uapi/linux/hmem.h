@@ -47,7 +47,7 @@
  *   -EUSERS        the pool was not detached by the host that last used it
  *   -EIO           the memory reports an error
  *   -ENOMEM        the kernel has no memory for its bookkeeping
- *   -EINTR         a signal came while waiting
+ *   -EINTR         a signal came while waiting, or io_uring wants this thread to do something
  *   -ECANCELED     another process has ended what the command was doing
  *   -EACCES        the file is not open for writing
  *   -ERANGE        the range does not lie in the region, or an event has not happened yet
@@ -411,7 +411,9 @@ enum hmem_moved {
  * are; a page that was moved is mapped again when it is touched. Who reads goes on while a copy
  * is made. Who stores meanwhile makes the copy worthless: it is made anew, the third time with
  * the extent out of reach. What was not moved stays usable where it is, and is no error. When a
- * signal comes, the answer is that of the part up to @next; -EINTR when there is none.
+ * signal comes, or io_uring wants this thread to do something, the answer is that of the part up
+ * to @next. When there is none it begins anew, unless the signal's handler is without SA_RESTART:
+ * -EINTR.
  */
 struct hmem_migrate {
 	__u32 size;
@@ -443,7 +445,8 @@ struct hmem_migrate {
  * Neither the policy nor HMEM_REGION_MIGRATE nor want of memory moves what is kept, until it is
  * let go, kept elsewhere, or cut off. An extent that nobody has touched is touched. When one
  * cannot be moved the command ends there: -EBUSY somebody holds a page of it, -EDQUOT near_max
- * is used up, -ENOMEM there is no DRAM for it, -EIO its memory reports an error, -EINTR.
+ * is used up, -ENOMEM there is no DRAM for it, -EIO its memory reports an error, -EINTR a signal
+ * came whose handler is without SA_RESTART (with it the command begins anew).
  *
  * On a persistent region a store drops the near copy all the same.
  */
