@@ -111,12 +111,12 @@ static struct hmem_tier_cell join(const struct heat_samples *samples, const stru
 	size_t first = part(column, grid->columns, samples->nr);
 	size_t last = part(column + 1, grid->columns, samples->nr);
 	struct hmem_tier_cell joined = { 0 };
-	uint64_t near = 0, nr = (last - first) * (to - from);
+	uint64_t near = 0, nr = 0;
 
 	for (size_t s = first; s < last; s++) {
 		const struct hmem_tier_cell *cells = samples->cells + s * samples->nr_cells;
 
-		for (size_t i = from; i < to; i++) {
+		for (size_t i = from; i < to; i++, nr++) {
 			joined.heat = cells[i].heat > joined.heat ? cells[i].heat : joined.heat;
 			near += cells[i].near;
 		}

@@ -65,7 +65,7 @@ static void asked(void)
 
 static void too_many(void)
 {
-	struct hmem_event e[KEPT + 8];
+	struct hmem_event e[KEPT + 8] = {};
 	struct hmem_wait w = { .size = sizeof(w), .events = (uintptr_t)e, .nr_events = KEPT + 8 };
 	uint64_t last;
 	bool good = true;

@@ -302,7 +302,7 @@ static int near(const char *region)
 
 static int events(const char *region, unsigned int type)
 {
-	struct hmem_event e[64];
+	struct hmem_event e[64] = {};
 	struct hmem_wait w = { .size = sizeof(w), .events = (uintptr_t)e, .nr_events = 64 };
 	int fd = region_open(region, O_RDONLY), rc;
 

@@ -248,6 +248,8 @@ static void *worker_thread(void *argument)
 	struct worker *w = aligned_alloc(4096, (sizeof(*w) + 4095) & ~4095UL);
 	volatile bool begun = false;
 
+	if (!w)
+		tap_bail("no memory for a worker");
 	memset(w, 0, sizeof(*w));
 	w->number = (long)argument;
 	dice_seed(torture_seed, w->number);
@@ -270,6 +272,7 @@ static void *worker_thread(void *argument)
 	doing = NULL;
 	close(w->pipe[0]);
 	close(w->pipe[1]);
+	free(w);
 	ADD(torture->running, -1);
 	return NULL;
 }
