@@ -42,6 +42,7 @@ static const struct import {
 	{ "__request_region", 0 },
 	{ "__symbol_get", 0 },
 	{ "_copy_from_user", 1 },
+	{ "_mutex_lock_killable", -EINTR },
 	{ "alloc_anon_inode", -ENOMEM },
 	{ "alloc_chrdev_region", -EBUSY },
 	{ "alloc_workqueue", 0 },
