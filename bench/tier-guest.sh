@@ -40,7 +40,7 @@ costs() {
 	for metric in moved-near-load moved-near-store moved-home-load moved-home-store; do
 		echo "$kernel-$metric plain <=1.2" >>"$goals"
 	done
-	for metric in scan-whole scan-split-{1,51,256,512}; do
+	for metric in scan-whole visit scan-split-{1,51,256,512}; do
 		echo "$kernel-$metric knobs -" >>"$goals"
 	done
 	echo "$kernel-projected-64GiB limit1 <=1" >>"$goals"

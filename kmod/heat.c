@@ -118,19 +118,36 @@ static void visit(struct hm_tracker *t, u32 index)
 		hm_heat_split(t, extent, index);
 }
 
+/* Under hm_srcu: the next extent to visit. Those that a sweep passes over are not locked. */
+static bool find(struct hm_tracker *t, u32 *index)
+{
+	static const struct hm_heat untouched;
+	struct hm_extent *extent;
+
+	do {
+		if (!hm_policy_next(&t->policy, index))
+			return false;
+		extent = hm_table_find(&t->region->table, *index);
+		cond_resched();		/* it may pass all of them */
+	} while (hm_policy_passes(&t->policy, extent ? &extent->heat : &untouched));
+	return true;
+}
+
 static void track(struct work_struct *work)
 {
 	struct hm_tracker *t = container_of(work, struct hm_tracker, work.work);
 	u64 now = ktime_get_ns(), next;
+	bool more = true;
 	int srcu;
 	u32 index;
 
 	mutex_lock(&t->lock);
 	hm_policy_resize(&t->policy, hm_near_bound(&t->region->near));
 	next = hm_policy_tick(&t->policy, now);
-	while (!READ_ONCE(t->stop) && hm_policy_next(&t->policy, &index)) {
+	while (more && !READ_ONCE(t->stop)) {
 		srcu = srcu_read_lock(&hm_srcu);
-		if (!READ_ONCE(t->region->dead))
+		more = !READ_ONCE(t->region->dead) && find(t, &index);
+		if (more)
 			visit(t, index);
 		srcu_read_unlock(&hm_srcu, srcu);
 		cond_resched();

@@ -26,6 +26,7 @@ void hm_price(struct hm_policy *p)
 {
 	const struct hm_policy_knobs *k = &p->knob;
 
+	hm_set_doubt(p);
 	/* There, and for who makes room back, and a refault each; of an extent, a page's part. */
 	p->even_bin = hm_even_bin(p, 2 * ((u64)k->copy_extent_ns + k->fault_ns) / HM_POLICY_PAGES);
 	p->even_page_bin = hm_even_bin(p, 2 * ((u64)k->copy_page_ns + k->fault_ns));

@@ -13,6 +13,8 @@
  *	at the time that the last tick asked for:
  *		next = hm_policy_tick(&p, now);
  *		while (hm_policy_next(&p, &i)) {
+ *			if (hm_policy_passes(&p, &heat[i]))
+ *				continue;
  *			lock extent i
  *			what = hm_policy_visit(&p, &heat[i], i, now);
  *			HM_POLICY_PROBE	  zap its mapping, then hm_policy_zapped()
@@ -85,6 +87,7 @@ typedef __s64 s64;
 #define HM_POLICY_BINS		224	/* heats, in quarters of an octave */
 #define HM_POLICY_RING		128
 #define HM_POLICY_SAMPLES	4
+#define HM_POLICY_SEEN		64	/* most that the knob lasting_max can be */
 /* The engine's bits in the word of a page. */
 #define HM_POLICY_PAGE_SHIFT	48
 
@@ -270,6 +273,9 @@ struct hm_policy {
 	u64 home_whole[HM_POLICY_BINS];
 	u64 home_page[HM_POLICY_BINS];
 	u64 near[HM_POLICY_BINS];
+	u16 doubt[HM_POLICY_SEEN + 1];	/* of the long average, by observations; in 256ths */
+	u32 doubt_of[2];	/* knobs that it is made of */
+	u32 slack;		/* of the short one */
 	struct hm_page_steps steps;
 
 	/* Outcome of the last tick. */
@@ -299,6 +305,7 @@ struct hm_policy {
 	u32 quota_left;
 	u32 sweep_left;		/* extents to visit for moves alone */
 	u32 sweep_at;
+	u32 barren;		/* extents since one was found that is to move */
 	u32 round_left;
 	bool sweeping;
 	bool trailing;		/* the extent to visit is at the trail */
@@ -441,6 +448,16 @@ u64 hm_policy_tick(struct hm_policy *p, u64 now);
 
 /** hm_policy_next() - the next extent to visit in this tick; false: none */
 bool hm_policy_next(struct hm_policy *p, u32 *extent);
+
+/**
+ * hm_policy_passes() - whether a sweep has nothing to do with the extent that comes next
+ *
+ * So that its lock need not be taken, here neither: what touched() may be writing meanwhile is read
+ * in single words, each right by itself. An extent with the heat of one that was not added passes.
+ *
+ * Return: true: it is not to be visited now.
+ */
+bool hm_policy_passes(struct hm_policy *p, const struct hm_heat *h);
 
 /**
  * hm_policy_visit() - what to do with an extent

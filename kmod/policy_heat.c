@@ -37,16 +37,28 @@ u64 hm_exp2(u32 x)
 
 /* --- what it counts for -------------------------------------------------------------- */
 
-static u32 hm_margin(const struct hm_policy *p, u32 seen)
+static u32 hm_margin(const struct hm_policy_knobs *k, u32 seen)
 {
 	/* 256 / sqrt(n) */
 	static const u16 root[] = { 512, 320, 240, 190, 150, 114, 105, 97, 91, 85, 81, 77, 74, 71,
 				    68, 66, 64 };
 	u32 part = seen <= 16 ? root[seen] : root[seen / 4] / 2;
 
-	if (seen < p->knob.sure)
+	if (seen < k->sure)
 		part *= 2;
-	return HM_LOG_DEVIATION * p->knob.margin_pct / 100 * part / 256;
+	return HM_LOG_DEVIATION * k->margin_pct / 100 * part / 256;
+}
+
+/* Doubt by the observations that there are, as the knobs have it now. */
+void hm_set_doubt(struct hm_policy *p)
+{
+	if (p->doubt_of[0] == p->knob.margin_pct && p->doubt_of[1] == p->knob.sure)
+		return;
+	p->doubt_of[0] = p->knob.margin_pct;
+	p->doubt_of[1] = p->knob.sure;
+	for (u32 seen = 0; seen <= HM_POLICY_SEEN; seen++)
+		p->doubt[seen] = (u16)hm_margin(&p->knob, seen);
+	p->slack = HM_LOG_DEVIATION * p->knob.margin_pct / 100 * 190 / 256;
 }
 
 /*
@@ -55,8 +67,7 @@ static u32 hm_margin(const struct hm_policy *p, u32 seen)
  */
 u32 hm_rank(const struct hm_policy *p, const struct hm_heat *h)
 {
-	s32 doubt = (s32)hm_margin(p, h->seen);
-	s32 slack = HM_LOG_DEVIATION * (s32)p->knob.margin_pct / 100 * 190 / 256;
+	s32 doubt = hm_doubt(p, h->seen), slack = (s32)p->slack;
 	s32 brief = h->brief, lasting = h->lasting, heat;
 
 	if (h->flags & HM_HEAT_NEAR)

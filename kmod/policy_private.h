@@ -27,7 +27,8 @@
 #define HM_TIME_SHIFT	8		/* of heat.since */
 #define HM_MOVED_SHIFT	20
 #define HM_EXTENT_BYTES	(2U << 20)
-#define HM_RESTLESS	48		/* hm_policy.restless from here on: haste */
+#define HM_RESTLESS	36		/* hm_policy.restless from here on: haste */
+#define HM_CROSSED	16		/* what each crossing adds to it */
 #define HM_PAGE_MASK	((1ULL << HM_POLICY_PAGE_SHIFT) - 1)
 
 /* --- small change -------------------------------------------------------------------- */
@@ -65,6 +66,12 @@ static inline void hm_stamp(struct hm_heat *h, u64 now)
 {
 	h->moved = (u32)(now >> HM_MOVED_SHIFT);
 	h->flags |= HM_HEAT_MOVED;
+}
+
+/* How much the long average of a whole extent may be off. */
+static inline s32 hm_doubt(const struct hm_policy *p, u32 seen)
+{
+	return p->doubt[seen < HM_POLICY_SEEN ? seen : HM_POLICY_SEEN];
 }
 
 static inline u64 *hm_whole_count(struct hm_policy *p, const struct hm_heat *h)
@@ -136,6 +143,7 @@ s64 hm_savings(const struct hm_policy *p);
 /* policy_heat.c */
 u32 hm_log2(u64 x);
 u64 hm_exp2(u32 x);
+void hm_set_doubt(struct hm_policy *p);
 u32 hm_rank(const struct hm_policy *p, const struct hm_heat *h);
 void hm_rebin(struct hm_policy *p, struct hm_heat *h);
 void hm_look_again(struct hm_policy *p, u32 extent);

@@ -4,6 +4,9 @@
  */
 #include "policy_private.h"
 
+/* Sweeps that found nothing, of which each halves what is spent on the next. */
+#define HM_VAIN		8
+
 /* --- what pays ----------------------------------------------------------------------- */
 
 /*
@@ -150,6 +153,23 @@ static void hm_set_look(struct hm_policy *p)
 		p->look_ns = least;
 }
 
+/*
+ * Scans find pages; whole extents that are to move are sought, for a quarter of the money, and for
+ * half as much with each time that all were passed in vain: what is wanted may have no room, or be
+ * on its way already.
+ */
+static void hm_set_sweep(struct hm_policy *p)
+{
+	u32 vain = p->barren / (p->nr_extents ? p->nr_extents : 1);
+	s64 money = p->allowed < p->tokens ? p->allowed : p->tokens;
+
+	p->sweep_left = 0;
+	if (p->rate_left > 0 && money > 0 && p->wanted &&
+	    p->nr_extents - p->nr_split > p->nr_split)
+		p->sweep_left = clamp_u32((money >> (vain < HM_VAIN ? vain : HM_VAIN)) /
+					  (4 * p->knob.pass_ns), 1, p->nr_extents);
+}
+
 u64 hm_policy_tick(struct hm_policy *p, u64 now)
 {
 	const struct hm_policy_knobs *k = &p->knob;
@@ -185,7 +205,7 @@ u64 hm_policy_tick(struct hm_policy *p, u64 now)
 	unpaid = p->crossings - p->crossings_seen;
 	p->crossings_seen += unpaid;
 	p->restless = clamp_u32((s64)p->restless - (p->restless + 31) / 32 +
-				(u64)unpaid * (HM_RESTLESS / 3), 0, 4 * HM_RESTLESS);
+				(u64)unpaid * HM_CROSSED, 0, 4 * HM_RESTLESS);
 	/* A region about which little is known is as good as changed. */
 	if (p->count.rounds < 2)
 		p->restless = 2 * HM_RESTLESS;
@@ -214,7 +234,7 @@ u64 hm_policy_tick(struct hm_policy *p, u64 now)
 	hm_set_look(p);
 	if (p->nr_split && interval > p->look_ns)
 		interval = p->look_ns;
-	p->trailing = p->trail_waits = false;
+	p->trailing = p->trail_waits = p->sweeping = false;
 	/* A driver whose clock is coarse comes late every time, and is to keep the pace all the same. */
 	if (elapsed < interval)
 		elapsed = interval;
@@ -224,11 +244,7 @@ u64 hm_policy_tick(struct hm_policy *p, u64 now)
 					((p->window_ns >> 10) + 1)) + 1, 1, p->nr_extents);
 	if (p->quota_left > p->round_left)
 		p->quota_left = p->round_left;
-	/* Scans find pages; whole extents that are to move are sought, for half the money. */
-	p->sweep_left = 0;
-	if (p->rate_left > 0 && p->allowed > 0 && p->wanted &&
-	    p->nr_extents - p->nr_split > p->nr_split)
-		p->sweep_left = clamp_u32(p->allowed / (2 * k->visit_ns), 1, p->nr_extents);
+	hm_set_sweep(p);
 	return now + interval;
 }
 
@@ -252,10 +268,21 @@ static bool hm_next_cleared(struct hm_policy *p, u32 *extent)
 	return true;
 }
 
+static bool hm_next_swept(struct hm_policy *p, u32 *extent)
+{
+	p->sweep_left--;
+	p->sweep_at = hm_following(p, p->sweep_at);
+	*extent = p->sweep_at;
+	return true;
+}
+
 bool hm_policy_next(struct hm_policy *p, u32 *extent)
 {
 	if (!p->nr_extents)
 		return false;
+	/* What goes before a sweep has come to its end when it begins. */
+	if (p->sweeping && p->sweep_left)
+		return hm_next_swept(p, extent);
 	p->sweeping = false;
 	while (p->ring_stop != p->ring_tail) {
 		*extent = p->ring[p->ring_tail++ % HM_POLICY_RING];
@@ -265,11 +292,8 @@ bool hm_policy_next(struct hm_policy *p, u32 *extent)
 	if (hm_next_cleared(p, extent))
 		return true;
 	if (p->sweep_left) {
-		p->sweep_left--;
 		p->sweeping = true;
-		p->sweep_at = hm_following(p, p->sweep_at);
-		*extent = p->sweep_at;
-		return true;
+		return hm_next_swept(p, extent);
 	}
 	if (!p->quota_left || hm_spent(p))
 		return false;

@@ -33,23 +33,27 @@ static void hm_start_move(struct hm_policy *p, struct hm_heat *h, u64 now)
 	h->flags |= HM_HEAT_MOVING;
 }
 
+/* A whole extent of that heat: whether it is to be where it is not. */
+static bool hm_moves(const struct hm_policy *p, bool near, u32 bin)
+{
+	/* It does not go for a few pages. */
+	if (near)
+		return (s32)bin <= p->demote_bin && p->demote_left >= HM_POLICY_PAGES / 2;
+	return bin >= p->promote_bin && p->used + HM_POLICY_PAGES <= p->near_pages;
+}
+
 static u32 hm_decide(struct hm_policy *p, struct hm_heat *h, u64 now)
 {
-	if (p->rate_left <= 0 ||
+	if (p->rate_left <= 0 || !hm_moves(p, h->flags & HM_HEAT_NEAR, h->bin) ||
 	    (h->flags & HM_HEAT_HELD && hm_moved_within(h, p->knob.pingpong_ms, now)))
 		return 0;
 	if (h->flags & HM_HEAT_NEAR) {
-		/* A whole extent does not go for a few pages. */
-		if ((s32)h->bin > p->demote_bin || p->demote_left < HM_POLICY_PAGES / 2)
-			return 0;
 		p->demote_left -= p->demote_left < HM_POLICY_PAGES ? p->demote_left :
 								     HM_POLICY_PAGES;
 		p->leaving += HM_POLICY_PAGES;
 		hm_start_move(p, h, now);
 		return HM_POLICY_DEMOTE | hm_how(p, h);
 	}
-	if (h->bin < p->promote_bin || p->used + HM_POLICY_PAGES > p->near_pages)
-		return 0;
 	p->used += HM_POLICY_PAGES;
 	hm_start_move(p, h, now);
 	return HM_POLICY_PROMOTE | hm_how(p, h);
@@ -109,6 +113,34 @@ static u32 hm_visit_split(struct hm_policy *p, struct hm_heat *h, u64 now)
 	return HM_POLICY_SCAN;
 }
 
+/* The same by what was observed since it was counted, as hm_rank() has it. */
+static bool hm_may_move(const struct hm_policy *p, const struct hm_heat *h)
+{
+	s32 limit;
+
+	if (h->flags & HM_HEAT_NEAR) {
+		limit = (p->demote_bin + 1) << HM_BIN_SHIFT;
+		return h->brief - (s32)p->slack < limit && h->lasting + hm_doubt(p, h->seen) < limit &&
+		       hm_moves(p, true, 0);
+	}
+	limit = (s32)(p->promote_bin << HM_BIN_SHIFT);
+	return h->brief + (s32)p->slack >= limit && h->lasting - hm_doubt(p, h->seen) >= limit &&
+	       hm_moves(p, false, HM_POLICY_BINS - 1);
+}
+
+/* Who is only counted as one that is to move is visited too, to be counted right. */
+bool hm_policy_passes(struct hm_policy *p, const struct hm_heat *h)
+{
+	if (!p->sweeping)
+		return false;
+	if (!(h->flags & (HM_HEAT_SPLIT | HM_HEAT_MOVING)) &&
+	    (hm_moves(p, h->flags & HM_HEAT_NEAR, h->bin) || hm_may_move(p, h)))
+		return false;
+	hm_spend(p, p->knob.pass_ns);
+	p->barren += p->barren < ~0U;
+	return true;
+}
+
 u32 hm_policy_visit(struct hm_policy *p, struct hm_heat *h, u32 extent, u64 now)
 {
 	u32 what;
@@ -129,6 +161,8 @@ u32 hm_policy_visit(struct hm_policy *p, struct hm_heat *h, u32 extent, u64 now)
 		hm_untouched(p, h, now);
 	hm_rebin(p, h);
 	what = hm_decide(p, h, now);
+	if (what)
+		p->barren = 0;
 	if (what || p->sweeping || h->flags & HM_HEAT_ARMED)
 		return what;
 	if (hm_splits(p, h, now)) {

@@ -4,7 +4,8 @@
  * processor, which does both; the difference is the worker and the faults that it makes. Nothing
  * is moved meanwhile. By the extent that was probed and touched, or by the page that was scanned,
  * it is given for a GiB, beside what the knobs say that the policy takes for granted, in
- * instructions. What is scanned was cleared before, which is counted with it.
+ * instructions. What is scanned was cleared before, which is counted with it. A visit is of an
+ * extent that nobody touches, with its part of waking up the worker.
  *
  * Prints samples for bench/report.
  */
@@ -124,6 +125,42 @@ static void scan_whole(const char *pool, uint64_t n)
 	target_close(&t);
 }
 
+#define VISIT_MS	5
+
+/* Instructions of something else. */
+static uint64_t work(uint64_t n)
+{
+	struct random random = { .state = 1 };
+	volatile uint64_t sum = 0;
+	uint64_t began = __rdtsc();
+
+	for (uint64_t i = 0; i < n; i++)
+		sum += random_next(&random);
+	return __rdtsc() - began;
+}
+
+/* Extents that nobody touches are visited once in a window, and need nothing. */
+static void visit(const char *pool, uint64_t n)
+{
+	double instructions, visits;
+	struct target t;
+	uint64_t began;
+
+	set_up(&t, pool);
+	target_mode(&t, HMEM_TIER_MANUAL);
+	touch_all(&t, EXTENT_PAGES, n / 20);
+	pace(&t, VISIT_MS);
+	work(n / 4);
+	began = now_ns();
+	instructions = (double)work(n);
+	visits = (double)(now_ns() - began) / (VISIT_MS * 1e6) * EXTENTS;
+	target_mode(&t, HMEM_TIER_OFF);
+	instructions -= (double)work(n);
+	fprintf(stderr, "%.0f visits, %.0f instructions each\n", visits, instructions / visits);
+	print_cost("visit", instructions / visits * GIB_EXTENTS, knob(&t, "visit_ns") * GIB_EXTENTS);
+	target_close(&t);
+}
+
 /* Which part of the pages is touched between two looks: these first ones of each extent. */
 static const struct {
 	const char *name;
@@ -199,5 +236,6 @@ void measure_scans(const char *pool, uint64_t accesses)
 {
 	must_count_instructions();
 	scan_whole(pool, accesses);
+	visit(pool, 4 * accesses);
 	scan_split(pool, accesses / 8);
 }

@@ -94,8 +94,11 @@ static uint64_t tick(struct memory *m)
 	bool cleared = false;
 
 	while (hm_policy_next(p, &i)) {
-		u32 what = hm_policy_visit(p, &s->heat[i], i, m->now);
+		u32 what;
 
+		if (hm_policy_passes(p, &s->heat[i]))
+			continue;
+		what = hm_policy_visit(p, &s->heat[i], i, m->now);
 		if (what & HM_POLICY_PROBE) {
 			memory_zap(m, i);
 			hm_policy_zapped(p, &s->heat[i], m->now);

@@ -247,6 +247,66 @@ static void test_thrash(void)
 	       (unsigned long long)p.count.pingpongs);
 }
 
+/* A heat that is off by up to that. Who was not seen has none. */
+static u16 near_by(u16 middle, u32 off, u32 seen)
+{
+	return seen ? (u16)clamp_u32((s64)middle + chance(2 * off) - off, 64,
+				     (HM_POLICY_BINS << HM_BIN_SHIFT) - 1) : 0;
+}
+
+/*
+ * What a sweep passes over is just what a visit in it would leave alone, and what is counted as
+ * that as well.
+ */
+static void test_passing(void)
+{
+	u32 wrong = 0, moved = 0, stayed = 0, full, vain;
+	struct hm_policy before;
+
+	knobs.rate_mib = 1U << 19;
+	region(MAX, MAX / 2 * HM_POLICY_PAGES);
+	for (u32 i = 0; i < MAX; i++)
+		set(i, i < MAX / 2 - 8, p.even_bin - 12 + chance(40));
+	now += 300 * MS;
+	hm_policy_tick(&p, now);
+	before = p;
+	for (u32 n = 0; n < 100000; n++) {
+		struct hm_heat h = heat[chance(MAX)];
+		bool passed, counted;
+		u32 what;
+
+		p = before;
+		h.seen = (u8)chance(65);
+		h.brief = near_by(h.brief, 8 * HM_OCT, h.seen);
+		h.lasting = near_by(h.lasting, 4 * HM_OCT, h.seen);
+		p.sweeping = true;
+		counted = hm_moves(&p, h.flags & HM_HEAT_NEAR, h.bin);
+		passed = hm_policy_passes(&p, &h);
+		what = hm_policy_visit(&p, &h, 0, now);
+		wrong += passed != (!what && !counted);
+		moved += !!what;
+		stayed += !what;
+	}
+	TAP_EQ(wrong, 0, "a sweep passes over what a visit would leave alone, and only that");
+	TAP_OK(moved > 1000 && stayed > 1000, "%u of these moved, and %u stayed", moved, stayed);
+	p = before;
+	p.sweeping = false;
+	TAP_OK(!hm_policy_passes(&p, &heat[0]), "and a round passes over nothing");
+
+	p = before;
+	p.knob.pass_ns = 5000;
+	now += 50 * MS;
+	hm_policy_tick(&p, now);
+	full = p.sweep_left;
+	p = before;
+	p.knob.pass_ns = 5000;
+	p.barren = 3 * MAX;
+	hm_policy_tick(&p, now);
+	vain = p.sweep_left;
+	TAP_OK(full > 8 && vain == full / 8, "after three in vain %u of %u are looked at", vain, full);
+	hm_policy_defaults(&knobs);
+}
+
 int main(void)
 {
 	begin();
@@ -254,5 +314,6 @@ int main(void)
 	test_moving();
 	test_scan();
 	test_thrash();
+	test_passing();
 	return tap_done();
 }

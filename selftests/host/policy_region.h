@@ -85,7 +85,8 @@ static inline u32 tick(u32 *promoted, u32 *demoted)
 	now += 300 * MS;
 	hm_policy_tick(&p, now);
 	while (hm_policy_next(&p, &i)) {
-		u32 what = hm_policy_visit(&p, &heat[i], i, now);
+		u32 what = hm_policy_passes(&p, &heat[i]) ? 0 :
+			   hm_policy_visit(&p, &heat[i], i, now);
 
 		if (what & (HM_POLICY_PROMOTE | HM_POLICY_DEMOTE)) {
 			moves++;
@@ -119,7 +120,8 @@ static inline void run_ticks(u32 ticks)
 		now += pace;
 		hm_policy_tick(&p, now);
 		while (hm_policy_next(&p, &i)) {
-			u32 what = hm_policy_visit(&p, &heat[i], i, now);
+			u32 what = hm_policy_passes(&p, &heat[i]) ? 0 :
+				   hm_policy_visit(&p, &heat[i], i, now);
 
 			if (what & HM_POLICY_PROBE) {
 				hm_policy_zapped(&p, &heat[i], now);

@@ -70,7 +70,8 @@ static u64 rounds_at(u32 late)
 	while (now < end) {
 		next = hm_policy_tick(&p, now);
 		while (hm_policy_next(&p, &i))
-			hm_policy_visit(&p, &heat[i], i, now);
+			if (!hm_policy_passes(&p, &heat[i]))
+				hm_policy_visit(&p, &heat[i], i, now);
 		now += (next - now) * late;
 	}
 	hm_policy_defaults(&knobs);
