@@ -109,14 +109,14 @@ static int open_failed(struct hmem_ctx *ctx, const char *path, int err)
 	case ENOENT:
 	case ENOTDIR:
 		return hmem_fail(ctx, -ENOENT,
-				 "there is no %s; `daxctl list` shows the devices; one that became "
-				 "system memory or belongs to a pool of hmem.ko has no node",
+				 "there is no %s; `daxctl list` shows the devices",
 				 path);
 	case ENXIO:
 	case ENODEV:
 		return hmem_fail(ctx, -ENODEV,
-				 "%s has no driver; `daxctl reconfigure-device -m devdax` gives it "
-				 "device_dax",
+				 "%s has no driver that maps it: it is system memory, or belongs to "
+				 "a pool of hmem.ko; else `daxctl reconfigure-device -m devdax` "
+				 "gives it device_dax",
 				 path);
 	case EACCES:
 		return hmem_fail(ctx, err,
@@ -282,7 +282,21 @@ struct visit {
 	void *arg;
 };
 
-/* A device that has become system memory is on the bus too, without a node in /dev. */
+/*
+ * device_dax has it. Others have a node in /dev as well, which cannot be opened: kmem made system
+ * memory of them, or no driver has them because a pool of hmem.ko has the memory.
+ */
+static bool is_mapped_by_driver(const char *dir)
+{
+	char link[PATH_MAX], driver[PATH_MAX];
+	ssize_t length = -1;
+
+	if (snprintf(link, sizeof(link), "%s/driver", dir) < (int)sizeof(link))
+		length = readlink(link, driver, sizeof(driver) - 1);
+	driver[length < 0 ? 0 : length] = '\0';
+	return !strcmp(basename(driver), "device_dax");
+}
+
 static int visit_device(void *arg, const char *dir, const char *name)
 {
 	struct hmem_region_info info = { .size = sizeof(info), .nid = -1 };
@@ -297,7 +311,7 @@ static int visit_device(void *arg, const char *dir, const char *name)
 	err = hmem_sysfs_path(visit->ctx, path, "/dev/%s", name);
 	if (err)
 		return err;
-	if (stat(path, &st))
+	if (stat(path, &st) || !is_mapped_by_driver(dir))
 		return 0;
 	err = read_attributes(visit->ctx, dir, &is);
 	if (err == -ENOENT)

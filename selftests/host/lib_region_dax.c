@@ -23,6 +23,18 @@ static void message(const char *sentence)
 		tap_diag("%s", hmem_last_error(ctx));
 }
 
+/* Which driver has a device; NULL: none. */
+static void driver(const char *device, const char *name)
+{
+	char path[256], target[256];
+
+	snprintf(path, sizeof(path), "sys/bus/dax/devices/%s/driver", device);
+	unlink(scratch_path("%s", path));
+	snprintf(target, sizeof(target), "/any/bus/dax/drivers/%s", name ? name : "");
+	if (name)
+		scratch_link(path, target);
+}
+
 /* A device-dax device below @parent, known as @name and, with a number, as 1:5. */
 static void make_device(const char *parent, const char *name, bool number)
 {
@@ -39,6 +51,7 @@ static void make_device(const char *parent, const char *name, bool number)
 	snprintf(path, sizeof(path), "sys/bus/dax/devices/%s", name);
 	snprintf(target, sizeof(target), "../../../devices/%s/%s", parent, name);
 	scratch_link(path, target);
+	driver(name, "device_dax");
 	if (number)
 		scratch_link("sys/dev/char/1:5", scratch_path("sys/devices/%s/%s", parent, name));
 }
@@ -68,7 +81,7 @@ static void listing(void)
 	struct hmem_region_info info = { .size = sizeof(info) };
 
 	make_device("region", "dax0.0", true);
-	/* One that has become system memory: no node. */
+	/* One without a node. */
 	make_device("region", "dax0.1", false);
 	make_device("nd/region1", "dax10.0", false);
 	scratch_write("sys/devices/nd/region1/devtype", "nd_pmem\n");
@@ -83,6 +96,14 @@ static void listing(void)
 		   "dax:/dev/dax10.0 8388608 1 persistent ",
 		   "with their size, their node, and what survives");
 	TAP_EQ(hmem_region_iterate(ctx, stop, NULL), 7, "a visitor stops it");
+	driver("dax9.0", "kmem");
+	driver("dax0.0", NULL);
+	*seen = '\0';
+	TAP_EQ(hmem_region_iterate(ctx, see, NULL), 0, "one is system memory, one in a pool");
+	TAP_STR_EQ(seen, "dax:/dev/dax10.0 8388608 1 persistent ",
+		   "they are listed no more, though their nodes are there");
+	driver("dax9.0", "device_dax");
+	driver("dax0.0", "device_dax");
 
 	scratch_write("sys/devices/nd/region2/dax9.0/align", "3\n");
 	TAP_EQ(hmem_region_iterate(ctx, see, NULL), -EIO, "an alignment that is none");
