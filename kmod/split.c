@@ -350,6 +350,8 @@ static u64 *alloc_table(struct hm_region *region, struct hm_extent *extent, u32 
 	u64 *pages = (u64 *)get_zeroed_page(HM_GFP_SPARE);
 
 	BUILD_BUG_ON(HM_EXTENT_PAGES * sizeof(u64) > PAGE_SIZE);
+	/* All that is kept of an extent: 0.2 % of it. */
+	BUILD_BUG_ON((sizeof(*extent) + sizeof(struct hm_copy) + PAGE_SIZE) * 500 > HM_EXTENT_BYTES);
 	hm_charge_to(before);
 	if (!pages)
 		return NULL;
