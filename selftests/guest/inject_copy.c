@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A copy meets memory that reports an error: that page is lost, alone, and whoever uses the
- * region is told.
+ * What lies between the beginning and the end of a copy: readers and stores. And a copy meets
+ * memory that reports an error: that page is lost, alone, and whoever uses the region is told.
  *
  * hmem-test: topology=mixed kernels=lts,newest
  */
@@ -13,6 +13,7 @@
 
 #define PAGES		(EXTENT / PAGE)
 #define KERNEL_COPY	"copy_mc_to_kernel"
+#define WRITE_BACK	"arch_wb_cache_pmem"
 
 static const char *kind;
 static int fd;
@@ -85,6 +86,40 @@ static void told_in_time(void)
 	must(poison(fd, HMEM_POISON_CLEAR, 0, EXTENT, NULL), "clear");
 }
 
+/*
+ * While a copy is made readers go on, and who stores is not kept waiting but has it made once more.
+ * On a persistent region nothing is mapped when it begins, and the home was written back.
+ */
+static void while_copied(bool persistent)
+{
+	uint64_t moved = 0, aborted = near_stats(fd).aborted, copied = near_stats(fd).copied;
+	char byte = 0;
+	pthread_t mover;
+
+	memset(p, 1, EXTENT);
+	inject(WRITE_BACK " pass 1 0 hmem 0");
+	inject(KERNEL_COPY " pass 1 1 hmem %d", INJECT_MOMENT_MS);
+	if (pthread_create(&mover, NULL, moves, &moved))
+		tap_bail("no thread");
+	inject_wait(KERNEL_COPY);
+	TAP_OK(!persistent || !pfn_of(p), "%s: what is copied is not mapped, if it is persistent", kind);
+	TAP_EQ(inject_look(WRITE_BACK) > 0, persistent, "%s: and was written back then", kind);
+	TAP_OK(!touch_read(p + PAGE) && p[PAGE] == 1 && pread(fd, &byte, 1, 2 * PAGE) == 1 && byte == 1,
+	       "%s: it is read while it is copied", kind);
+	TAP_OK(!touch_write(p + PAGE, 7) && pwrite(fd, "\10", 1, 2 * PAGE) == 1,
+	       "%s: and stored to", kind);
+	TAP_OK(pthread_tryjoin_np(mover, NULL), "%s: which goes on only now", kind);
+	inject_go();
+	pthread_join(mover, NULL);
+	inject_end(KERNEL_COPY);
+	TAP_EQ(moved, 1, "%s: it comes near in the end", kind);
+	TAP_EQ(near_stats(fd).aborted - aborted, PAGES, "%s: one copy was in vain", kind);
+	TAP_EQ(near_stats(fd).copied - copied, 2 * EXTENT, "%s: of two", kind);
+	TAP_OK(p[PAGE] == 7 && p[2 * PAGE] == 8 && p[3 * PAGE] == 1, "%s: and no store is lost", kind);
+	move_extents(fd, 0, 1, HMEM_HOME);
+	TAP_OK(p[PAGE] == 7 && p[2 * PAGE] == 8 && p[3 * PAGE] == 1, "%s: nor at home", kind);
+}
+
 /* Every page is bad: nothing is left of it, but no more is lost than that. */
 static void nothing_good(void)
 {
@@ -126,6 +161,8 @@ static void checks(int control, const struct pool *pool)
 	memset(p, 1, EXTENT);
 	seq = 0;
 	bus_catch();
+	while_copied(pool->persistent);
+	memset(p, 1, EXTENT);
 	to_near();
 	if (!pool->persistent) {
 		to_home();
