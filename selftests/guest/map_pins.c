@@ -5,6 +5,7 @@
  *
  * hmem-test: topology=mixed kernels=lts,newest
  */
+#include "near.h"
 #include "pools.h"
 
 #include <sys/ptrace.h>
@@ -120,7 +121,8 @@ static void pipes(char *p)
 	close(fds[1]);
 }
 
-static void disk(char *p)
+/* @near: the region's file, when its pages are to be near; else -1. */
+static void disk(char *p, int near)
 {
 	const size_t length = 65536;
 	int fd = open(DISK, O_RDWR | O_DIRECT | O_CLOEXEC);
@@ -132,6 +134,9 @@ static void disk(char *p)
 		return;
 	}
 	fill(p, LENGTH, 4);
+	if (near >= 0)
+		TAP_EQ(move_extents(near, 0, LENGTH / EXTENT, HMEM_NEAR), LENGTH / EXTENT,
+		       "%s: all of it is near", kind);
 	/* Across an extent's end, so that two pages of different folios are in one request. */
 	TAP_OK(pwrite(fd, p + 2 * EXTENT - length / 2, length, 0) == (ssize_t)length,
 	       "%s: O_DIRECT writes region memory to a disk", kind);
@@ -145,6 +150,13 @@ static void disk(char *p)
 	       "%s: O_DIRECT reads from a disk into region memory", kind);
 	TAP_OK(filled(p + 3 * EXTENT - length / 2, length, 5), "%s: the region has it", kind);
 	TAP_OK(filled(p, 64, 4), "%s: and what it had before elsewhere", kind);
+	if (near >= 0) {
+		struct hmem_migrate m;
+
+		must(migrate(near, 0, 0, HMEM_HOME, &m), "migrate");
+		TAP_OK(!near_stats(near).near && filled(p + 3 * EXTENT - length / 2, length, 5),
+		       "%s: also at home", kind);
+	}
 	close(fd);
 	free(ordinary);
 }
@@ -217,6 +229,27 @@ static void held(int control, const struct pool *pool)
 	close(fds[1]);
 }
 
+/* Of a region that may have near copies, told of stores or made for long-term pins. */
+static void disk_near(int control, const struct pool *pool, unsigned int flags)
+{
+	struct hmem_region_create c = { .size = sizeof(c), .flags = flags, .bytes = LENGTH,
+					.mode = 0600 };
+	char *p;
+	int fd;
+
+	set_name(c.name, "n");
+	set_name(c.pool, pool->name);
+	must(hmem_ioctl(control, HMEM_REGION_CREATE, &c), "create");
+	fd = must_open("n", O_RDWR);
+	must(near_max_set(fd, LENGTH), "near_max");
+	p = must_map(fd, LENGTH);
+	tap_diag("near copies, flags %u", flags);
+	disk(p, fd);
+	munmap(p, LENGTH);
+	close(fd);
+	TAP_EQ(destroy_soon(control, "n"), 0, "%s: no page is left pinned", kind);
+}
+
 static void checks(int control, const struct pool *pool)
 {
 	char *p;
@@ -229,11 +262,13 @@ static void checks(int control, const struct pool *pool)
 	p = must_map(fd, LENGTH);
 	other_process(p);
 	pipes(p);
-	disk(p);
+	disk(p, -1);
 	files(p);
 	munmap(p, LENGTH);
 	close(fd);
 	TAP_EQ(destroy_soon(control, "g"), 0, "%s: no page is left pinned", kind);
+	disk_near(control, pool, 0);
+	disk_near(control, pool, HMEM_CREATE_LONG_TERM_PINS);
 }
 
 int main(void)
