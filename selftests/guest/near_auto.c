@@ -15,6 +15,8 @@
 #define HOT		4
 #define LENGTH		(EXTENTS * EXTENT)
 #define PATIENCE	patience(60)
+#define TRACING		"/sys/kernel/tracing/"
+#define WORK_EVENT	TRACING "events/workqueue/workqueue_execute_start/enable"
 
 static const char *kind;
 static char *base;
@@ -134,6 +136,67 @@ static bool found_hot(int fd)
 	return false;
 }
 
+/* Back and forth in a while that counts as no time is a ping-pong, which widens no band here. */
+static void told(int fd)
+{
+	struct hmem_stats s = near_stats(fd);
+
+	TAP_OK(s.touches && s.probes >= s.touches && s.track_ns && s.window_ns,
+	       "%s: what was sampled is counted", kind);
+	TAP_OK(s.promotions >= 2 * HOT * 512 && s.demotions >= HOT * 512 && s.copy_ns &&
+	       s.copied >= s.promotions * 4096, "%s: and what was moved", kind);
+	must(knob_set(fd, "pingpong_ms", 3600000), "pingpong_ms");
+	must(knob_set(fd, "band_max_oct4", 4), "band_max_oct4");
+	hot_at = 3;
+	TAP_OK(settles(fd), "%s: what went comes back", kind);
+	TAP_OK(near_stats(fd).pingpongs >= s.pingpongs + HOT, "%s: those are ping-pongs", kind);
+	must(knob_set(fd, "pingpong_ms", 10000), "pingpong_ms");
+	must(knob_set(fd, "band_max_oct4", 24), "band_max_oct4");
+}
+
+static int64_t faults(int fd)
+{
+	struct hmem_region_query info;
+
+	must(region_info(fd, &info), "query");
+	return info.faults;
+}
+
+/* How often the module's workers ran in a second, by the kernel's trace. */
+static int runs(void)
+{
+	int count = -1;
+	FILE *f;
+
+	if (access(TRACING "trace", F_OK) && system("mount -t tracefs none " TRACING))
+		tap_bail("no tracefs");
+	if (system("echo > " TRACING "trace && echo 1 > " WORK_EVENT))
+		tap_bail("work cannot be traced");
+	sleep(1);
+	if (system("echo 0 > " WORK_EVENT))
+		tap_bail("work is traced for ever");
+	f = popen("grep -c '\\[hmem\\]' " TRACING "trace", "r");
+	if (!f || fscanf(f, "%d", &count) != 1)
+		tap_bail("no trace");
+	pclose(f);
+	return count;
+}
+
+/* Nobody comes by, and nothing that is mapped is taken away. */
+static void idle(int fd)
+{
+	int64_t before;
+
+	for (unsigned int i = 0; i < EXTENTS; i++)
+		touch(i, 0);
+	before = faults(fd);
+	TAP_EQ(runs(), 0, "%s: off: nothing is done by itself", kind);
+	TAP_EQ(faults(fd), before, "%s: off: and nobody has a fault", kind);
+	must(policy(fd, HMEM_POLICY_MODE, HMEM_POLICY_MANUAL, 0), "manual");
+	TAP_OK(runs() > 0 && faults(fd) > before, "%s: manual: something is, and somebody has", kind);
+	must(policy(fd, HMEM_POLICY_MODE, HMEM_POLICY_OFF, 0), "off");
+}
+
 static void chooses(int control, const struct pool *pool)
 {
 	struct hmem_heat_cell cells[EXTENTS];
@@ -172,6 +235,7 @@ static void chooses(int control, const struct pool *pool)
 	TAP_EQ(near_stats(fd).near, HOT * EXTENT, "%s: within the bound", kind);
 	hot_at = 11;
 	TAP_OK(settles(fd), "%s: when something else is hot it takes the place", kind);
+	told(fd);
 
 	must(policy(fd, HMEM_POLICY_MODE, HMEM_POLICY_MANUAL, 0), "manual");
 	TAP_EQ(move_extents(fd, 0, EXTENTS, HMEM_HOME), HOT, "%s: manual: what is near is moved home",
@@ -188,6 +252,7 @@ static void chooses(int control, const struct pool *pool)
 	TAP_OK(!hmem_ioctl(fd, HMEM_REGION_POLICY, &p) && p.value == 200000 &&
 	       p.mode == HMEM_POLICY_OFF && p.near_max == HOT * EXTENT,
 	       "%s: the knobs stay", kind);
+	idle(fd);
 	must(policy(fd, HMEM_POLICY_MODE, HMEM_POLICY_AUTO, 0), "auto");
 	TAP_OK(settles(fd), "%s: auto again", kind);
 	/* The reader keeps to what stays, from the round after this one on. */
