@@ -182,6 +182,34 @@ static void held(void)
 	end(6);
 }
 
+static void *let_go_soon(void *pin)
+{
+	usleep(300000);
+	let_go(pin);
+	return NULL;
+}
+
+/* Held for less than a second. */
+static void held_shortly(void)
+{
+	struct hmem_pool_drain d;
+	pthread_t thread;
+	int pin[2];
+
+	begin(all, 1, HMEM_CREATE_FILL, 6);
+	for (int i = 0; i < 6; i++)
+		stamp(i, 5);
+	hold(pin, p + 3 * EXTENT);
+	if (pthread_create(&thread, NULL, let_go_soon, pin))
+		tap_bail("pthread_create");
+	TAP_EQ(pool_drain(control, "a", 0, &d), 0, "held shortly: that is waited for");
+	TAP_OK(!d.left && d.moved == 6 * EXTENT && d.held == UINT64_MAX && !d.region[0],
+	       "held shortly: all has moved, and nobody is named");
+	pthread_join(thread, NULL);
+	TAP_OK(stamped(3, 5), "held shortly: with its data");
+	end(6);
+}
+
 /* Cut off and destroyed in the middle of it. */
 static void cut(void)
 {
@@ -360,6 +388,7 @@ int main(void)
 	spread();
 	near_stays();
 	held();
+	held_shortly();
 	cut();
 	nowhere();
 	signals();
