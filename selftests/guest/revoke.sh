@@ -53,6 +53,11 @@ revoked() {
 	[ -z "$(kmod_names hmem_pool)" ] && no_claim
 }
 
+holder_named=
+names_holder() {
+	dmesg | grep -q 'pinned: waiting for whoever holds pages at offset 0x0$'
+}
+
 is_one_of() {
 	local word=$1 name=$2
 
@@ -95,6 +100,11 @@ revoke_case() {
 	is_one_of "$(user_answer asker)" "$name: one that asks" ENODEV
 	is_one_of "$(user_answer churner)" "$name: one that creates and destroys" \
 		ENODEV ENOENT EBUSY
+	# It takes ten seconds until that is said.
+	if [ -z "$holder_named" ]; then
+		tap_check "$name: the log names the region and the range that is held" cxl_wait 20 names_holder
+		holder_named=yes
+	fi
 	# The page in the pipe is still the device's memory: it must not go before.
 	tap_check "$name: what is pinned holds it up" kill -0 "$revoking"
 	tap_check "$name: with the memory still claimed" grep -q ' : hmem$' /proc/iomem
