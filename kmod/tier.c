@@ -50,7 +50,7 @@ static int move_range(struct hm_region *region, struct hmem_migrate *arg, u64 en
 	int srcu;
 
 	while (arg->next < end) {
-		if (signal_pending(current))
+		if (signal_pending(current) && !(looks && task_sigpending(current)))
 			return arg->next == arg->offset ? -ERESTARTSYS : 0;
 		srcu = srcu_read_lock(&hm_srcu);
 		if (READ_ONCE(region->dead)) {
@@ -59,7 +59,12 @@ static int move_range(struct hm_region *region, struct hmem_migrate *arg, u64 en
 		}
 		result = move_extent(region, arg->next >> HM_EXTENT_SHIFT, arg->place, &split);
 		srcu_read_unlock(&hm_srcu, srcu);
-		if (result == HMEM_MOVED_PINNED && looks++ < HM_LOOKS) {
+		/*
+		 * A signal ends the looking: begun anew with every one of them it might never end.
+		 * io_uring's work comes once, and may be what lets the page go.
+		 */
+		if (result == HMEM_MOVED_PINNED && looks++ < HM_LOOKS &&
+		    !task_sigpending(current)) {
 			schedule_timeout_interruptible(1);
 			continue;
 		}

@@ -8,6 +8,8 @@
 #include "pools.h"
 #include "near.h"
 
+#include <signal.h>
+#include <sys/time.h>
 #include <sys/uio.h>
 
 #define EXTENTS		6
@@ -130,6 +132,37 @@ static void bounded(int fd, char *p)
 	TAP_OK(stamped(p, 0, 5) && stamped(p, EXTENTS - 1, 5), "%s: nothing is lost", kind);
 }
 
+#define SIGNALS		500
+
+static volatile sig_atomic_t came;
+
+static void count_signals(int signal)
+{
+	const struct itimerval never = {};
+
+	(void)signal;
+	if (++came == SIGNALS)
+		setitimer(ITIMER_REAL, &never, NULL);
+}
+
+/* Signals that come faster than it is found out that a page is held for long. */
+static void pinned_under_signals(int fd, enum hmem_place to)
+{
+	struct sigaction action = { .sa_handler = count_signals, .sa_flags = SA_RESTART };
+	struct itimerval often = { { .tv_usec = 2000 }, { .tv_usec = 2000 } }, never = {};
+	struct hmem_migrate m;
+	int rc;
+
+	came = 0;
+	sigaction(SIGALRM, &action, NULL);
+	setitimer(ITIMER_REAL, &often, NULL);
+	rc = migrate(fd, 0, EXTENT, to, &m);
+	setitimer(ITIMER_REAL, &never, NULL);
+	TAP_OK(!rc && m.pages[HMEM_MOVED_PINNED] == PAGES && came < SIGNALS,
+	       "%s: nor is it looked at for ever when signals come, of which %d did", kind,
+	       (int)came);
+}
+
 /* A pipe that holds a page of the first extent. */
 static void pinned(int fd, char *p, enum hmem_place from, enum hmem_place to, bool persistent)
 {
@@ -145,6 +178,7 @@ static void pinned(int fd, char *p, enum hmem_place from, enum hmem_place to, bo
 	must(migrate(fd, 0, 2 * EXTENT, to, &m), "migrate");
 	TAP_OK(m.pages[HMEM_MOVED_PINNED] == PAGES && m.pages[HMEM_MOVED] == PAGES && m.pinned == 0,
 	       "%s: what a pipe holds does not move %s, and is named", kind, to ? "near" : "home");
+	pinned_under_signals(fd, to);
 	if (!persistent) {
 		p[4096 + 7] = 0x5a;
 		TAP_OK(read(fds[0], page, 4096) == 4096 && page[7] == 0x5a,
