@@ -127,22 +127,28 @@ static u8 set_keep(struct hm_extent *extent, u8 keep)
 	return was;
 }
 
-/* Under hm_srcu. First kept and then moved, so that nobody moves it back in between. */
-static int keep_extent(struct hm_region *region, u32 index, u32 place)
+/*
+ * Under hm_srcu. First kept and then moved, so that nobody moves it back in between. @already: it
+ * was kept there.
+ */
+static int keep_extent(struct hm_region *region, u32 index, u32 place, bool *already)
 {
+	u8 keep = place == HMEM_NEAR ? HM_EXTENT_KEEP_NEAR : HM_EXTENT_KEEP_HOME, was;
 	struct hm_extent *extent = hm_extent_lock(region, index);
+	enum hmem_moved result;
 	struct folio *home;
 	u32 split;
 	int error;
-	u8 was;
 
 	if (PTR_ERR(extent) == -EHWPOISON)
 		return -EIO;
 	if (IS_ERR(extent))
 		return PTR_ERR(extent) == -ENXIO ? -ERANGE : PTR_ERR(extent);
-	was = set_keep(extent, place == HMEM_NEAR ? HM_EXTENT_KEEP_NEAR : HM_EXTENT_KEEP_HOME);
+	was = set_keep(extent, keep);
 	folio_unlock(extent->home);
-	error = keep_errno(move_extent(region, index, place, &split));
+	result = move_extent(region, index, place, &split);
+	*already = was == keep && result == HMEM_MOVED_ALREADY;
+	error = keep_errno(result);
 	if (error) {
 		home = hm_extent_lock_home(extent);
 		if (home) {
@@ -153,21 +159,25 @@ static int keep_extent(struct hm_region *region, u32 index, u32 place)
 	return error;
 }
 
-static void release_extent(struct hm_region *region, u32 index)
+/* Returns whether it was let go already. */
+static bool release_extent(struct hm_region *region, u32 index)
 {
 	struct hm_extent *extent = hm_table_find(&region->table, index);
 	struct folio *home = extent ? hm_extent_lock_home(extent) : NULL;
+	u8 was;
 
 	if (!home)
-		return;
-	set_keep(extent, 0);
+		return true;
+	was = set_keep(extent, 0);
 	folio_unlock(home);
+	return !was;
 }
 
 /** hm_tier_pin - HMEM_REGION_PIN */
 int hm_tier_pin(struct hm_region *region, struct hmem_pin *arg)
 {
 	u64 size = i_size_read(region->inode), end;
+	bool already = true, begun = false;
 	int error = 0, srcu;
 
 	if (arg->offset > size || arg->bytes > size - arg->offset)
@@ -176,16 +186,21 @@ int hm_tier_pin(struct hm_region *region, struct hmem_pin *arg)
 	while (arg->next < end && !error) {
 		u32 index = arg->next >> HM_EXTENT_SHIFT;
 
-		if (signal_pending(current))	/* what is kept already is soon passed over */
+		/*
+		 * It begins anew, and what is kept already is passed over whatever signals come:
+		 * so each time one extent more is kept, and it ends.
+		 */
+		if (fatal_signal_pending(current) || (begun && signal_pending(current)))
 			return -ERESTARTSYS;
 		srcu = srcu_read_lock(&hm_srcu);
 		if (READ_ONCE(region->dead))
 			error = -ENODEV;
 		else if (arg->flags & HMEM_PIN_RELEASE)
-			release_extent(region, index);
+			already = release_extent(region, index);
 		else
-			error = keep_extent(region, index, arg->place);
+			error = keep_extent(region, index, arg->place, &already);
 		srcu_read_unlock(&hm_srcu, srcu);
+		begun = begun || !already;
 		if (!error)
 			arg->next += HM_EXTENT_BYTES;
 		cond_resched();

@@ -9,6 +9,8 @@
 #include "near.h"
 
 #include <signal.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/uio.h>
 
@@ -108,11 +110,77 @@ static void signals(int control, const struct pool *pool)
 	must(region_destroy(control, "kept"), "destroy");
 }
 
+static const struct request {
+	const char *what;
+	unsigned int flags;
+} requests[] = { { "kept", 0 }, { "let go", HMEM_PIN_RELEASE } };
+
+/* Its parent stops it at each system call. */
+static void ask_for_all(int fd, const struct request *request)
+{
+	struct sigaction action = { .sa_handler = nothing, .sa_flags = SA_RESTART };
+	struct hmem_pin p = { .size = sizeof(p), .flags = request->flags,
+			      .place = request->flags ? HMEM_HOME : HMEM_NEAR };
+
+	sigaction(SIGALRM, &action, NULL);
+	if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) || raise(SIGSTOP))
+		_exit(2);
+	_exit(hmem_ioctl(fd, HMEM_REGION_PIN, &p) || p.next != LENGTH);
+}
+
+/* How often its ioctl(2) begins when each time, at first, a signal is there before it does. */
+static unsigned int beginnings(pid_t child, unsigned int most, int *status)
+{
+	struct __ptrace_syscall_info call;
+	unsigned int begun = 0;
+	int sig = 0;
+
+	if (child < 0 || waitpid(child, status, 0) != child || !WIFSTOPPED(*status) ||
+	    ptrace(PTRACE_SETOPTIONS, child, NULL, PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD))
+		tap_bail("ptrace: %s", strerror(errno));
+	while (!ptrace(PTRACE_SYSCALL, child, NULL, sig) && waitpid(child, status, 0) == child &&
+	       WIFSTOPPED(*status)) {
+		sig = WSTOPSIG(*status);
+		if (sig != (SIGTRAP | 0x80))
+			continue;
+		sig = 0;
+		if (ptrace(PTRACE_GET_SYSCALL_INFO, child, sizeof(call), &call) > 0 &&
+		    call.op == PTRACE_SYSCALL_INFO_ENTRY && call.entry.nr == __NR_ioctl &&
+		    ++begun <= most)
+			kill(child, SIGALRM);
+	}
+	return begun;
+}
+
+/* However many signals come: each time that it begins anew it gets farther. */
+static void always_signals(int control, const struct pool *pool)
+{
+	int fd, status;
+	pid_t child;
+
+	kind = pool->kind;
+	must(region_create(control, "kept", pool->name, LENGTH), "create");
+	fd = must_open("kept", O_RDWR);
+	must(near_max_set(fd, LENGTH), "near_max");
+	for (unsigned int i = 0; i < 2; i++) {
+		fflush(stdout);
+		child = fork();
+		if (!child)
+			ask_for_all(fd, &requests[i]);
+		TAP_EQ(beginnings(child, 4 * EXTENTS, &status), EXTENTS,
+		       "%s: with each signal one more is %s", kind, requests[i].what);
+		TAP_EQ(status, 0, "%s: and in the end all are", kind);
+	}
+	close(fd);
+	must(region_destroy(control, "kept"), "destroy");
+}
+
 int main(void)
 {
 	int control = must_begin_cxl();
 
 	on_every_pool(control, 32 * MIB, kept);
 	on_every_pool(control, 32 * MIB, signals);
+	on_every_pool(control, 32 * MIB, always_signals);
 	return tap_done();
 }
