@@ -33,6 +33,12 @@ static void hm_start_move(struct hm_policy *p, struct hm_heat *h, u64 now)
 	h->flags |= HM_HEAT_MOVING;
 }
 
+/* It could not be moved, not long ago. */
+static bool hm_held(const struct hm_policy *p, const struct hm_heat *h, u64 now)
+{
+	return h->flags & HM_HEAT_HELD && hm_moved_within(h, p->knob.pingpong_ms, now);
+}
+
 /* A whole extent of that heat: whether it is to be where it is not. */
 static bool hm_moves(const struct hm_policy *p, bool near, u32 bin)
 {
@@ -45,7 +51,7 @@ static bool hm_moves(const struct hm_policy *p, bool near, u32 bin)
 static u32 hm_decide(struct hm_policy *p, struct hm_heat *h, u64 now)
 {
 	if (p->rate_left <= 0 || !hm_moves(p, h->flags & HM_HEAT_NEAR, h->bin) ||
-	    (h->flags & HM_HEAT_HELD && hm_moved_within(h, p->knob.pingpong_ms, now)))
+	    hm_held(p, h, now))
 		return 0;
 	if (h->flags & HM_HEAT_NEAR) {
 		p->demote_left -= p->demote_left < HM_POLICY_PAGES ? p->demote_left :
@@ -83,7 +89,7 @@ static bool hm_splits(struct hm_policy *p, const struct hm_heat *h, u64 now)
 	if (!p->knob.split || h->seen < 4 || !hm_uneven(p, h) || !p->near_pages ||
 	    p->near_pages >= (u64)p->nr_extents * HM_POLICY_PAGES ||
 	    (u64)p->round_splits * 100 >= (u64)p->nr_extents * p->knob.split_rate_pct ||
-	    (h->flags & HM_HEAT_HELD && hm_moved_within(h, p->knob.pingpong_ms, now)))
+	    hm_held(p, h, now))
 		return false;
 	/* A refault of each page has to be earned. */
 	earns = hm_even_bin(p, 4 * p->knob.fault_ns / p->knob.touch_lines + 1);
@@ -133,7 +139,7 @@ bool hm_policy_passes(struct hm_policy *p, const struct hm_heat *h)
 {
 	if (!p->sweeping)
 		return false;
-	if (!(h->flags & (HM_HEAT_SPLIT | HM_HEAT_MOVING)) &&
+	if (!(h->flags & (HM_HEAT_SPLIT | HM_HEAT_MOVING)) && !hm_held(p, h, p->tick_at) &&
 	    (hm_moves(p, h->flags & HM_HEAT_NEAR, h->bin) || hm_may_move(p, h)))
 		return false;
 	hm_spend(p, p->knob.pass_ns);
