@@ -377,7 +377,7 @@ static int create(struct creation *c)
 	int rc;
 
 	rc = check_name(c);
-	if (!rc && c->options.flags)
+	if (!rc && c->options.flags & (HMEM_REGION_SPREAD | HMEM_REGION_FILL))
 		rc = over_pools_find(c->s, &c->pools, c->type, c->size, &c->over);
 	if (rc)
 		return rc;

@@ -43,6 +43,19 @@ kmod_begin
 must hmemctl attach-pool ram --size 96M --name pool
 must hmemctl create-region r --pool pool --size 24M
 
+# --- for long-term pins
+
+ctl create-region l --pool pool --size 2M --long-term-pins
+tap_is "$status:$(field '.[0] | [.region, .long_term_pins] | join(" ")')" "0:l true" \
+	"a region for long-term pins, on a pool"
+must hmemctl destroy-region l
+must hmemctl create-region l --size 2M --type ram --long-term-pins --pool pool --policy manual \
+	--near-max 2M
+ctl info l
+tap_is "$status:$(field '.[0] | [.long_term_pins, .policy, .near_max] | join(" ")')" \
+	"0:true manual 2097152" "with what else a region is created with"
+must hmemctl destroy-region l
+
 # --- the policy
 
 ctl set-policy r
