@@ -22,7 +22,7 @@
  *   i_mmap, page table locks       inside unmap_mapping_range()
  *
  * hm_open_lock is a leaf spinlock: how often each region is open, and whether it is
- * dead; hm_region.touch_lock is another. User memory is never touched under any of
+ * dead; hm_region.touch_lock and hm_mover.lock are others. User memory is never touched under any of
  * them: read(2) and write(2) hold a folio reference instead.
  */
 #ifndef HM_CORE_H
@@ -325,15 +325,33 @@ struct hm_region {
 };
 
 /**
+ * struct hm_mover - a range that is moved while nobody waits
+ * @lock: a leaf; protects what follows but @work
+ * @work: moves it on by a turn
+ * @arg: what is moved, how far it is and what became of that; its size is 0 when there was none
+ * @error: that ended it
+ * @running: it has not come to its end
+ */
+struct hm_mover {
+	spinlock_t lock;
+	struct work_struct work;
+	struct hmem_migrate arg;
+	int error;
+	bool running;
+};
+
+/**
  * struct hm_file - an open file of a region
  * @region: which
  * @vm_ops: of all its mappings, once there was one
  * @seen: number of the last event that it was told; those from before open(2) count as told
+ * @mover: what HMEM_MIGRATE_ASYNC began on it
  */
 struct hm_file {
 	struct hm_region *region;
 	const struct vm_operations_struct *vm_ops;
 	u64 seen;
+	struct hm_mover mover;
 };
 
 #define to_hm_pool(d)	container_of(d, struct hm_pool, dev)

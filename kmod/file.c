@@ -16,6 +16,7 @@
 
 #include "near.h"
 #include "poison.h"
+#include "tier.h"
 #include "trace.h"
 
 static struct hm_region *file_region(const struct file *file)
@@ -35,6 +36,7 @@ static int hm_open(struct inode *inode, struct file *file)
 	if (!f)
 		return -ENOMEM;
 	f->region = region;
+	hm_mover_init(&f->mover);
 	spin_lock(&hm_open_lock);
 	dead = region->dead;
 	if (!dead) {
@@ -98,8 +100,10 @@ void hm_region_linger(struct work_struct *work)
 static int hm_release(struct inode *inode, struct file *file)
 {
 	struct hm_region *region = file_region(file);
+	struct hm_file *f = file->private_data;
 
-	kfree(file->private_data);
+	hm_mover_stop(&f->mover);
+	kfree(f);
 	if (close_unless_pinned(region)) {
 		put_device(&region->dev);
 	} else {

@@ -199,9 +199,12 @@ static int region_migrate(struct file *file, union hm_argument *arg)
 {
 	struct hmem_migrate *m = &arg->migrate;
 
-	if (m->flags || m->reserved || m->place > HMEM_NEAR ||
+	if (m->flags & ~(HMEM_MIGRATE_ASYNC | HMEM_MIGRATE_STATUS | HMEM_MIGRATE_STOP) ||
+	    hweight32(m->flags) > 1 || m->reserved || m->place > HMEM_NEAR ||
 	    !IS_ALIGNED(m->offset | m->bytes, HM_EXTENT_BYTES))
 		return -EINVAL;
+	if (m->flags)
+		return hm_mover_migrate(file->private_data, m);
 	return hm_tier_migrate(region_of(file), m);
 }
 

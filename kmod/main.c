@@ -12,6 +12,7 @@
 #include "near.h"
 #include "poison.h"
 #include "store.h"
+#include "tier.h"
 
 #define CREATE_TRACE_POINTS
 #include "trace.h"
@@ -34,9 +35,12 @@ static int __init hm_init(void)
 	hm_wq = alloc_workqueue("hmem", WQ_UNBOUND, 0);
 	if (!hm_wq)
 		return error;
-	error = hm_inodes_init();
+	error = hm_movers_init();
 	if (error)
 		goto workqueue;
+	error = hm_inodes_init();
+	if (error)
+		goto movers;
 	error = hm_pressure_init();
 	if (error)
 		goto inodes;
@@ -69,6 +73,8 @@ pressure:
 	hm_pressure_exit();
 inodes:
 	hm_inodes_exit();
+movers:
+	hm_movers_exit();
 workqueue:
 	destroy_workqueue(hm_wq);
 	return error;
@@ -83,6 +89,7 @@ static void __exit hm_exit(void)
 	hm_poison_exit();
 	hm_near_share_exit();
 	hm_batches_exit();
+	hm_movers_exit();
 	destroy_workqueue(hm_wq);
 	hm_regions_exit();
 	hm_withheld_exit();

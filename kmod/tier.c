@@ -38,11 +38,16 @@ static enum hmem_moved move_extent(struct hm_region *region, u32 index, u32 plac
 	}
 }
 
-/*
+/**
+ * hm_tier_move - move what is between arg->next and @end, and add up what became of it
+ *
  * hm_srcu is let go after every extent, so that nobody who takes the region apart waits for
  * more than one copy.
+ *
+ * Return: 0, -ENODEV (the region is dead), or -ERESTARTSYS (a signal came before anything of the
+ * request was dealt with).
  */
-static int move_range(struct hm_region *region, struct hmem_migrate *arg, u64 end)
+int hm_tier_move(struct hm_region *region, struct hmem_migrate *arg, u64 end)
 {
 	unsigned int looks = 0;
 	enum hmem_moved result;
@@ -82,20 +87,40 @@ static int move_range(struct hm_region *region, struct hmem_migrate *arg, u64 en
 	return 0;
 }
 
-/** hm_tier_migrate - HMEM_REGION_MIGRATE */
-int hm_tier_migrate(struct hm_region *region, struct hmem_migrate *arg)
+/** hm_tier_range - what of a region a request to move means, and that nothing is done of it yet */
+int hm_tier_range(struct hm_region *region, struct hmem_migrate *arg)
 {
-	u64 size = i_size_read(region->inode), end;
-	int error;
+	u64 size = i_size_read(region->inode);
 
 	if (arg->offset > size || arg->bytes > size - arg->offset)
 		return -ERANGE;
-	end = arg->bytes ? arg->offset + arg->bytes : size;
+	if (!arg->bytes)
+		arg->bytes = size - arg->offset;
 	memset(arg->pages, 0, sizeof(arg->pages));
 	arg->pinned = U64_MAX;
 	arg->next = arg->offset;
-	error = move_range(region, arg, end);
+	return 0;
+}
+
+/** hm_tier_moved - a request to move has come to its end; @tell: with an event */
+void hm_tier_moved(struct hm_region *region, const struct hmem_migrate *arg, bool tell)
+{
 	hm_near_asked(region, arg->pages[HMEM_MOVED_OVER_BOUND]);
+	if (tell)
+		hm_event(region, HMEM_EVENT_MIGRATED, arg->offset, arg->next - arg->offset);
+}
+
+/** hm_tier_migrate - HMEM_REGION_MIGRATE that is waited for */
+int hm_tier_migrate(struct hm_region *region, struct hmem_migrate *arg)
+{
+	u64 bytes = arg->bytes;
+	int error = hm_tier_range(region, arg);
+
+	if (error)
+		return error;
+	error = hm_tier_move(region, arg, arg->offset + arg->bytes);
+	arg->bytes = bytes;
+	hm_tier_moved(region, arg, false);
 	return error;
 }
 

@@ -25,11 +25,21 @@ void hm_heat_stats(struct hm_region *region, struct hmem_stats *arg);
 int hm_heat_get(struct hm_region *region, struct hmem_heat *arg);
 
 /* tier.c */
+int hm_tier_range(struct hm_region *region, struct hmem_migrate *arg);
+int hm_tier_move(struct hm_region *region, struct hmem_migrate *arg, u64 end);
+void hm_tier_moved(struct hm_region *region, const struct hmem_migrate *arg, bool tell);
 int hm_tier_migrate(struct hm_region *region, struct hmem_migrate *arg);
 int hm_tier_pin(struct hm_region *region, struct hmem_pin *arg);
 int hm_tier_policy(struct hm_region *region, struct hmem_policy *arg);
 int hm_tier_stats(struct hm_region *region, struct hmem_stats *arg);
 void hm_tier_pause(struct hm_region *region);
 int hm_tier_resume(struct hm_region *region);
+
+/* mover.c */
+int hm_movers_init(void);
+void hm_movers_exit(void);
+void hm_mover_init(struct hm_mover *mover);
+void hm_mover_stop(struct hm_mover *mover);
+int hm_mover_migrate(struct hm_file *file, struct hmem_migrate *arg);
 
 #endif /* HM_TIER_H */

@@ -29,6 +29,7 @@ enum command {
 	DESTROY,
 	INFO,
 	MIGRATE,
+	MOVING,
 	KEEP,
 	POLICY,
 	KNOB,
@@ -58,6 +59,7 @@ static const struct {
 	{ EFAULT, ANY, "the module could not read the request; library and module disagree" },
 	{ EINVAL, ATTACH, "the module refused a name, a size or a NUMA node in the request" },
 	{ EINVAL, MIGRATE, "offset and length must be multiples of the region's granularity" },
+	{ EINVAL, MOVING, "the module is older than this library; load a newer hmem.ko" },
 	{ EINVAL, KEEP, "offset and length must be multiples of the region's granularity" },
 	{ EINVAL, POLICY, "the module has no such mode" },
 	{ EINVAL, HEAT, "offset, length and cell must be multiples of 4096" },
@@ -75,6 +77,7 @@ static const struct {
 	{ ENOENT, CREATE, "there is no such pool; `hmemctl list -P` shows them" },
 	{ ENOENT, BAD, "there is no such pool; `hmemctl list -P` shows them" },
 	{ ENOENT, KNOB, "there is no such knob; `hmemctl set-policy` of the region shows them" },
+	{ ENOENT, MOVING, "nothing was begun with hmem_tier_migrate_begin() on this handle" },
 	{ ENOENT, ANY, "there is no such region; `hmemctl list` shows them" },
 	{ EEXIST, ATTACH,
 	  "a pool of that name is attached already, and this one needs another; or one that this is "
@@ -97,6 +100,9 @@ static const struct {
 	{ EBUSY, RESIZE, "pages beyond the new end are pinned, by direct I/O or a device" },
 	{ EBUSY, CLEAR,
 	  "somebody holds or moves a near copy that would have to go; it can be tried again" },
+	{ EBUSY, MIGRATE,
+	  "what was begun before on this handle still moves; wait for it or stop it, or open the "
+	  "region once more" },
 	{ EBUSY, KEEP,
 	  "a page of it is held by direct I/O, a device or a pipe; end what holds it, and try "
 	  "again" },
@@ -409,6 +415,26 @@ _Static_assert(sizeof(struct hmem_tier_cell) == sizeof(struct hmem_heat_cell) &&
 	       offsetof(struct hmem_tier_cell, near) == offsetof(struct hmem_heat_cell, near),
 	       "the module fills in the caller's cells");
 
+/* What is tried, for messages. */
+static void tell_move(char tried[192], const char *name, uint64_t offset, uint64_t bytes,
+		      enum hmem_tier_place place)
+{
+	char length[40] = "all";
+
+	if (bytes)
+		snprintf(length, sizeof(length), "%llu bytes", (unsigned long long)bytes);
+	snprintf(tried, 192, "move %s from offset %llu of region %s %s", length,
+		 (unsigned long long)offset, name, place == HMEM_TIER_NEAR ? "near" : "home");
+}
+
+static void read_moved(const struct hmem_migrate *arg, uint64_t end, struct hmem_tier_moved *moved)
+{
+	moved->next = arg->next;
+	moved->pinned = arg->pinned;
+	memcpy(moved->pages, arg->pages, sizeof(moved->pages));
+	moved->end = end;
+}
+
 int hmem_kernel_tier_migrate(struct hmem_ctx *ctx, int fd, const char *name, uint64_t offset,
 			     uint64_t bytes, enum hmem_tier_place place,
 			     struct hmem_tier_moved *moved)
@@ -419,17 +445,44 @@ int hmem_kernel_tier_migrate(struct hmem_ctx *ctx, int fd, const char *name, uin
 		.bytes = bytes,
 		.place = place,
 	};
-	char tried[192], length[40] = "all";
+	char tried[192];
 
-	if (bytes)
-		snprintf(length, sizeof(length), "%llu bytes", (unsigned long long)bytes);
-	snprintf(tried, sizeof(tried), "move %s from offset %llu of region %s %s", length,
-		 (unsigned long long)offset, name, place == HMEM_TIER_NEAR ? "near" : "home");
+	tell_move(tried, name, offset, bytes, place);
 	if (ioctl(fd, HMEM_REGION_MIGRATE, &arg))
 		return refused(ctx, MIGRATE, tried, errno);
-	moved->next = arg.next;
-	moved->pinned = arg.pinned;
-	memcpy(moved->pages, arg.pages, sizeof(moved->pages));
+	read_moved(&arg, 0, moved);
+	return 0;
+}
+
+int hmem_kernel_tier_migrate_begin(struct hmem_ctx *ctx, int fd, const char *name, uint64_t offset,
+				   uint64_t bytes, enum hmem_tier_place place)
+{
+	struct hmem_migrate arg = {
+		.size = sizeof(arg),
+		.flags = HMEM_MIGRATE_ASYNC,
+		.offset = offset,
+		.bytes = bytes,
+		.place = place,
+	};
+	char tried[192];
+
+	tell_move(tried, name, offset, bytes, place);
+	return ioctl(fd, HMEM_REGION_MIGRATE, &arg) ? refused(ctx, MIGRATE, tried, errno) : 0;
+}
+
+int hmem_kernel_tier_migrate_status(struct hmem_ctx *ctx, int fd, const char *name, bool stop,
+				    struct hmem_tier_moved *moved)
+{
+	struct hmem_migrate arg = {
+		.size = sizeof(arg),
+		.flags = stop ? HMEM_MIGRATE_STOP : HMEM_MIGRATE_STATUS,
+	};
+	char tried[192];
+
+	snprintf(tried, sizeof(tried), "%s what moves of region %s", stop ? "stop" : "look up", name);
+	if (ioctl(fd, HMEM_REGION_MIGRATE, &arg))
+		return refused(ctx, MOVING, tried, errno);
+	read_moved(&arg, arg.offset + arg.bytes, moved);
 	return 0;
 }
 
@@ -629,7 +682,8 @@ _Static_assert(sizeof(struct hmem_bad) == sizeof(struct hmem_poison_range) &&
 	       sizeof(struct hmem_happened) == sizeof(struct hmem_event) &&
 	       offsetof(struct hmem_happened, what) == offsetof(struct hmem_event, type) &&
 	       HMEM_HAPPENED_POISON == (int)HMEM_EVENT_POISON &&
-	       HMEM_HAPPENED_PRESSURE == (int)HMEM_EVENT_PRESSURE,
+	       HMEM_HAPPENED_PRESSURE == (int)HMEM_EVENT_PRESSURE &&
+	       HMEM_HAPPENED_MIGRATED == (int)HMEM_EVENT_MIGRATED,
 	       "hmem/poison.h and linux/hmem.h agree");
 
 /* What fits into a member of 32 bits. */

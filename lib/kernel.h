@@ -74,6 +74,10 @@ int hmem_kernel_region_info(struct hmem_ctx *ctx, int fd, const char *name,
 int hmem_kernel_tier_migrate(struct hmem_ctx *ctx, int fd, const char *name, uint64_t offset,
 			     uint64_t bytes, enum hmem_tier_place place,
 			     struct hmem_tier_moved *moved);
+int hmem_kernel_tier_migrate_begin(struct hmem_ctx *ctx, int fd, const char *name, uint64_t offset,
+				   uint64_t bytes, enum hmem_tier_place place);
+int hmem_kernel_tier_migrate_status(struct hmem_ctx *ctx, int fd, const char *name, bool stop,
+				    struct hmem_tier_moved *moved);
 /* @next: also with an error: up to where it came */
 int hmem_kernel_tier_keep(struct hmem_ctx *ctx, int fd, const char *name, uint64_t offset,
 			  uint64_t bytes, enum hmem_tier_place place, uint64_t *next);

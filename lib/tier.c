@@ -14,7 +14,7 @@
 #include <hmem/tier.h>
 
 /* Every member up to the last: the first published versions. */
-#define MOVED_SIZE_V1	  sizeof(struct hmem_tier_moved)
+#define MOVED_SIZE_V1	  offsetof(struct hmem_tier_moved, end)
 #define POLICY_SIZE_V1	  sizeof(struct hmem_tier_policy)
 #define KNOB_SIZE_V1	  sizeof(struct hmem_tier_knob)
 #define STATS_SIZE_V1	  offsetof(struct hmem_tier_stats, scanned)
@@ -45,6 +45,14 @@ static int check_answer(const struct target *t, const char *what, const void *to
 	return hmem_sized_check(t->ctx, what, to, first_size);
 }
 
+static int check_place(const struct target *t, enum hmem_tier_place place)
+{
+	if (place == HMEM_TIER_HOME || place == HMEM_TIER_NEAR)
+		return 0;
+	return hmem_fail(t->ctx, -EINVAL, "region %s: there is no place %d to move to", t->name,
+			 (int)place);
+}
+
 static int do_migrate(struct hmem_region *region, uint64_t offset, uint64_t bytes,
 		      enum hmem_tier_place place, struct hmem_tier_moved *moved)
 {
@@ -54,9 +62,8 @@ static int do_migrate(struct hmem_region *region, uint64_t offset, uint64_t byte
 
 	if (!err)
 		err = check_answer(&t, "struct hmem_tier_moved", moved, MOVED_SIZE_V1);
-	if (!err && place != HMEM_TIER_HOME && place != HMEM_TIER_NEAR)
-		err = hmem_fail(t.ctx, -EINVAL, "region %s: there is no place %d to move to",
-				t.name, (int)place);
+	if (!err)
+		err = check_place(&t, place);
 	if (!err)
 		err = hmem_kernel_tier_migrate(t.ctx, t.fd, t.name, offset, bytes, place, &ours);
 	if (!err)
@@ -68,6 +75,51 @@ int hmem_tier_migrate(struct hmem_region *region, uint64_t offset, uint64_t byte
 		      enum hmem_tier_place place, struct hmem_tier_moved *moved)
 {
 	return UNCANCELLED(do_migrate(region, offset, bytes, place, moved));
+}
+
+static int do_migrate_begin(struct hmem_region *region, uint64_t offset, uint64_t bytes,
+			    enum hmem_tier_place place)
+{
+	struct target t;
+	int err = find(region, &t);
+
+	if (!err)
+		err = check_place(&t, place);
+	if (!err)
+		err = hmem_kernel_tier_migrate_begin(t.ctx, t.fd, t.name, offset, bytes, place);
+	return err;
+}
+
+int hmem_tier_migrate_begin(struct hmem_region *region, uint64_t offset, uint64_t bytes,
+			    enum hmem_tier_place place)
+{
+	return UNCANCELLED(do_migrate_begin(region, offset, bytes, place));
+}
+
+static int do_migrate_status(struct hmem_region *region, unsigned int flags,
+			     struct hmem_tier_moved *moved)
+{
+	struct hmem_tier_moved ours = { .size = sizeof(ours) };
+	struct target t;
+	int err = find(region, &t);
+
+	if (!err)
+		err = check_answer(&t, "struct hmem_tier_moved", moved, MOVED_SIZE_V1);
+	if (!err && flags & ~HMEM_TIER_STOP)
+		err = hmem_fail(t.ctx, -EINVAL, "region %s: unknown flags %#x", t.name,
+				flags & ~HMEM_TIER_STOP);
+	if (!err)
+		err = hmem_kernel_tier_migrate_status(t.ctx, t.fd, t.name, flags & HMEM_TIER_STOP,
+						      &ours);
+	if (!err)
+		hmem_sized_write(moved, &ours, sizeof(ours));
+	return err;
+}
+
+int hmem_tier_migrate_status(struct hmem_region *region, unsigned int flags,
+			     struct hmem_tier_moved *moved)
+{
+	return UNCANCELLED(do_migrate_status(region, flags, moved));
 }
 
 static int do_keep(struct hmem_region *region, uint64_t offset, uint64_t bytes,

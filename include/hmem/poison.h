@@ -103,6 +103,8 @@ HMEM_API int hmem_poison_clear(struct hmem_region *region, uint64_t offset, uint
 #define HMEM_HAPPENED_RESIZE	2
 /** Memory is short, so near copies are given up; said once in ten seconds. */
 #define HMEM_HAPPENED_PRESSURE	3
+/** What hmem_tier_migrate_begin() began, by whomever, has come to its end, or was stopped there. */
+#define HMEM_HAPPENED_MIGRATED	4
 
 /**
  * struct hmem_happened - something that happened to a region

@@ -85,12 +85,14 @@ enum hmem_tier_result {
  * @pinned: offset of the first part that was not moved because it is pinned;
  *	UINT64_MAX when there is none
  * @pages: how many pages there are of each result (enum hmem_tier_result)
+ * @end: of hmem_tier_migrate_status(): offset where the range ends; else 0
  */
 struct hmem_tier_moved {
 	size_t size;
 	uint64_t next;
 	uint64_t pinned;
 	uint64_t pages[HMEM_TIER_RESULTS];
+	uint64_t end;
 };
 
 /**
@@ -111,6 +113,36 @@ struct hmem_tier_moved {
  */
 HMEM_API int hmem_tier_migrate(struct hmem_region *region, uint64_t offset, uint64_t bytes,
 			       enum hmem_tier_place place, struct hmem_tier_moved *moved);
+
+/**
+ * hmem_tier_migrate_begin - move a range of a region, and do not wait
+ * @region, @offset, @bytes, @place: as of hmem_tier_migrate()
+ *
+ * The module moves it while the caller goes on, one range at once for each handle of a region;
+ * ranges of several handles take turns. hmem_tier_migrate_status() says how far it is, and
+ * hmem_region_wait() has HMEM_HAPPENED_MIGRATED when it has come to its end. It ends where it is
+ * when the region is closed.
+ *
+ * Return: 0; as hmem_tier_migrate(), but not -EINTR; -EBUSY (the range begun before has not come to
+ * its end).
+ */
+HMEM_API int hmem_tier_migrate_begin(struct hmem_region *region, uint64_t offset, uint64_t bytes,
+				     enum hmem_tier_place place);
+
+/** In @flags of hmem_tier_migrate_status(): end it where it is. */
+#define HMEM_TIER_STOP	(1u << 0)
+
+/**
+ * hmem_tier_migrate_status - what became of the range that hmem_tier_migrate_begin() began last
+ * @region: the same handle
+ * @flags: HMEM_TIER_STOP or 0
+ * @moved: as far as it is; written only on success. It has come to its end when @next is @end,
+ *	which is less than what was asked for when it was stopped.
+ *
+ * Return: 0; -EINVAL, -ENOENT (none was begun), -ENODEV (the region is gone).
+ */
+HMEM_API int hmem_tier_migrate_status(struct hmem_region *region, unsigned int flags,
+				      struct hmem_tier_moved *moved);
 
 /**
  * hmem_tier_keep - move a range of a region, and keep it there

@@ -114,7 +114,8 @@ static const struct grammar grammar[] = {
 		M(hmem_region_query, uuid, OUT, 0) } },
 	{ "REGION_MIGRATE", HMEM_REGION_MIGRATE, true, WRITER, 10, sizeof(struct hmem_migrate),
 	  HMEM_REGION_MIGRATE_SIZE_V1, {
-		M(hmem_migrate, flags, FLAGS, 0), M(hmem_migrate, offset, RANGE, 1),
+		M(hmem_migrate, flags, FLAGS, HMEM_MIGRATE_ASYNC | HMEM_MIGRATE_STATUS |
+		  HMEM_MIGRATE_STOP), M(hmem_migrate, offset, RANGE, 1),
 		M(hmem_migrate, bytes, RANGE, 2), M(hmem_migrate, place, CHOICE, HMEM_NEAR),
 		M(hmem_migrate, reserved, RESERVED, 0), M(hmem_migrate, next, OUT, 0),
 		M(hmem_migrate, pinned, OUT, 0), M(hmem_migrate, pages, OUT, 0) } },

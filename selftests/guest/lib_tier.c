@@ -131,6 +131,46 @@ static void moves(void)
 	TAP_EQ(hmem_tier_get_stats(region, NULL), -EINVAL, "no place");
 }
 
+/* Of four extents two were used, near_max is one, and nothing is near. */
+static void moves_meanwhile(void)
+{
+	struct hmem_tier_moved m = { .size = sizeof(m) }, none = { .size = 0 };
+	struct hmem_happened happened;
+	uint64_t number = 0, lost;
+	size_t n;
+
+	TAP_EQ(hmem_tier_migrate_status(region, 0, &m), -ENOENT, "nothing was begun");
+	message("nothing was begun with hmem_tier_migrate_begin() on this handle");
+	TAP_EQ(hmem_tier_migrate_begin(region, 0, 2 * EXTENT, HMEM_TIER_NEAR), 0, "a move is begun");
+	do {
+		n = 1;
+		if (hmem_region_wait(region, &number, UINT64_MAX, &happened, &n, &lost) || n != 1)
+			tap_bail("%s", hmem_last_error(ctx));
+	} while (happened.what != HMEM_HAPPENED_MIGRATED);
+	TAP_OK(happened.offset == 0 && happened.bytes == 2 * EXTENT, "its end is told");
+	TAP_EQ(hmem_tier_migrate_status(region, 0, &m), 0, "and what became of it");
+	TAP_OK(m.next == 2 * EXTENT && m.end == m.next && m.pages[HMEM_TIER_MOVED] == PAGES &&
+	       m.pages[HMEM_TIER_OVER_BOUND] == PAGES && m.pinned == UINT64_MAX, "is right");
+	TAP_EQ(hmem_tier_migrate_begin(region, 0, 0, HMEM_TIER_HOME), 0, "another one");
+	TAP_EQ(hmem_tier_migrate_status(region, HMEM_TIER_STOP, &m), 0, "is stopped");
+	TAP_OK(m.next == m.end && m.end <= EXTENTS * EXTENT, "and has its end there");
+	if (hmem_tier_migrate(region, 0, 0, HMEM_TIER_HOME, &m))
+		tap_bail("%s", hmem_last_error(ctx));
+	m = (struct hmem_tier_moved){ .size = offsetof(struct hmem_tier_moved, end), .end = 7 };
+	TAP_EQ(hmem_tier_migrate_status(region, 0, &m), 0, "who was built before there was an end");
+	TAP_EQ(m.end, 7, "is not told of it");
+
+	TAP_EQ(hmem_tier_migrate_status(region, 2, &m), -EINVAL, "an unknown flag");
+	message("unknown flags 0x2");
+	TAP_EQ(hmem_tier_migrate_status(region, 0, NULL), -EINVAL, "no answer");
+	TAP_EQ(hmem_tier_migrate_status(region, 0, &none), -EINVAL, "of no size");
+	TAP_EQ(hmem_tier_migrate_begin(region, 0, 0, (enum hmem_tier_place)2), -EINVAL, "where to?");
+	TAP_EQ(hmem_tier_migrate_begin(region, 4096, EXTENT, HMEM_TIER_NEAR), -EINVAL, "no extent");
+	TAP_EQ(hmem_tier_migrate_begin(region, EXTENT, EXTENTS * EXTENT, HMEM_TIER_NEAR), -ERANGE,
+	       "beyond the end");
+	TAP_EQ(hmem_tier_migrate_begin(reader, 0, 0, HMEM_TIER_NEAR), -EACCES, "a reader");
+}
+
 /* Of four extents three were used, near_max is one, and nothing is near. */
 static void keeping(void)
 {
@@ -228,6 +268,7 @@ int main(void)
 	unprivileged();
 	knobs();
 	moves();
+	moves_meanwhile();
 	keeping();
 	heat();
 	end();

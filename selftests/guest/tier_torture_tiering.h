@@ -37,6 +37,40 @@ static bool do_migrate(struct worker *w)
 	return m.pages[HMEM_MOVED];
 }
 
+/* A move that nobody waits for: it is begun, asked for, or stopped. */
+static bool do_migrate_async(struct worker *w)
+{
+	struct hmem_migrate m = { .size = sizeof(m), .flags = HMEM_MIGRATE_ASYNC };
+	uint64_t offset, bytes, pages = 0;
+	int rc;
+
+	if (one_in(2)) {
+		any_extents(&offset, &bytes);
+		m.offset = offset;
+		m.bytes = bytes;
+		m.place = one_in(3) ? HMEM_HOME : HMEM_NEAR;
+		rc = hmem_ioctl(w->fd, HMEM_REGION_MIGRATE, &m);
+		if (rc == -EBUSY)
+			return false;
+		errno = -rc;
+		return worked(w, !rc, "MIGRATE, asynchronous");
+	}
+	m.flags = one_in(4) ? HMEM_MIGRATE_STOP : HMEM_MIGRATE_STATUS;
+	rc = hmem_ioctl(w->fd, HMEM_REGION_MIGRATE, &m);
+	if (rc == -ENOENT)
+		return false;
+	errno = -rc;
+	if (!worked(w, !rc, "MIGRATE, status"))
+		return false;
+	for (int i = 0; i < HMEM_MOVED_RESULTS; i++)
+		pages += m.pages[i];
+	if (pages != (m.next - m.offset) / 4096 || m.next > m.offset + m.bytes)
+		stress_complain("MIGRATE up to %llu of %llu pages tells of %llu",
+				(unsigned long long)(m.next - m.offset) / 4096,
+				(unsigned long long)m.bytes / 4096, (unsigned long long)pages);
+	return m.pages[HMEM_MOVED];
+}
+
 static bool do_pin(struct worker *w)
 {
 	uint64_t first = dice(EXTENTS), count = 1 + dice(2);
@@ -159,6 +193,7 @@ static const struct {
 	{ "madvise", 6, 10, do_advise },
 	{ "reopen", 1, 4, do_reopen },
 	{ "MIGRATE", 12, 20, do_migrate },
+	{ "MIGRATE, asynchronous", 4, 5, do_migrate_async },
 	{ "PIN", 4, 8, do_pin },
 	{ "POLICY", 3, 8, do_policy },
 	{ "HEAT, STATS", 3, 8, do_ask },

@@ -22,6 +22,8 @@ static void refused(struct hmem_region *region, int with, const char *kind)
 	if (region)
 		TAP_OK(strstr(hmem_last_error(ctx), "only regions of hmem.ko"),
 		       "%s: and the last error says why", kind);
+	TAP_EQ(hmem_tier_migrate_begin(region, 0, 0, HMEM_TIER_NEAR), with, "%s: begin", kind);
+	TAP_EQ(hmem_tier_migrate_status(region, 0, &moved), with, "%s: status", kind);
 	TAP_EQ(hmem_tier_keep(region, 0, 0, HMEM_TIER_NEAR, &value), with, "%s: keep", kind);
 	TAP_EQ(hmem_tier_release(region, 0, 0), with, "%s: release", kind);
 	TAP_EQ(hmem_tier_get(region, &policy), with, "%s: get", kind);

@@ -393,10 +393,22 @@ enum hmem_moved {
 };
 #define HMEM_MOVED_RESULTS	16
 
+/* In hmem_migrate.flags, one of them or none. */
+/* Begin to move the range and do not wait. One range at once for an open file: else -EBUSY. */
+#define HMEM_MIGRATE_ASYNC	(1U << 0)
+/*
+ * Tell of what this open file began so, instead of moving anything: @offset, @bytes and @place must
+ * be 0 and become those of the range. It has come to its end when @next is at the end of it. -ENOENT:
+ * nothing was begun; -ENODEV: the memory is gone.
+ */
+#define HMEM_MIGRATE_STATUS	(1U << 1)
+/* The same, and end it where it is: @bytes are what was dealt with. Closing the file does so too. */
+#define HMEM_MIGRATE_STOP	(1U << 2)
+
 /**
  * struct hmem_migrate - HMEM_REGION_MIGRATE, on a region open for writing: move a range
  * @size: sizeof(struct hmem_migrate)
- * @flags: must be 0
+ * @flags: HMEM_MIGRATE_*
  * @offset: where the range begins in the region, a multiple of the extent size
  * @bytes: how long it is, a multiple of the extent size; 0: up to the end of the region.
  *	-ERANGE when it goes beyond that.
@@ -414,6 +426,9 @@ enum hmem_moved {
  * signal comes, or io_uring wants this thread to do something, the answer is that of the part up
  * to @next. When there is none it begins anew, unless the signal's handler is without SA_RESTART:
  * -EINTR.
+ *
+ * With HMEM_MIGRATE_ASYNC a worker of the module's does it, whom signals do not reach, and
+ * HMEM_EVENT_MIGRATED says that it came to its end. The ranges of all files take turns.
  */
 struct hmem_migrate {
 	__u32 size;
@@ -724,6 +739,8 @@ struct hmem_poison {
  * @HMEM_EVENT_RESIZED: its size changed; offset is the size before, bytes the one now
  * @HMEM_EVENT_PRESSURE: memory is short, so near copies are given up, that of the range for one;
  *	said once in ten seconds
+ * @HMEM_EVENT_MIGRATED: what was begun with HMEM_MIGRATE_ASYNC has come to its end, or was stopped
+ *	there
  *
  * Later versions of the module may have more of them.
  */
@@ -731,6 +748,7 @@ enum hmem_event_type {
 	HMEM_EVENT_POISON = 1,
 	HMEM_EVENT_RESIZED = 2,
 	HMEM_EVENT_PRESSURE = 3,
+	HMEM_EVENT_MIGRATED = 4,
 };
 
 /**
