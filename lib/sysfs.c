@@ -29,7 +29,7 @@ int hmem_sysfs_path(struct hmem_ctx *ctx, char path[PATH_MAX], const char *forma
 	return 0;
 }
 
-int hmem_sysfs_text(const char *dir, const char *file, char *text, size_t size)
+int hmem_sysfs_lines(const char *dir, const char *file, char *text, size_t size)
 {
 	char path[PATH_MAX];
 	ssize_t got;
@@ -52,8 +52,31 @@ int hmem_sysfs_text(const char *dir, const char *file, char *text, size_t size)
 	if ((size_t)got == size)
 		return -EIO;
 	text[got] = '\0';
-	text[strcspn(text, "\n")] = '\0';
 	return 0;
+}
+
+int hmem_sysfs_text(const char *dir, const char *file, char *text, size_t size)
+{
+	int err = hmem_sysfs_lines(dir, file, text, size);
+
+	if (!err)
+		text[strcspn(text, "\n")] = '\0';
+	return err;
+}
+
+bool hmem_sysfs_in_list(const char *list, int n)
+{
+	while (*list >= '0' && *list <= '9') {
+		char *end;
+		long first = strtol(list, &end, 10), last = first;
+
+		if (*end == '-')
+			last = strtol(end + 1, &end, 10);
+		if (n >= first && n <= last)
+			return true;
+		list = *end == ',' ? end + 1 : "";
+	}
+	return false;
 }
 
 int hmem_sysfs_u64(const char *dir, const char *file, int base, uint64_t *value)

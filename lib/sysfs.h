@@ -6,6 +6,7 @@
 #define LIB_SYSFS_H
 
 #include <limits.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,9 +23,14 @@ int hmem_sysfs_path(struct hmem_ctx *ctx, char path[PATH_MAX], const char *forma
  * where nothing better can be said.
  */
 int hmem_sysfs_text(const char *dir, const char *file, char *text, size_t size);
+/* The same with all its lines. */
+int hmem_sysfs_lines(const char *dir, const char *file, char *text, size_t size);
 int hmem_sysfs_u64(const char *dir, const char *file, int base, uint64_t *value);
 int hmem_sysfs_int(const char *dir, const char *file, int *value);
 int hmem_sysfs_uuid(const char *dir, const char *file, uint8_t uuid[16]);
+
+/* Is @n in a list like "0-3,8"? What is no list has nothing in it. */
+bool hmem_sysfs_in_list(const char *list, int n);
 
 /*
  * What became of @dir, whose attributes could not be read because of @err: -ENOENT, and

@@ -41,6 +41,7 @@ static const struct verb {
 	{ "keep-range", verb_keep_range, "keep a part of a region in DRAM, or out of it" },
 	{ "release-range", verb_release_range, "let a part of a region that is kept go" },
 	{ "heat", verb_heat, "how hot a region is, and where" },
+	{ "list-layers", verb_list_layers, "the kinds of memory there are, and how fast they are" },
 	{ "list-poison", verb_list_poison, "which memory of a region is bad" },
 	{ "clear-poison", verb_clear_poison, "use bad memory of a region again, as zeroes" },
 	{ "report-poison", verb_report_poison, "tell the module which memory a device finds bad" },

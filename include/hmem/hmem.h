@@ -5,6 +5,7 @@
 
 #include <hmem/context.h>
 #include <hmem/export.h>
+#include <hmem/layer.h>
 #include <hmem/poison.h>
 #include <hmem/pool.h>
 #include <hmem/provider.h>

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The layers of a machine while they are looked for: one file for each place where they, or what
+ * is known of them, are found.
+ */
+#ifndef LIB_LAYERS_H
+#define LIB_LAYERS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <hmem/layer.h>
+
+/*
+ * @initiator: node of the processors that ask; -1 until the nodes were looked for
+ * @at: those of system RAM come first, their kinds are settled by hmem_layers_name_nodes()
+ */
+struct hmem_layers {
+	struct hmem_ctx *ctx;
+	int initiator;
+	struct hmem_layer_info *at;
+	size_t n;
+	size_t room;
+};
+
+/* A new one with all its members zero but for nid, tier and initiator; NULL: no memory. */
+struct hmem_layer_info *hmem_layers_add(struct hmem_layers *layers);
+
+/* The layer of the system RAM of a node, or NULL. */
+struct hmem_layer_info *hmem_layers_node(struct hmem_layers *layers, int nid);
+
+/*
+ * In this order. Each adds layers, or what it knows of those that are there; finding nothing is
+ * no failure. 0 or a negative errno with a last error.
+ */
+int hmem_layers_of_nodes(struct hmem_layers *layers);
+int hmem_layers_from_cxl(struct hmem_layers *layers);
+int hmem_layers_from_hwloc(struct hmem_layers *layers);
+int hmem_layers_name_nodes(struct hmem_layers *layers);
+int hmem_layers_of_regions(struct hmem_layers *layers);
+int hmem_layers_of_mounts(struct hmem_layers *layers);
+
+static inline struct hmem_figure hmem_figure(uint64_t value, enum hmem_origin origin)
+{
+	return (struct hmem_figure){ .value = value, .origin = origin };
+}
+
+/* Bandwidths of sysfs and hwloc are in 10^6 bytes a second. */
+#define HMEM_BANDWIDTH_UNIT 1000000u
+
+/*
+ * The figures below the directory of a node or a CXL region, which are in one of its
+ * access classes, for the processors of @initiator; false: none of that kind there.
+ */
+bool hmem_layers_read_access(const char *dir, int initiator, struct hmem_layer_info *layer);
+
+/* From the initiator. */
+struct hmem_figure hmem_layers_distance(const struct hmem_layers *layers, int nid);
+
+/* Bytes a second that the processors which read a node's memory best get; 0: not published. */
+uint64_t hmem_layers_most_bandwidth(struct hmem_ctx *ctx, int nid);
+
+#endif

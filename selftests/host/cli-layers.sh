@@ -1,0 +1,96 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# hmemctl list-layers, on the machines that were captured in machines/.
+
+. "$(dirname "$0")/../tap.sh"
+. "$(dirname "$0")/ctl.sh"
+machines=$(dirname "$0")/machines
+. "$machines/unpack.bash"
+
+for file in "$machines"/*.files; do
+	name=$(basename "$file" .files)
+	root=$(mktemp -d "$TMPDIR/root.XXXXXX")
+	machine_unpack "$file" "$root"
+	hmemctl list-layers --sysroot "$root" >"$TMPDIR/$name.json" 2>"$TMPDIR/$name.err"
+	tap_is $? 0 "$name: is listed"
+	tap_check "$name: as it is known" diff -u "$machines/$name.json" "$TMPDIR/$name.json"
+done
+
+# sysroot FILE: that machine, in $root
+sysroot() {
+	root=$(mktemp -d "$TMPDIR/root.XXXXXX")
+	machine_unpack "$machines/$1.files" "$root"
+}
+
+# --- for whom
+
+sysroot two-sockets-hbm
+ctl list-layers --sysroot "$root" --from 1
+tap_is "$status:$(values layer)" "0:dram:0 dram:1 hbm:2 hbm:3" "as node 1 sees it: the same kinds"
+tap_is "$(values local)" "false true false false" "its own memory is local"
+tap_is "$(values distance)" "21 10 23 13" "and its distances are told"
+tap_is "$(values read_latency_ns)" "231 110 230 130" "what is published for node 0 is scaled by them"
+tap_is "$(values read_latency_ns_from)" "slit firmware slit firmware" "as is said"
+ctl list-layers --sysroot "$root" --from 2
+tap_is "$status:$out" "1:" "node 2 cannot ask"
+tap_matches "$err" "node 2 has no processors .* those of nodes 0-1 can" "as it has no processors"
+ctl list-layers --sysroot "$root" -u
+tap_is "$(values read_latency_ns | cut -d' ' -f1,2)" "110 ns" "-u: with units"
+tap_is "$(values read_bandwidth | cut -d' ' -f1,2)" "262.1 GB/s" "-u: also of bandwidths"
+
+# --- what is missing, or is no figure
+
+rm "$root/sys/devices/system/node/node2/access1/initiators/read_bandwidth"
+echo many >"$root/sys/devices/system/node/node2/access0/initiators/read_bandwidth"
+ctl list-layers --sysroot "$root"
+tap_is "$status:$(values layer)" "0:dram:0 dram:1 dram:2 hbm:3" "without a bandwidth no kind is guessed"
+rm -r "$root/sys/devices/system/node/node1/meminfo"
+ctl list-layers --sysroot "$root"
+tap_is "$status:$(values layer)" "0:dram:0 dram:2 hbm:3" "a node whose memory cannot be read is left out"
+find "$root" -type f -exec sh -c 'echo "?" >"$1"' sh {} \;
+ctl list-layers --sysroot "$root"
+tap_is "$status:$(echo $out)" "0:[ ]" "nothing but rubbish: no layers"
+mkdir "$TMPDIR/empty"
+ctl list-layers --sysroot "$TMPDIR/empty"
+tap_is "$status:$(echo $out)" "0:[ ]" "nothing: no layers"
+tap_matches "$err" "0 layers" "and that is said"
+mkdir "$TMPDIR/empty/proc"
+echo "MemTotal: 1024 kB" >"$TMPDIR/empty/proc/meminfo"
+ctl list-layers --sysroot "$TMPDIR/empty"
+tap_is "$(values layer) $(values capacity)" "dram:0 1048576" "a kernel that knows no nodes has one"
+
+# --- what hwloc was told
+
+if ldconfig -p | grep -q libhwloc.so.15; then
+	sysroot laptop
+	cp "$machines/laptop.xml" "$root/hwloc.xml"
+	ctl list-layers --sysroot "$root"
+	tap_is "$(values read_latency_ns) $(values read_latency_ns_from)" "85 hwloc" "a latency told to hwloc"
+	tap_is "$(values read_bandwidth) $(values read_bandwidth_from)" "51200000000 hwloc" \
+		"and a bandwidth"
+	echo "<no topology" >"$root/hwloc.xml"
+	ctl list-layers --sysroot "$root"
+	tap_is "$status:$(values layer):$(values read_latency_ns)" "0:dram:0:null" \
+		"what hwloc does not understand is left out"
+else
+	tap_skip "what hwloc was told" "there is no libhwloc"
+fi
+
+# --- this machine
+
+ctl list-layers
+tap_is "$status" 0 "this machine is listed"
+tap_matches "$(values kind)" "^dram" "it has DRAM"
+tap_matches "$(values local)" "true" "some of it is local"
+
+# --- usage
+
+usage "list-layers extra" "unexpected argument: extra"
+usage "list-layers --from x" "x is no number of a NUMA node"
+usage "list-layers --from -1" "-1 is no number of a NUMA node"
+usage "list-layers --from 99999999999" "99999999999 is no number of a NUMA node"
+ctl list-layers --from 1000
+tap_is "$status" 1 "no such node here"
+tap_matches "$err" "NUMA node 1000 has no processors" "as is said"
+tap_done
