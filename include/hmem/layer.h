@@ -123,6 +123,71 @@ HMEM_API int hmem_layer_iterate(struct hmem_ctx *ctx, int initiator,
 				int (*fn)(void *arg, const struct hmem_layer_info *info),
 				void *arg);
 
+/* In struct hmem_layer_wanted: what makes a layer better than another. */
+enum hmem_layer_order {
+	HMEM_LAYER_NEAREST,	/* the shorter distance */
+	HMEM_LAYER_LATENCY,	/* the lower latency of reads */
+	HMEM_LAYER_BANDWIDTH,	/* the higher bandwidth of reads */
+	HMEM_LAYER_CAPACITY,	/* more bytes that can be had, or where that is not known, in all */
+};
+
+/** A bit in kinds of struct hmem_layer_wanted. */
+#define HMEM_LAYER_KIND(kind)	(1u << (kind))
+
+/**
+ * struct hmem_layer_wanted - which layers, and the best of them first
+ * @size: sizeof(struct hmem_layer_wanted)
+ * @kinds: HMEM_LAYER_KIND() of those that will do; 0: all but pools, which are no memory before a
+ *	region is made of them
+ * @flags: HMEM_LAYER_PERSISTENT, _LOCAL, _SHAREABLE, _CPUS: all of these are needed
+ * @order: enum hmem_layer_order
+ * @initiator: as of hmem_layer_iterate()
+ * @bytes: so many must be there to be had; where that is not known, in all
+ * @name: "cxl", "cxl:2": only that layer, or those of that kind; NULL: any
+ */
+struct hmem_layer_wanted {
+	size_t size;
+	uint32_t kinds;
+	uint32_t flags;
+	uint32_t order;
+	int32_t initiator;
+	uint64_t bytes;
+	const char *name;
+};
+#define HMEM_LAYER_WANTED_INIT \
+	{ sizeof(struct hmem_layer_wanted), 0, 0, HMEM_LAYER_NEAREST, -1, 0, NULL }
+
+/**
+ * hmem_layer_select - the layers that will do, the best first
+ * @wanted: NULL: all, the nearest first
+ * @found: room for @nr of them, each with its size set: the first one, and where that has no room
+ *	those that come after it. NULL: they are only counted
+ * @nr: in: how many there is room for; out: how many there are
+ *
+ * Those after the first are what to fall back to, in this order. What is not known of a layer is
+ * taken for worse than anything that is known of another one; where two are alike the nearer one
+ * comes first, then the larger one. What the cpuset forbids is left out.
+ *
+ * Return: 0; -ENOENT (there is none); -EINVAL, -E2BIG (@wanted is of a newer library), and what
+ * hmem_layer_iterate() returns.
+ */
+HMEM_API int hmem_layer_select(struct hmem_ctx *ctx, const struct hmem_layer_wanted *wanted,
+			       struct hmem_layer_info *found, size_t *nr);
+
+/**
+ * hmem_layer_weights - in what ratio to interleave layers, so that all are busy at once
+ * @layers: their infos, in any order
+ * @nr: how many
+ * @weights: room for @nr of them: pages that each gets in a round, from 1 to 255
+ *
+ * By bandwidth of reads, as exact as 5 % with the least numbers that are; where one is more than
+ * 255 times another's, it gets less than its share.
+ *
+ * Return: 0; -EINVAL (none, or one has another size), -ENODATA (a bandwidth is not known).
+ */
+HMEM_API int hmem_layer_weights(struct hmem_ctx *ctx, const struct hmem_layer_info *layers,
+				size_t nr, uint8_t *weights);
+
 /** hmem_layer_kind_name - what stands before the colon in names of that kind; NULL: no kind */
 HMEM_API const char *hmem_layer_kind_name(uint32_t kind);
 
