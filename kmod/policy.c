@@ -57,6 +57,7 @@ void hm_policy_init(struct hm_policy *p, const struct hm_policy_knobs *knobs, u3
 	p->promote_page_bin = HM_POLICY_BINS;
 	p->demote_bin = -1;
 	p->band = knobs->band_oct4;
+	p->page_slack = knobs->page_slack_oct4;
 	p->tick_at = now;
 	p->round_at = now;
 	p->round_left = nr_extents;
@@ -78,9 +79,10 @@ static u32 hm_among(u32 extent, u32 nr_extents)
 
 void hm_policy_extents(struct hm_policy *p, u32 nr_extents)
 {
-	/* Of a quarter of it or more nothing is known: as good as changed. */
-	if (nr_extents > p->nr_extents && nr_extents - p->nr_extents >= nr_extents / 4)
-		p->restless = 2 * HM_RESTLESS;
+	/* Of much of it nothing is known. */
+	if (nr_extents > p->nr_extents &&
+	    nr_extents - p->nr_extents >= (u64)nr_extents * p->knob.haste_grown_pct / 100)
+		hm_make_haste(p);
 	p->nr_extents = nr_extents;
 	p->cursor = hm_among(p->cursor, nr_extents);
 	p->trail = hm_among(p->trail, nr_extents);
@@ -122,7 +124,7 @@ void hm_policy_drop(struct hm_policy *p, struct hm_heat *h, const u64 *pages, co
 		for (u32 i = 0; i < HM_POLICY_PAGES; i++) {
 			bool is_near = hm_bit(near, i);
 
-			hm_page_count(p, is_near)[hm_page_rank(pages[i], is_near)]--;
+			hm_page_count(p, is_near)[hm_page_rank(p, pages[i], is_near)]--;
 		}
 		p->used -= h->near_pages;
 		p->nr_split--;

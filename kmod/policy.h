@@ -240,6 +240,8 @@ struct hm_policy_counts {
  * @unit_bin: for scans so far apart
  * @first: and of extents that were scanned so often, 7: at least
  * @floor: what is not above it does not fall
+ * @most: and the knobs: most that the long average goes in a step, in 16ths of a bin
+ * @slack: page_slack_oct4
  * @ready: there is one
  */
 struct hm_page_steps {
@@ -248,6 +250,8 @@ struct hm_page_steps {
 	u32 unit_bin;
 	u32 first;
 	u32 floor;
+	u32 most;
+	u32 slack;
 	bool ready;
 };
 
@@ -274,8 +278,9 @@ struct hm_policy {
 	u64 home_page[HM_POLICY_BINS];
 	u64 near[HM_POLICY_BINS];
 	u16 doubt[HM_POLICY_SEEN + 1];	/* of the long average, by observations; in 256ths */
-	u32 doubt_of[2];	/* knobs that it is made of */
+	u32 doubt_of[3];	/* knobs that it is made of */
 	u32 slack;		/* of the short one */
+	u32 page_slack;		/* knob page_slack_oct4, while an extent is split as it was then */
 	struct hm_page_steps steps;
 
 	/* Outcome of the last tick. */
@@ -298,7 +303,7 @@ struct hm_policy {
 	u64 round_at;
 	s64 tokens;		/* ns of work that are saved */
 	s64 allowed;		/* of them, in this tick */
-	u32 restless;		/* crossings of late */
+	u32 restless;		/* crossings of late, in 16ths */
 	u32 crossings_seen;
 	u32 cursor;
 	u32 quota;		/* extents to visit in this tick at the cursor */
@@ -442,7 +447,7 @@ void hm_policy_drop(struct hm_policy *p, struct hm_heat *h, const u64 *pages, co
  * hm_policy_tick() - settles what is to be done until the next tick
  *
  * Return: the time at which to call it again. Called late it does as much as it would have done
- * in at most two ticks; called early it does little.
+ * in at most as many ticks as the knob late_ticks says; called early it does little.
  */
 u64 hm_policy_tick(struct hm_policy *p, u64 now);
 

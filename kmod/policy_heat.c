@@ -8,7 +8,6 @@
 #define HM_LOG_BIAS	213
 #define HM_LOG_DEVIATION 474
 #define HM_STAMP_SHIFT	22		/* of heat.surprised, which wraps after 1.07 s */
-#define HM_FAR		(11 * HM_OCT / 4)	/* a change that noise does not make */
 
 /* --- arithmetic ---------------------------------------------------------------------- */
 
@@ -45,17 +44,19 @@ static u32 hm_margin(const struct hm_policy_knobs *k, u32 seen)
 	u32 part = seen <= 16 ? root[seen] : root[seen / 4] / 2;
 
 	if (seen < k->sure)
-		part *= 2;
+		part = part * k->unsure_pct / 100;
 	return HM_LOG_DEVIATION * k->margin_pct / 100 * part / 256;
 }
 
 /* Doubt by the observations that there are, as the knobs have it now. */
 void hm_set_doubt(struct hm_policy *p)
 {
-	if (p->doubt_of[0] == p->knob.margin_pct && p->doubt_of[1] == p->knob.sure)
+	if (p->doubt_of[0] == p->knob.margin_pct && p->doubt_of[1] == p->knob.sure &&
+	    p->doubt_of[2] == p->knob.unsure_pct)
 		return;
 	p->doubt_of[0] = p->knob.margin_pct;
 	p->doubt_of[1] = p->knob.sure;
+	p->doubt_of[2] = p->knob.unsure_pct;
 	for (u32 seen = 0; seen <= HM_POLICY_SEEN; seen++)
 		p->doubt[seen] = (u16)hm_margin(&p->knob, seen);
 	p->slack = HM_LOG_DEVIATION * p->knob.margin_pct / 100 * 190 / 256;
@@ -107,12 +108,12 @@ void hm_look_again(struct hm_policy *p, u32 extent)
  * The long average starts anew from the short one, which has seen the last three or so and has
  * come seven eighths of the way.
  */
-static void hm_start_anew(struct hm_heat *h)
+static void hm_start_anew(const struct hm_policy *p, struct hm_heat *h)
 {
 	h->brief = (u16)clamp_u32(h->brief + (h->brief - h->lasting) / 8, 64,
 				  (HM_POLICY_BINS << HM_BIN_SHIFT) - 1);
 	h->lasting = h->brief;
-	h->seen = 2;
+	h->seen = (u8)p->knob.anew_seen;
 	h->surprise = 0;
 }
 
@@ -127,9 +128,9 @@ bool hm_wrong_side(const struct hm_policy *p, const struct hm_heat *h)
 /* One observation that is far off, or a few that are off: not yet enough, but to be followed up. */
 bool hm_surprising(const struct hm_policy *p, const struct hm_heat *h)
 {
-	s32 sum = h->surprise < 0 ? -h->surprise : h->surprise;
+	u32 sum = (u32)(h->surprise < 0 ? -h->surprise : h->surprise);
 
-	return 2 * sum >= (s32)p->knob.surprise_oct4;
+	return sum * 100 >= p->knob.surprise_oct4 * p->knob.follow_pct;
 }
 
 /* True when the long average has just started anew. */
@@ -137,6 +138,7 @@ static bool hm_observe(struct hm_policy *p, struct hm_heat *h, s32 heat, u64 now
 {
 	u8 stamp = (u8)(now >> HM_STAMP_SHIFT);
 	s32 off, sum = h->surprise, drift = (s32)p->knob.drift_oct4;
+	s32 most = (s32)p->knob.lucky_oct4 << HM_BIN_SHIFT;
 	u32 age;
 
 	heat = (s32)clamp_u32(heat, 64, (HM_POLICY_BINS << HM_BIN_SHIFT) - 1);
@@ -147,9 +149,9 @@ static bool hm_observe(struct hm_policy *p, struct hm_heat *h, s32 heat, u64 now
 		return false;
 	}
 	h->brief = (u16)((h->brief + heat) / 2);
-	/* One lucky observation is not worth more than four octaves. */
+	/* One lucky observation is not worth more. */
 	off = heat - h->lasting;
-	off = off > 4 * HM_OCT ? 4 * HM_OCT : off < -4 * HM_OCT ? -4 * HM_OCT : off;
+	off = off > most ? most : off < -most ? -most : off;
 	h->lasting = (u16)(h->lasting + off / (h->seen + 1));
 	if (h->seen < p->knob.lasting_max)
 		h->seen++;
@@ -171,8 +173,9 @@ static bool hm_observe(struct hm_policy *p, struct hm_heat *h, s32 heat, u64 now
 		off = h->brief - h->lasting;
 		off = off < 0 ? -off : off;
 		/* Far over to the wrong side: if others follow, the tracker makes haste. */
-		p->crossings += off >= HM_FAR && hm_wrong_side(p, h);
-		hm_start_anew(h);
+		p->crossings += off >= (s32)p->knob.far_oct4 << HM_BIN_SHIFT &&
+				hm_wrong_side(p, h);
+		hm_start_anew(p, h);
 		return true;
 	}
 	return false;
@@ -221,7 +224,7 @@ void hm_policy_touched(struct hm_policy *p, struct hm_heat *h, u32 extent, u32 p
 	hm_sample(p, h, page % HM_POLICY_PAGES);
 	/* That is new: the next tick has another look, until it is sure. */
 	if ((fresh || hm_surprising(p, h) ||
-	     (h->seen > 1 && h->seen < p->knob.sure && p->count.rounds >= 2)) &&
+	     (h->seen > 1 && h->seen < p->knob.sure && hm_learnt(p))) &&
 	    hm_wrong_side(p, h))
 		hm_look_again(p, extent);
 }
@@ -235,10 +238,11 @@ void hm_untouched(struct hm_policy *p, struct hm_heat *h, u64 now)
 	u8 seen = h->seen;
 
 	/* Too short to say anything: it goes on. */
-	if (elapsed < p->window_ns / 2 && elapsed < 4 * mean)
+	if (elapsed < p->window_ns * p->knob.quiet_pct / 100 &&
+	    elapsed < p->knob.quiet_means * mean)
 		return;
 	hm_observe(p, h, HM_EXTENT_TOP - (s32)hm_log2(elapsed + mean), now);
-	if (seen && elapsed < mean / 2)
+	if (seen && elapsed < mean * p->knob.quiet_seen_pct / 100)
 		h->seen = seen;
 	h->since = (u32)(now >> HM_TIME_SHIFT);
 	if (!(h->flags & HM_HEAT_FREE)) {

@@ -13,8 +13,8 @@ void hm_policy_placed_pages(struct hm_policy *p, struct hm_heat *h, const u64 *p
 
 		if (from == to)
 			continue;
-		hm_page_count(p, from)[hm_page_rank(pages[i], from)]--;
-		hm_page_count(p, to)[hm_page_rank(pages[i], to)]++;
+		hm_page_count(p, from)[hm_page_rank(p, pages[i], from)]--;
+		hm_page_count(p, to)[hm_page_rank(p, pages[i], to)]++;
 		h->near_pages += to ? 1 : -1;
 		p->used += to ? 1 : -1;
 	}
@@ -41,8 +41,8 @@ static void hm_page_moved(struct hm_policy *p, struct hm_heat *h, const u64 *pag
 		p->count.aborted++;
 		return;
 	}
-	hm_page_count(p, demote)[hm_page_rank(pages[i], demote)]--;
-	hm_page_count(p, !demote)[hm_page_rank(pages[i], !demote)]++;
+	hm_page_count(p, demote)[hm_page_rank(p, pages[i], demote)]--;
+	hm_page_count(p, !demote)[hm_page_rank(p, pages[i], !demote)]++;
 	if (demote) {
 		h->near_pages--;
 		p->count.demoted++;
@@ -106,7 +106,7 @@ void hm_policy_collapsed(struct hm_policy *p, struct hm_heat *h, const u64 *page
 	for (u32 i = 0; i < HM_POLICY_PAGES; i++) {
 		bool was_near = hm_bit(near, i);
 
-		hm_page_count(p, was_near)[hm_page_rank(pages[i], was_near)]--;
+		hm_page_count(p, was_near)[hm_page_rank(p, pages[i], was_near)]--;
 		sum += hm_page_lasting(pages[i]);
 	}
 	p->used -= h->near_pages;
@@ -117,7 +117,7 @@ void hm_policy_collapsed(struct hm_policy *p, struct hm_heat *h, const u64 *page
 		.flags = (u8)(HM_HEAT_MOVED | HM_HEAT_HELD | (is_near ? HM_HEAT_NEAR : 0)),
 		.brief = (u16)((sum << HM_BIN_SHIFT) / HM_POLICY_PAGES),
 		.lasting = (u16)((sum << HM_BIN_SHIFT) / HM_POLICY_PAGES),
-		.seen = 4,
+		.seen = (u8)p->knob.joined_seen,
 	};
 	if (is_near)
 		p->used += HM_POLICY_PAGES;

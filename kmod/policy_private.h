@@ -27,8 +27,7 @@
 #define HM_TIME_SHIFT	8		/* of heat.since */
 #define HM_MOVED_SHIFT	20
 #define HM_EXTENT_BYTES	(2U << 20)
-#define HM_RESTLESS	36		/* hm_policy.restless from here on: haste */
-#define HM_CROSSED	16		/* what each crossing adds to it */
+#define HM_CROSSED	16		/* hm_policy.restless counts 16ths of a crossing */
 #define HM_PAGE_MASK	((1ULL << HM_POLICY_PAGE_SHIFT) - 1)
 
 /* --- small change -------------------------------------------------------------------- */
@@ -66,6 +65,18 @@ static inline void hm_stamp(struct hm_heat *h, u64 now)
 {
 	h->moved = (u32)(now >> HM_MOVED_SHIFT);
 	h->flags |= HM_HEAT_MOVED;
+}
+
+/* About a region that was looked at so seldom little is known. */
+static inline bool hm_learnt(const struct hm_policy *p)
+{
+	return p->count.rounds >= p->knob.learn_rounds;
+}
+
+/* The region has changed, or is as good as changed. */
+static inline void hm_make_haste(struct hm_policy *p)
+{
+	p->restless = (u32)((u64)p->knob.haste_from * p->knob.haste_start_pct / 100);
 }
 
 /* How much the long average of a whole extent may be off. */
@@ -120,14 +131,17 @@ static inline u64 hm_page_word(u64 word, u32 brief, u32 lasting)
 	return (word & HM_PAGE_MASK) | (u64)(lasting << 8 | brief) << HM_POLICY_PAGE_SHIFT;
 }
 
-/* The short average has a say when it is off by more than an octave. */
-static inline u32 hm_page_rank(u64 word, bool near)
+/* The short average has a say when it is off by more than @slack. */
+static inline u32 hm_rank_of(u32 lasting, u32 brief, u32 slack, bool near)
 {
-	u32 brief = hm_page_brief(word), lasting = hm_page_lasting(word);
-
 	if (near)
-		return lasting + 4 < brief ? brief - 4 : lasting;
-	return brief + 4 < lasting ? brief + 4 : lasting;
+		return lasting + slack < brief ? brief - slack : lasting;
+	return brief + slack < lasting ? brief + slack : lasting;
+}
+
+static inline u32 hm_page_rank(const struct hm_policy *p, u64 word, bool near)
+{
+	return hm_rank_of(hm_page_lasting(word), hm_page_brief(word), p->page_slack, near);
 }
 
 static inline u64 *hm_page_count(struct hm_policy *p, bool near)

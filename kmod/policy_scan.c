@@ -30,20 +30,20 @@ static const u8 hm_down[2][33] = { {
 #define HM_STEPS	33
 
 /*
- * Looks are too short to tell pages that are touched in one of five from those that are colder,
- * and whose heat is below all that is asked of it need not become colder: else it would fall
- * without end, and take as long to be found hot again. So what is at home, cold and untouched
- * stays as it is, and hm_lively() passes it over.
+ * Looks are too short to tell pages that are touched in one of five (two octaves below a look) from
+ * those that are colder, and whose heat is below all that is asked of it need not become colder:
+ * else it would fall without end, and take as long to be found hot again. So what is at home, cold
+ * and untouched stays as it is, and hm_lively() passes it over.
  */
 static u32 hm_floor(const struct hm_policy *p, u32 unit_bin, u32 hot_bin)
 {
 	u32 asked = hot_bin < p->promote_page_bin ? hot_bin : p->promote_page_bin;
+	s64 floor = (s64)unit_bin - p->knob.floor_oct4;
 
 	/* Where there is room all that earns its copy is asked for. */
 	if (p->used < p->near_pages && p->room_page_bin < asked)
 		asked = p->room_page_bin;
-	return clamp_u32((unit_bin < asked + 7 ? (s64)unit_bin - 8 : (s64)asked - 1), 1,
-			 HM_POLICY_BINS - 1);
+	return clamp_u32(floor < (s64)asked - 1 ? floor : (s64)asked - 1, 1, HM_POLICY_BINS - 1);
 }
 
 static u32 hm_step_down(u32 heat, u32 down, u32 floor)
@@ -57,32 +57,35 @@ static u32 hm_step_down(u32 heat, u32 down, u32 floor)
  * What a scan makes of each heat, in 16ths of a bin. One table for all pages that were last looked
  * at as long ago: arithmetic for each page of a region would cost several times as much.
  */
-static void hm_prepare(struct hm_page_steps *steps, u32 unit_bin, u32 first, u32 floor)
+static void hm_prepare(struct hm_policy *p, u32 unit_bin, u32 first, u32 floor)
 {
-	u32 most = (HM_POLICY_BINS - 1) * 16;
+	struct hm_page_steps *steps = &p->steps;
+	u32 top = (HM_POLICY_BINS - 1) * 16, most = p->knob.scan_step_oct4 * 16;
 	/* So far that it says so: hm_rank_of(). */
-	u32 brief_floor = floor > 5 ? floor - 4 : 1;
+	u32 brief_floor = floor > p->page_slack ? floor - p->page_slack : 1;
 
 	/* The first scans weigh more: about a running mean until it is of eight. */
 	first = first < 8 ? first : 7;
 	if (steps->ready && steps->unit_bin == unit_bin && steps->first == first &&
-	    steps->floor == floor)
+	    steps->floor == floor && steps->most == most && steps->slack == p->page_slack)
 		return;
 	steps->ready = true;
 	steps->unit_bin = unit_bin;
 	steps->first = first;
 	steps->floor = floor;
+	steps->most = most;
+	steps->slack = p->page_slack;
 	for (u32 heat = 0; heat < HM_POLICY_BINS; heat++) {
 		u32 at = clamp_u32((s64)heat - unit_bin + 16, 0, HM_STEPS - 1), now = heat * 16;
 		u32 up = hm_up[0][at] * 8U / (first + 1), down = hm_down[0][at] * 8U / (first + 1);
 
-		up = up < 160 ? up : 160;
-		down = down < 160 ? down : 160;
+		up = up < most ? up : most;
+		down = down < most ? down : most;
 		steps->lasting[0][heat] = hm_step_down(heat, down, floor) << 12;
-		steps->lasting[1][heat] = clamp_u32((s64)now + up, 16, most) << 12;
+		steps->lasting[1][heat] = clamp_u32((s64)now + up, 16, top) << 12;
 		steps->brief[0][heat] = (u16)hm_step_down(heat, hm_down[1][at],
 							  brief_floor);
-		steps->brief[1][heat] = (u16)clamp_u32((s64)now + hm_up[1][at], 16, most);
+		steps->brief[1][heat] = (u16)clamp_u32((s64)now + hm_up[1][at], 16, top);
 	}
 }
 
@@ -91,7 +94,7 @@ static bool hm_collapses(const struct hm_policy *p, const struct hm_heat *h, u32
 {
 	u32 alike = HM_POLICY_PAGES * p->knob.collapse_pct / 100;
 
-	if (h->seen < 32 || h->flags & HM_HEAT_HELD)
+	if (h->seen < p->knob.collapse_scans || h->flags & HM_HEAT_HELD)
 		return false;
 	return (hot >= alike && h->near_pages >= alike) ||
 	       (HM_POLICY_PAGES - hot >= alike && !h->near_pages);
@@ -123,15 +126,9 @@ struct hm_look {
 	u32 promote_bin;
 	u32 hot_bin;
 	u32 hot;
+	u32 slack;
 	bool held;
 };
-
-static inline u32 hm_rank_of(u32 lasting, u32 brief, bool near)
-{
-	if (near)
-		return lasting + 4 < brief ? brief - 4 : lasting;
-	return brief + 4 < lasting ? brief + 4 : lasting;
-}
 
 /*
  * The pages of @word that are in @mask: all of them near or none, and all touched or none. Chance,
@@ -144,6 +141,7 @@ hm_look_at(struct hm_policy *p, struct hm_look *look, u64 *pages, u32 word, u64 
 {
 	const u32 *lasting_steps = p->steps.lasting[touched];
 	const u16 *brief_steps = p->steps.brief[touched];
+	const u32 slack = look->slack;
 	u64 *count = hm_page_count(p, near);
 	u64 moves = 0;
 
@@ -152,14 +150,14 @@ hm_look_at(struct hm_policy *p, struct hm_look *look, u64 *pages, u32 word, u64 
 		u64 was = pages[page];
 		u32 lasting = hm_page_lasting(was), brief = hm_page_brief(was), rank, both;
 
-		rank = hm_rank_of(lasting, brief, near);
+		rank = hm_rank_of(lasting, brief, slack, near);
 		both = lasting_steps[lasting] + brief_steps[brief] +
 		       ((look->dice + page * 0x9e3779b9U) >> 16 & 0xf00f);
 		lasting = both >> 16;
 		brief = both >> 4 & 255;
 		pages[page] = hm_page_word(was, brief, lasting);
 		both = rank;
-		rank = hm_rank_of(lasting, brief, near);
+		rank = hm_rank_of(lasting, brief, slack, near);
 		if (rank != both) {
 			count[both]--;
 			count[rank]++;
@@ -214,13 +212,14 @@ u32 hm_policy_scanned(struct hm_policy *p, struct hm_heat *h, u64 *pages, const 
 		.demote_bin = p->demote_bin,
 		.promote_bin = p->promote_page_bin,
 		.hot_bin = p->even_page_bin,
+		.slack = p->page_slack,
 		.held = h->flags & HM_HEAT_HELD && hm_moved_within(h, p->knob.pingpong_ms, now),
 	};
 	u32 seen = 0, what = 0;
 
 	if (p->demote_bin + 1 > (s32)look.hot_bin)
 		look.hot_bin = (u32)p->demote_bin + 1;
-	hm_prepare(&p->steps, unit_bin, h->seen, hm_floor(p, unit_bin, look.hot_bin));
+	hm_prepare(p, unit_bin, h->seen, hm_floor(p, unit_bin, look.hot_bin));
 	for (u32 w = 0; w < HM_POLICY_WORDS; w++) {
 		seen += hm_weight(accessed[w]);
 		out->demote[w] = hm_look_at_near(p, &look, pages, w, accessed[w], near[w]);

@@ -4,9 +4,6 @@
  */
 #include "policy_private.h"
 
-/* Sweeps that found nothing, of which each halves what is spent on the next. */
-#define HM_VAIN		8
-
 /* --- what pays ----------------------------------------------------------------------- */
 
 /*
@@ -88,11 +85,36 @@ static void hm_match(struct hm_policy *p)
 
 /* --- the tick ------------------------------------------------------------------------ */
 
+/* The part of a memory of rounds that the one that is over takes away. */
+static u32 hm_fade(const struct hm_policy *p, u32 sum)
+{
+	return (u32)((u64)sum * p->knob.fade_pct / 100);
+}
+
+static void hm_widen(struct hm_policy *p)
+{
+	const struct hm_policy_knobs *k = &p->knob;
+
+	if (p->round_moves >= k->pingpong_moves &&
+	    p->round_pingpongs * 100ULL >= (u64)p->round_moves * k->pingpong_pct) {
+		p->band += k->band_up_oct4;
+		if (p->band > k->band_max_oct4)
+			p->band = k->band_max_oct4;
+		p->calm = 0;
+		p->round_moves = p->round_pingpongs = 0;
+	} else if (++p->calm >= k->band_calm_rounds) {
+		p->calm = 0;
+		p->band -= k->band_down_oct4 < p->band ? k->band_down_oct4 : p->band;
+	}
+	if (p->band < k->band_oct4)
+		p->band = k->band_oct4;
+}
+
 void hm_round_over(struct hm_policy *p, u64 now)
 {
 	const struct hm_policy_knobs *k = &p->knob;
 	u64 least = k->window_min_ms * 1000000ULL, most = k->window_max_ms * 1000000ULL;
-	u64 took = now - p->round_at;
+	u64 took = now - p->round_at, step = k->window_step_pct - 100;
 	u32 pct = p->round_units ? (u32)(p->round_seen * 100 / p->round_units) : 0;
 
 	/*
@@ -100,9 +122,10 @@ void hm_round_over(struct hm_policy *p, u64 now)
 	 * extents are seen says nothing of the pace, as the time from clearing to reading is set.
 	 */
 	if (pct < k->seen_low_pct)
-		p->window_ns += p->window_ns / 2;
-	else if (pct > k->seen_high_pct || 2 * p->nr_split > p->nr_extents)
-		p->window_ns -= p->window_ns / 3;
+		p->window_ns += p->window_ns * step / 100;
+	else if (pct > k->seen_high_pct ||
+		 p->nr_split * 100ULL > (u64)p->nr_extents * k->split_most_pct)
+		p->window_ns -= p->window_ns * step / k->window_step_pct;
 	else if (took > p->window_ns)
 		p->window_ns = took;
 	if (p->window_ns > most)
@@ -110,26 +133,16 @@ void hm_round_over(struct hm_policy *p, u64 now)
 	if (p->window_ns < least)
 		p->window_ns = least;
 
-	if (p->round_moves >= 8 && p->round_pingpongs * 100 >= p->round_moves * k->pingpong_pct) {
-		p->band = p->band + 2 < k->band_max_oct4 ? p->band + 2 : k->band_max_oct4;
-		p->calm = 0;
-		p->round_moves = p->round_pingpongs = 0;
-	} else if (++p->calm >= 16) {
-		p->calm = 0;
-		if (p->band > k->band_oct4)
-			p->band--;
-	}
-	if (p->band < k->band_oct4)
-		p->band = k->band_oct4;
-	if (p->pairs > 1U << 20) {
+	hm_widen(p);
+	if (p->pairs > k->split_memory) {
 		p->pairs /= 2;
 		p->meetings /= 2;
 	}
-	p->tries -= p->tries / 4;
-	p->aborts -= p->aborts / 4;
+	p->tries -= hm_fade(p, p->tries);
+	p->aborts -= hm_fade(p, p->aborts);
 	p->round_units = p->round_seen = 0;
-	p->round_moves -= p->round_moves / 4;
-	p->round_pingpongs -= p->round_pingpongs / 4;
+	p->round_moves -= hm_fade(p, p->round_moves);
+	p->round_pingpongs -= hm_fade(p, p->round_pingpongs);
 	p->round_splits = 0;
 	p->round_left = p->nr_extents;
 	p->round_at = now;
@@ -154,20 +167,24 @@ static void hm_set_look(struct hm_policy *p)
 }
 
 /*
- * Scans find pages; whole extents that are to move are sought, for a quarter of the money, and for
+ * Scans find pages; whole extents that are to move are sought, for a part of the money, and for
  * half as much with each time that all were passed in vain: what is wanted may have no room, or be
  * on its way already.
  */
 static void hm_set_sweep(struct hm_policy *p)
 {
 	u32 vain = p->barren / (p->nr_extents ? p->nr_extents : 1);
+	const struct hm_policy_knobs *k = &p->knob;
 	s64 money = p->allowed < p->tokens ? p->allowed : p->tokens;
+	u64 paid;
 
 	p->sweep_left = 0;
-	if (p->rate_left > 0 && money > 0 && p->wanted &&
-	    p->nr_extents - p->nr_split > p->nr_split)
-		p->sweep_left = clamp_u32((money >> (vain < HM_VAIN ? vain : HM_VAIN)) /
-					  (4 * p->knob.pass_ns), 1, p->nr_extents);
+	if (p->rate_left <= 0 || money <= 0 || !p->wanted ||
+	    p->nr_split * 100ULL >= (u64)p->nr_extents * k->split_most_pct)
+		return;
+	paid = clamp_u32((money >> (vain < k->sweep_halvings ? vain : k->sweep_halvings)) /
+			 k->pass_ns, 0, ~0U);
+	p->sweep_left = clamp_u32((s64)(paid * k->sweep_pct / 100), 1, p->nr_extents);
 }
 
 u64 hm_policy_tick(struct hm_policy *p, u64 now)
@@ -180,9 +197,12 @@ u64 hm_policy_tick(struct hm_policy *p, u64 now)
 
 	if (most < least)
 		most = least;
-	if (elapsed > 2 * most)
-		elapsed = 2 * most;
+	if (elapsed > k->late_ticks * most)
+		elapsed = k->late_ticks * most;
 	p->tick_at = now;
+	/* It is in the counts of all pages of split extents. */
+	if (!p->nr_split)
+		p->page_slack = k->page_slack_oct4;
 	hm_price(p);
 
 	if (!p->round_left)
@@ -195,8 +215,8 @@ u64 hm_policy_tick(struct hm_policy *p, u64 now)
 	p->faults_paid += unpaid;
 	p->tokens += (s64)(elapsed * k->budget_ppm / 1000000) - (s64)unpaid * k->fault_ns;
 	p->count.cost_ns += (u64)unpaid * k->fault_ns;
-	/* Two ticks' worth is kept in any case, and what one extent takes. */
-	cap = (s64)(2 * interval * k->budget_ppm / 1000000) + hm_savings(p);
+	/* Some ticks' worth is kept in any case, and what one extent takes. */
+	cap = (s64)(k->late_ticks * interval * k->budget_ppm / 1000000) + hm_savings(p);
 	if (cap < (s64)k->scan_page_ns * HM_POLICY_PAGES + k->fault_ns && k->budget_ppm)
 		cap = (s64)k->scan_page_ns * HM_POLICY_PAGES + k->fault_ns;
 	if (p->tokens > cap)
@@ -204,13 +224,13 @@ u64 hm_policy_tick(struct hm_policy *p, u64 now)
 	/* In calm a part of the budget is saved; what was saved is spent when there is a change. */
 	unpaid = p->crossings - p->crossings_seen;
 	p->crossings_seen += unpaid;
-	p->restless = clamp_u32((s64)p->restless - (p->restless + 31) / 32 +
-				(u64)unpaid * HM_CROSSED, 0, 4 * HM_RESTLESS);
-	/* A region about which little is known is as good as changed. */
-	if (p->count.rounds < 2)
-		p->restless = 2 * HM_RESTLESS;
+	p->restless -= (p->restless + k->haste_ticks - 1) / k->haste_ticks;
+	p->restless = clamp_u32((s64)p->restless + (s64)unpaid * HM_CROSSED, 0,
+				(u32)((u64)k->haste_from * k->haste_most_pct / 100));
+	if (!hm_learnt(p))
+		hm_make_haste(p);
 	pct = k->haste_pct;
-	if (p->restless < HM_RESTLESS)
+	if (p->restless < k->haste_from)
 		pct = 100 - (u32)((100 - k->calm_pct) * (u64)(p->nr_extents - p->nr_split) /
 				  (p->nr_extents ? p->nr_extents : 1));
 	p->allowed = (s64)(elapsed * k->budget_ppm / 1000000 * pct / 100) +
@@ -238,8 +258,8 @@ u64 hm_policy_tick(struct hm_policy *p, u64 now)
 	/* A driver whose clock is coarse comes late every time, and is to keep the pace all the same. */
 	if (elapsed < interval)
 		elapsed = interval;
-	if (elapsed > 2 * interval)
-		elapsed = 2 * interval;
+	if (elapsed > k->late_ticks * interval)
+		elapsed = k->late_ticks * interval;
 	p->quota_left = clamp_u32((s64)((u64)p->nr_extents * (elapsed >> 10) /
 					((p->window_ns >> 10) + 1)) + 1, 1, p->nr_extents);
 	if (p->quota_left > p->round_left)

@@ -7,7 +7,8 @@
 static u32 hm_how(const struct hm_policy *p, const struct hm_heat *h)
 {
 	bool wait = h->flags & HM_HEAT_WAIT ||
-		    (p->tries >= 4 && p->aborts * 100 >= p->tries * p->knob.abort_wait_pct);
+		    (p->tries >= p->knob.abort_tries &&
+		     p->aborts * 100ULL >= (u64)p->tries * p->knob.abort_wait_pct);
 
 	return wait ? HM_POLICY_WAIT : 0;
 }
@@ -44,7 +45,7 @@ static bool hm_moves(const struct hm_policy *p, bool near, u32 bin)
 {
 	/* It does not go for a few pages. */
 	if (near)
-		return (s32)bin <= p->demote_bin && p->demote_left >= HM_POLICY_PAGES / 2;
+		return (s32)bin <= p->demote_bin && p->demote_left >= p->knob.demote_pages;
 	return bin >= p->promote_bin && p->used + HM_POLICY_PAGES <= p->near_pages;
 }
 
@@ -86,13 +87,13 @@ static bool hm_splits(struct hm_policy *p, const struct hm_heat *h, u64 now)
 {
 	u32 earns;
 
-	if (!p->knob.split || h->seen < 4 || !hm_uneven(p, h) || !p->near_pages ||
+	if (!p->knob.split || h->seen < p->knob.split_seen || !hm_uneven(p, h) || !p->near_pages ||
 	    p->near_pages >= (u64)p->nr_extents * HM_POLICY_PAGES ||
 	    (u64)p->round_splits * 100 >= (u64)p->nr_extents * p->knob.split_rate_pct ||
 	    hm_held(p, h, now))
 		return false;
 	/* A refault of each page has to be earned. */
-	earns = hm_even_bin(p, 4 * p->knob.fault_ns / p->knob.touch_lines + 1);
+	earns = hm_even_bin(p, p->knob.split_faults * p->knob.fault_ns / p->knob.touch_lines + 1);
 	return h->lasting >> HM_BIN_SHIFT >= earns;
 }
 
@@ -107,11 +108,11 @@ static u32 hm_visit_split(struct hm_policy *p, struct hm_heat *h, u64 now)
 
 	if (p->sweeping)
 		return 0;
-	if (hm_spent(p) || elapsed < (cleared ? p->look_ns : p->look_ns / 2)) {
+	if (hm_spent(p) || elapsed < p->look_ns * (cleared ? 100 : p->knob.look_early_pct) / 100) {
 		p->trail_waits = p->trailing && cleared;
 		return 0;
 	}
-	if (!cleared && elapsed > 2 * p->look_ns) {
+	if (!cleared && elapsed > p->look_ns * p->knob.look_late_pct / 100) {
 		hm_spend(p, (s64)p->knob.clear_page_ns * HM_POLICY_PAGES);
 		return HM_POLICY_CLEAR;
 	}
@@ -178,9 +179,9 @@ u32 hm_policy_visit(struct hm_policy *p, struct hm_heat *h, u32 extent, u64 now)
 	}
 	if (hm_spent(p))
 		return 0;
-	/* Three looks at what surprises, over the time that it has to last. */
-	if (hm_surprising(p, h) && hm_elapsed(h, now) < p->knob.confirm_ms * 500000ULL &&
-	    hm_wrong_side(p, h)) {
+	/* Some looks at what surprises, over the time that it has to last. */
+	if (hm_surprising(p, h) && hm_wrong_side(p, h) &&
+	    hm_elapsed(h, now) < p->knob.confirm_ms * 1000000ULL / (p->knob.confirm_looks - 1)) {
 		hm_look_again(p, extent);
 		return 0;
 	}

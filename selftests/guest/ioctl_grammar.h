@@ -129,7 +129,7 @@ static const struct grammar grammar[] = {
 		M(hmem_policy, flags, FLAGS, HMEM_POLICY_NEAR_MAX | HMEM_POLICY_MODE |
 					     HMEM_POLICY_KNOB | HMEM_POLICY_KNOB_INDEX),
 		M(hmem_policy, near_max, RANGE, 4), M(hmem_policy, mode, CHOICE, HMEM_POLICY_AUTO),
-		M(hmem_policy, knob_index, COUNT, 64), M(hmem_policy, knob, KNOB_NAME, 0),
+		M(hmem_policy, knob_index, COUNT, 128), M(hmem_policy, knob, KNOB_NAME, 0),
 		M(hmem_policy, value, COUNT, 1000), M(hmem_policy, least, OUT, 0),
 		M(hmem_policy, most, OUT, 0) } },
 	{ "REGION_STATS", HMEM_REGION_STATS, true, ANYBODY, 12, sizeof(struct hmem_stats),

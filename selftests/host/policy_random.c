@@ -89,21 +89,40 @@ static void resize(u32 extents)
 	hm_policy_extents(&p, nr);
 }
 
+/* Of each knob any value that it takes, more often its ends. */
+static void draw_knobs(u32 times)
+{
+	while (times--) {
+		u32 knob = chance(HM_NR_KNOBS);
+		const struct hm_policy_knob *about = hm_policy_knob(knob);
+
+		hm_policy_set(&knobs, knob,
+			      chance(2) ? about->least + chance(about->most - about->least + 1) :
+					  (chance(2) ? about->least : about->most));
+	}
+}
+
+/* As a driver does whose user sets knobs of a running region. */
+static void change_knobs(void)
+{
+	u32 budget = knobs.budget_ppm;
+
+	if (chance(2))
+		hm_policy_defaults(&knobs);
+	draw_knobs(chance(24));
+	knobs.budget_ppm = budget;
+	p.knob = knobs;
+	hm_policy_fill(&p.knob, NULL);
+}
+
 static void test_random(void)
 {
 	bool good = true;
-	u64 moves = 0, splits = 0, collapses = 0;
+	u64 moves = 0, splits = 0, collapses = 0, passed = 0;
 
 	for (u32 run = 0; run < 60 && good; run++) {
 		hm_policy_defaults(&knobs);
-		for (u32 k = 0; k < 12; k++) {
-			u32 knob = chance(HM_NR_KNOBS);
-			const struct hm_policy_knob *about = hm_policy_knob(knob);
-
-			hm_policy_set(&knobs, knob,
-				      chance(2) ? about->least + chance(about->most - about->least + 1) :
-						  (chance(2) ? about->least : about->most));
-		}
+		draw_knobs(24);
 		knobs.split = run % 4 != 0;
 		if (run % 2)
 			knobs.split_pct = 100;
@@ -119,6 +138,10 @@ static void test_random(void)
 			hm_policy_tick(&p, now);
 			while (hm_policy_next(&p, &i)) {
 				good = good && i < nr;
+				if (hm_policy_passes(&p, &heat[i])) {
+					passed++;
+					continue;
+				}
 				if (!going[i])
 					visit(i);
 				else if (chance(2))
@@ -135,6 +158,8 @@ static void test_random(void)
 			}
 			if (!chance(100))
 				resize(chance(64));
+			if (!chance(100))
+				change_knobs();
 			good = good && sound();
 		}
 		if (!good)
@@ -144,10 +169,10 @@ static void test_random(void)
 		collapses += p.count.collapses;
 	}
 	TAP_OK(good, "random calls keep sums, histograms and the bound");
-	TAP_OK(moves > 10000 && splits > 100 && collapses > 10,
-	       "and were not idle: %llu pages moved, %llu splits, %llu collapses",
+	TAP_OK(moves > 10000 && splits > 100 && collapses > 10 && passed > 1000,
+	       "and were not idle: %llu pages moved, %llu splits, %llu collapses, %llu passed over",
 	       (unsigned long long)moves, (unsigned long long)splits,
-	       (unsigned long long)collapses);
+	       (unsigned long long)collapses, (unsigned long long)passed);
 	hm_policy_defaults(&knobs);
 }
 

@@ -158,7 +158,7 @@ static inline bool sound(void)
 				bool is_near = hm_bit(near_map[i], n);
 
 				here += is_near;
-				(is_near ? near : page)[hm_page_rank(pages[i][n], is_near)]++;
+				(is_near ? near : page)[hm_page_rank(&p, pages[i][n], is_near)]++;
 				if (going[i] & (HM_POLICY_PROMOTE | HM_POLICY_DEMOTE)) {
 					used += hm_bit(asked[i].promote, n);
 					leaving += hm_bit(asked[i].demote, n);

@@ -26,7 +26,7 @@ static void test_budget(void)
 	start = now;
 	pace = 5 * MS;
 	for (u32 i = 0; i < 5000; i++) {
-		p.restless = 4 * HM_RESTLESS;
+		p.restless = 4 * knobs.haste_from;
 		run_ticks(1);
 		for (u32 n = 0; n < nr; n++)
 			hm_policy_touched(&p, &heat[n], n, chance(512),
@@ -96,7 +96,7 @@ static void test_growth(void)
 	hm_policy_extents(&p, MAX / 2 + 1);
 	TAP_EQ(p.restless, 0, "an extent more changes nothing");
 	hm_policy_extents(&p, MAX);
-	TAP_OK(p.restless > HM_RESTLESS, "as many more do");
+	TAP_OK(p.restless > knobs.haste_from, "as many more do");
 	p.restless = 0;
 	hm_policy_extents(&p, MAX / 2);
 	TAP_EQ(p.restless, 0, "nor do those that go");

@@ -46,7 +46,7 @@ static void slow_page(u32 i, bool near, bool touched, u32 unit_bin, u32 floor, u
 		      u32 hot_bin, u32 *hot, bool held, struct hm_policy_pages *out)
 {
 	u64 word = slow_pages[i];
-	u32 was = hm_page_rank(word, near), rank;
+	u32 was = hm_page_rank(&slow, word, near), rank;
 	u32 lasting = step(hm_page_lasting(word), touched, false, unit_bin, slow_heat.seen, floor);
 	u32 brief = step(hm_page_brief(word), touched, true, unit_bin, slow_heat.seen, floor);
 
@@ -56,7 +56,7 @@ static void slow_page(u32 i, bool near, bool touched, u32 unit_bin, u32 floor, u
 	dice = (dice + i * 0x9e3779b9U) >> 16;
 	slow_pages[i] = hm_page_word(word, (brief + (dice & 15)) / 16,
 				     (lasting + (dice >> 12)) / 16);
-	rank = hm_page_rank(slow_pages[i], near);
+	rank = hm_page_rank(&slow, slow_pages[i], near);
 	hm_page_count(&slow, near)[was]--;
 	hm_page_count(&slow, near)[rank]++;
 	*hot += rank >= hot_bin;
@@ -113,7 +113,7 @@ static void make_up(void)
 
 		pages[0][i] = hm_page_word((u64)chance(~0U) << 16 | chance(1 << 16),
 					   around + chance(width), around + chance(width));
-		hm_page_count(&p, near)[hm_page_rank(pages[0][i], near)]++;
+		hm_page_count(&p, near)[hm_page_rank(&p, pages[0][i], near)]++;
 		heat[0].near_pages += near;
 	}
 	p.used = heat[0].near_pages;
@@ -185,7 +185,7 @@ static void test_comes_back(void)
 	}
 	TAP_OK(hm_page_lasting(pages[0][3]) < 110, "what nobody touches is cold");
 	hm_set_bit(accessed, 3);
-	while (hm_page_rank(pages[0][3], false) < 110 && looks < 100) {
+	while (hm_page_rank(&p, pages[0][3], false) < 110 && looks < 100) {
 		now += 100 * MS;
 		heat[0].flags = HM_HEAT_SPLIT;
 		hm_policy_scanned(&p, &heat[0], pages[0], accessed, near_map[0], &asked[0], now);
