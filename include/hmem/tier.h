@@ -109,7 +109,8 @@ struct hmem_tier_moved {
  *
  * Return: 0; -EINVAL (also: offset or length no multiple of the granularity, no such
  * place), -ERANGE (the range goes beyond the region), -EACCES (opened read-only), -EINTR
- * (before anything was dealt with).
+ * (before anything was dealt with; a handler that is installed with SA_RESTART makes it begin
+ * anew instead).
  */
 HMEM_API int hmem_tier_migrate(struct hmem_region *region, uint64_t offset, uint64_t bytes,
 			       enum hmem_tier_place place, struct hmem_tier_moved *moved);
