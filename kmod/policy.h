@@ -306,8 +306,7 @@ struct hm_policy {
 	u32 restless;		/* crossings of late, in 16ths */
 	u32 crossings_seen;
 	u32 cursor;
-	u32 quota;		/* extents to visit in this tick at the cursor */
-	u32 quota_left;
+	u32 quota_left;		/* extents to visit in this tick at the cursor */
 	u32 sweep_left;		/* extents to visit for moves alone */
 	u32 sweep_at;
 	u32 barren;		/* extents since one was found that is to move */
