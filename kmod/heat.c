@@ -118,10 +118,20 @@ static void visit(struct hm_tracker *t, u32 index)
 		hm_heat_split(t, extent, index);
 }
 
+/*
+ * What a sweep goes by: an extent that is not there, or is kept where it is, is none that it is to
+ * move, whatever its heat.
+ */
+static const struct hm_heat *swept(const struct hm_extent *extent)
+{
+	static const struct hm_heat untouched;
+
+	return !extent || READ_ONCE(extent->flags) & HM_EXTENT_KEEP ? &untouched : &extent->heat;
+}
+
 /* Under hm_srcu: the next extent to visit. Those that a sweep passes over are not locked. */
 static bool find(struct hm_tracker *t, u32 *index)
 {
-	static const struct hm_heat untouched;
 	struct hm_extent *extent;
 
 	do {
@@ -129,7 +139,7 @@ static bool find(struct hm_tracker *t, u32 *index)
 			return false;
 		extent = hm_table_find(&t->region->table, *index);
 		cond_resched();		/* it may pass all of them */
-	} while (hm_policy_passes(&t->policy, extent ? &extent->heat : &untouched));
+	} while (hm_policy_passes(&t->policy, swept(extent)));
 	return true;
 }
 
