@@ -380,7 +380,7 @@ int hm_pools_init(void);
 void hm_pools_exit(void);
 
 /* drain.c */
-int hm_pool_drain(struct hmem_pool_drain *arg);
+int hm_pool_drain(struct hmem_pool_drain *arg, u32 room);
 
 /* region.c */
 int hm_region_create(struct hmem_region_create *arg, const char (*names)[HMEM_NAME_LEN]);

@@ -9,14 +9,16 @@
  *
  * What was done stays done when the command ends early: called again it goes on from there. Pages
  * that somebody holds cannot be moved. Those of a read(2) or a fault are let go within the
- * second that is waited for them; what is held longer is named.
+ * second that is waited for them; what is held longer is named, all of it.
  */
 #define pr_fmt(fmt) "hmem: " fmt
 
 #include <linux/pagemap.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
+#include <linux/uaccess.h>
 
+#include "held.h"
 #include "layout.h"
 #include "near.h"
 #include "store.h"
@@ -34,6 +36,7 @@
  * @why: of the first of them
  * @where: and its offset
  * @region: and its region
+ * @held: those that stayed as somebody holds pages of them
  */
 struct sweep {
 	u8 uuid[UUID_SIZE];
@@ -44,6 +47,7 @@ struct sweep {
 	enum hmem_moved why;
 	u64 where;
 	char region[HMEM_NAME_LEN];
+	struct hm_held *held;
 };
 
 static struct hm_layout *layout_of(struct hm_region *region)
@@ -176,15 +180,20 @@ static int begin(struct hm_pool *pool)
 	return error;
 }
 
-/* One that cannot be moved now is counted, and the first of them named. */
-static void count(struct sweep *s, struct hm_region *region, u32 index, enum hmem_moved result)
+/* One that cannot be moved now is counted, and the first of them named, and all that are held. */
+static void count(struct sweep *s, const struct hm_region *region, u32 index,
+		  enum hmem_moved result)
 {
 	if (result == HMEM_MOVED) {
 		s->moved++;
 		s->batch--;
 		return;
 	}
-	if (result == HMEM_MOVED_ALREADY || result == HMEM_MOVED_UNTOUCHED || s->stayed++)
+	if (result == HMEM_MOVED_ALREADY || result == HMEM_MOVED_UNTOUCHED)
+		return;
+	if (result == HMEM_MOVED_PINNED)
+		hm_held_add(s->held, region, index);
+	if (s->stayed++)
 		return;
 	s->why = result;
 	s->where = (u64)index << HM_EXTENT_SHIFT;
@@ -229,28 +238,38 @@ static bool move_region(struct sweep *s, struct hm_part *part)
 	return true;
 }
 
-/* Whether somebody still looks at memory that no extent has any more. */
-static bool looked_at(const struct hm_part *part, const struct hm_layout *leaving)
+/* Memory that no extent has any more, and somebody still looks at. Return: whether there is any. */
+static bool looked_at(struct sweep *s, const struct hm_part *part, const struct hm_layout *leaving)
 {
+	bool found = false;
+
 	for (u32 i = 0; leaving && i < leaving->nr_runs; i++) {
 		const struct hm_run *run = &leaving->runs[i];
 
-		for (u32 n = 0; n < run->count && run->part == number_of(part); n++)
-			if (folio_ref_count(hm_pool_folio(part->pool, run->start + n)) != 1)
-				return true;
+		for (u32 n = 0; n < run->count && run->part == number_of(part); n++) {
+			if (folio_ref_count(hm_pool_folio(part->pool, run->start + n)) == 1)
+				continue;
+			count(s, part->region, run->first + n * run->stride, HMEM_MOVED_PINNED);
+			found = true;
+		}
 	}
-	return false;
+	return found;
 }
 
-static bool has_homes(const struct hm_part *part)
+/* The same of extents whose home is there. */
+static bool has_homes(struct sweep *s, const struct hm_part *part)
 {
 	struct hm_extent *extent;
+	bool found = false;
 	u32 index;
 
-	hm_table_for_each(&part->region->table, index, extent, 0)
-		if (extent->part == number_of(part))
-			return true;
-	return false;
+	hm_table_for_each(&part->region->table, index, extent, 0) {
+		if (extent->part != number_of(part))
+			continue;
+		count(s, part->region, index, HMEM_MOVED_PINNED);
+		found = true;
+	}
+	return found;
 }
 
 static void put_back(struct hm_region *region, struct hm_layout *new, struct hm_layout *old)
@@ -282,9 +301,8 @@ static void finish(struct sweep *s, struct hm_part *part)
 	}
 	rcu_assign_pointer(region->layout, new);
 	synchronize_srcu(&hm_srcu);
-	if (has_homes(part) || looked_at(part, old->leaving)) {
+	if (has_homes(s, part) || looked_at(s, part, old->leaving)) {
 		put_back(region, new, old);
-		count(s, region, 0, HMEM_MOVED_PINNED);
 		return;
 	}
 	/* In this order: media.h. Without the one record the others are all that there is. */
@@ -349,14 +367,15 @@ static struct hm_pool *find_and_lock(const char *name)
 }
 
 /* One sweep over the pool. Return: whether anything is left there, or an error. */
-static s64 sweep(struct hmem_pool_drain *arg, struct sweep *s)
+static s64 sweep(struct hmem_pool_drain *arg, struct sweep *s, struct hm_held *held)
 {
 	struct hm_pool *pool;
 	u32 moved;
 	bool ended;
 	s64 left;
 
-	*s = (struct sweep){};
+	*s = (struct sweep){ .held = held };
+	hm_held_clear(held);
 	do {
 		if (signal_pending(current))
 			return -EINTR;
@@ -389,13 +408,13 @@ static s64 sweep(struct hmem_pool_drain *arg, struct sweep *s)
 }
 
 /* Sweeps until nothing is left, or somebody does not let go within a second. */
-static int sweep_all(struct hmem_pool_drain *arg)
+static int sweep_all(struct hmem_pool_drain *arg, struct hm_held *held)
 {
 	unsigned long patience = jiffies + HZ;
 	struct sweep s;
 
 	do {
-		s64 left = sweep(arg, &s);
+		s64 left = sweep(arg, &s, held);
 
 		if (left <= 0)
 			return left;
@@ -404,6 +423,8 @@ static int sweep_all(struct hmem_pool_drain *arg)
 		if (s.stayed && time_after(jiffies, patience)) {
 			arg->held = s.where;
 			strscpy_pad(arg->region, s.region, sizeof(arg->region));
+			arg->nr_ranges = hm_held_kept(held);
+			arg->nr_held = held->nr;
 			return stay_errno(s.why);
 		}
 		if (schedule_timeout_interruptible(1))
@@ -425,9 +446,10 @@ static int look(struct hmem_pool_drain *arg, bool stop)
 	return 0;
 }
 
-/** hm_pool_drain - HMEM_POOL_DRAIN */
-int hm_pool_drain(struct hmem_pool_drain *arg)
+/** hm_pool_drain - HMEM_POOL_DRAIN; @room: ranges that the caller's array has room for */
+int hm_pool_drain(struct hmem_pool_drain *arg, u32 room)
 {
+	struct hm_held held = { .limit = room };
 	struct hm_pool *pool;
 	int error;
 
@@ -441,5 +463,12 @@ int hm_pool_drain(struct hmem_pool_drain *arg)
 	arg->left = extents_left(pool) << HM_EXTENT_SHIFT;
 	arg->state = pool->draining ? HMEM_DRAIN_DRAINING : 0;
 	mutex_unlock(&hm_lock);
-	return error ?: sweep_all(arg);
+	if (error)
+		return error;
+	error = sweep_all(arg, &held);
+	if (copy_to_user(u64_to_user_ptr(arg->ranges), held.ranges,
+			 arg->nr_ranges * sizeof(*held.ranges)))
+		error = -EFAULT;
+	hm_held_free(&held);
+	return error;
 }

@@ -103,8 +103,9 @@ void hm_extent_unmap(struct hm_region *region, u32 index);
 /* extents.c */
 void hm_extents_zap(struct hm_region *region, u32 from);
 bool hm_extents_pinned(struct hm_region *region, u32 from);
-void hm_extents_wait(struct hm_region *region);
+void hm_extents_wait(const struct list_head *parts, const struct list_head *more);
 void hm_extents_forget(struct hm_region *region, u32 from);
+void hm_extents_leave(struct hm_region *region, u8 part);
 void hm_extents_lose(struct hm_region *region, u8 part);
 void hm_extents_write_back(struct hm_region *region);
 

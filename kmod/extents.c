@@ -9,10 +9,13 @@
  * A pool's memory may go away while another one takes the region apart, and waits for hm_srcu
  * alone: so whoever looks at an extent's home here is under it until it has let go of that.
  */
+#define pr_fmt(fmt) "hmem: " fmt
+
 #include <linux/delay.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
 
+#include "held.h"
 #include "layout.h"
 #include "near.h"
 #include "poison.h"
@@ -134,38 +137,117 @@ bool hm_extents_pinned(struct hm_region *region, u32 from)
 	return pinned;
 }
 
-/* Until nobody holds pages of a home any more. */
-static void wait_extent(struct hm_region *region, struct hm_extent *extent, u32 index,
-			unsigned long *next_report)
+/* Lock the home of an extent if it is on that part. */
+static bool lock_on(struct hm_extent *extent, u8 part)
 {
-	unsigned int delay_ms = 1;
+	struct folio *home = hm_extent_lock_home(extent);
 
-	while (home_pinned(extent)) {
-		msleep(delay_ms);
-		delay_ms = min(delay_ms * 2, 100U);
-		if (time_after(jiffies, *next_report)) {
-			dev_warn(&region->dev, "waiting for whoever holds pages at offset %#llx\n",
-				 (u64)index << HM_EXTENT_SHIFT);
-			*next_report = jiffies + 10 * HZ;
+	if (home && extent->part != part) {
+		folio_unlock(home);
+		return false;
+	}
+	return home;
+}
+
+/*
+ * The next extent that is on a part, its home locked; NULL: there is none. The table may grow
+ * meanwhile, its extents stay where they are.
+ */
+static struct hm_extent *next_on(struct hm_region *region, u32 *index, u8 part)
+{
+	int srcu = srcu_read_lock(&hm_srcu);
+	struct hm_extent *extent;
+
+	while ((extent = hm_table_next(&region->table, index)) && !lock_on(extent, part))
+		(*index)++;
+	srcu_read_unlock(&hm_srcu, srcu);
+	return extent;
+}
+
+/*
+ * The next extent that is waited for of what a region had with a pool; NULL: there is none. Of a
+ * region that lives on that is what is on the part, else all. The table of the former may grow
+ * meanwhile, its extents stay where they are.
+ */
+static struct hm_extent *next_waited(const struct hm_part *part, u32 *index)
+{
+	struct hm_region *region = part->region;
+	struct hm_extent *extent;
+
+	if (!part->lost)
+		return hm_table_next(&region->table, index);
+	extent = next_on(region, index, part - region->parts);
+	if (extent)
+		folio_unlock(extent->home);
+	return extent;
+}
+
+static void find_held(const struct list_head *parts, struct hm_held *held)
+{
+	struct hm_extent *extent;
+	struct hm_part *part;
+	u32 index;
+
+	list_for_each_entry(part, parts, node) {
+		for (index = 0; (extent = next_waited(part, &index)); index++) {
+			if (home_pinned(extent))
+				hm_held_add(held, part->region, index);
+			cond_resched();
 		}
 	}
 }
 
+/* So many of them are named at once. */
+#define HM_HELD_LINES	8
+
+/* Name what is held of the regions of a pool, in one list and in the other. */
+static void report_held(const struct list_head *parts, const struct list_head *more)
+{
+	struct hmem_held_range ranges[HM_HELD_LINES];
+	struct hm_held held = { .ranges = ranges, .room = HM_HELD_LINES, .limit = HM_HELD_LINES };
+
+	find_held(parts, &held);
+	if (more)
+		find_held(more, &held);
+	for (u32 i = 0; i < hm_held_kept(&held); i++)
+		pr_warn("region %s: waiting for whoever holds pages at offset %#llx, %llu bytes\n",
+			ranges[i].region, ranges[i].offset, ranges[i].bytes);
+	if (held.nr > HM_HELD_LINES)
+		pr_warn("waiting for whoever holds pages of %u more ranges\n",
+			held.nr - HM_HELD_LINES);
+}
+
 /**
- * hm_extents_wait - wait until nobody holds pages of a region's homes any more
+ * hm_extents_wait - wait until nobody holds pages of homes any more
+ * @parts: what regions had with a pool; nobody reaches it any more
+ * @more: what others had, which is named as well, but not waited for; or NULL
  *
  * Near copies are not the pool's: whoever holds one keeps it. There is no event for that:
  * device pages tell nobody when their count falls back to one. Says once in ten seconds which
- * range is held.
+ * ranges are held.
  */
-void hm_extents_wait(struct hm_region *region)
+void hm_extents_wait(const struct list_head *parts, const struct list_head *more)
 {
 	unsigned long next_report = jiffies + 10 * HZ;
 	struct hm_extent *extent;
+	struct hm_part *part;
 	u32 index;
 
-	hm_table_for_each(&region->table, index, extent, 0)
-		wait_extent(region, extent, index, &next_report);
+	list_for_each_entry(part, parts, node) {
+		for (index = 0; (extent = next_waited(part, &index)); index++) {
+			unsigned int delay_ms = 1;
+
+			while (home_pinned(extent)) {
+				msleep(delay_ms);
+				delay_ms = min(delay_ms * 2, 100U);
+				if (time_before(jiffies, next_report))
+					continue;
+				report_held(parts, more);
+				next_report = jiffies + 10 * HZ;
+			}
+			cond_resched();
+		}
+	}
 }
 
 /** hm_extents_write_back - make all that was stored in a persistent region durable */
@@ -237,33 +319,6 @@ void hm_extents_forget(struct hm_region *region, u32 from)
 	synchronize_srcu(&hm_srcu);
 }
 
-/* Lock the home of an extent if it is on that part. */
-static bool lock_on(struct hm_extent *extent, u8 part)
-{
-	struct folio *home = hm_extent_lock_home(extent);
-
-	if (home && extent->part != part) {
-		folio_unlock(home);
-		return false;
-	}
-	return home;
-}
-
-/*
- * The next extent that is on a part, its home locked; NULL: there is none. The table may grow
- * meanwhile, its extents stay where they are.
- */
-static struct hm_extent *next_on(struct hm_region *region, u32 *index, u8 part)
-{
-	int srcu = srcu_read_lock(&hm_srcu);
-	struct hm_extent *extent;
-
-	while ((extent = hm_table_next(&region->table, index)) && !lock_on(extent, part))
-		(*index)++;
-	srcu_read_unlock(&hm_srcu, srcu);
-	return extent;
-}
-
 /*
  * An extent that is not where it belongs has a place elsewhere, where there is nothing of what it
  * had: who finds that it has no home finds this. Also of one that is just being cut off, which may
@@ -283,17 +338,14 @@ static void remember_gone(struct hm_region *region, const struct hm_extent *exte
 }
 
 /**
- * hm_extents_lose - untouch extents whose home is gone, while the region lives on
+ * hm_extents_leave - take extents whose home is gone out of every process; the region lives on
  * @part: which are there; nobody reaches them any more
  *
- * Waits for whoever holds pages of them. What only a near copy had is lost with them, and what was
- * known of bad pages there: when their pool comes back it says what is bad. Nothing is moved by
- * itself meanwhile.
+ * Nothing is moved by itself until hm_extents_lose().
  */
-void hm_extents_lose(struct hm_region *region, u8 part)
+void hm_extents_leave(struct hm_region *region, u8 part)
 {
 	struct address_space *mapping = region->inode->i_mapping;
-	unsigned long next_report = jiffies + 10 * HZ;
 	struct hm_extent *extent;
 	u32 index;
 
@@ -304,10 +356,20 @@ void hm_extents_lose(struct hm_region *region, u8 part)
 		folio_unlock(extent->home);
 		cond_resched();
 	}
-	for (index = 0; (extent = next_on(region, &index, part)); index++) {
-		folio_unlock(extent->home);
-		wait_extent(region, extent, index, &next_report);
-	}
+}
+
+/**
+ * hm_extents_lose - untouch extents that were left
+ * @part: which are there; nobody holds pages of them any more
+ *
+ * What only a near copy had is lost with them, and what was known of bad pages there: when their
+ * pool comes back it says what is bad.
+ */
+void hm_extents_lose(struct hm_region *region, u8 part)
+{
+	struct hm_extent *extent;
+	u32 index;
+
 	for (index = 0; (extent = next_on(region, &index, part)); index++) {
 		hm_poison_forget(region, index, index);
 		forget_extent(region, extent);

@@ -104,6 +104,7 @@ static int pool_detach(struct file *file, union hm_argument *arg)
 static int pool_drain(struct file *file, union hm_argument *arg)
 {
 	struct hmem_pool_drain *d = &arg->drain;
+	u32 room = d->nr_ranges;
 
 	d->state = 0;
 	d->reserved = 0;
@@ -111,9 +112,11 @@ static int pool_drain(struct file *file, union hm_argument *arg)
 	d->moved = 0;
 	d->held = U64_MAX;
 	memset(d->region, 0, sizeof(d->region));
+	d->nr_ranges = 0;
+	d->nr_held = 0;
 	if (d->flags & ~(HMEM_DRAIN_STATUS | HMEM_DRAIN_STOP) || !hm_media_name_ok(d->name))
 		return -EINVAL;
-	return hm_pool_drain(d);
+	return hm_pool_drain(d, room);
 }
 
 /* Those that the caller's array has; NULL when there is none. To be freed. */

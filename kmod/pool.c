@@ -149,8 +149,8 @@ static int close_regions(struct hm_pool *pool, bool force)
 	return error;
 }
 
-/* The regions are dead: take them from whoever still uses them. */
-static void quiet_regions(struct hm_pool *pool)
+/* The regions are dead: take them from whoever still uses them, but for the pages that he holds. */
+static void zap_regions(struct hm_pool *pool)
 {
 	struct hm_part *part;
 
@@ -159,8 +159,12 @@ static void quiet_regions(struct hm_pool *pool)
 	synchronize_srcu(&hm_srcu);
 	list_for_each_entry(part, &pool->parts, node)
 		hm_extents_zap(part->region, 0);
-	list_for_each_entry(part, &pool->parts, node)
-		hm_extents_wait(part->region);
+}
+
+static void quiet_regions(struct hm_pool *pool)
+{
+	zap_regions(pool);
+	hm_extents_wait(&pool->parts, NULL);
 }
 
 /* Nobody uses the regions any more: leave the pool to its next owner. */
@@ -175,15 +179,21 @@ static void close_store(struct hm_pool *pool)
 	hm_store_write(pool, true);
 }
 
-static void empty_regions(struct hm_pool *pool)
+/* Nobody holds a page of them any more. */
+static void forget_regions(struct hm_pool *pool)
 {
 	struct hm_part *part, *next;
 
-	quiet_regions(pool);
 	list_for_each_entry_safe(part, next, &pool->parts, node) {
 		hm_extents_forget(part->region, 0);
 		hm_region_drop(part->region);
 	}
+}
+
+static void empty_regions(struct hm_pool *pool)
+{
+	quiet_regions(pool);
+	forget_regions(pool);
 }
 
 static int publish_regions(struct hm_pool *pool)
@@ -435,13 +445,22 @@ static void part_with(struct hm_pool *pool, struct list_head *lost)
 }
 
 /* Without hm_lock: nobody but the one who revokes has these parts. */
-static void empty_lost(struct list_head *lost)
+static void zap_lost(struct list_head *lost)
 {
-	struct hm_part *part, *next;
+	struct hm_part *part;
 
 	list_for_each_entry(part, lost, node)
 		hm_tier_pause(part->region);
 	synchronize_srcu(&hm_srcu);
+	list_for_each_entry(part, lost, node)
+		hm_extents_leave(part->region, part - part->region->parts);
+}
+
+/* Nobody holds a page of them any more. */
+static void forget_lost(struct list_head *lost)
+{
+	struct hm_part *part, *next;
+
 	list_for_each_entry(part, lost, node)
 		hm_extents_lose(part->region, part - part->region->parts);
 	list_for_each_entry_safe(part, next, lost, node) {
@@ -452,6 +471,20 @@ static void empty_lost(struct list_head *lost)
 			dev_warn(&region->dev, "no memory to measure heat: its policy is off now\n");
 		put_device(&region->dev);
 	}
+}
+
+/*
+ * Everybody loses all of it at once, and whatever is held of it then is named together. Nobody else
+ * looks at the regions of a pool that is gone.
+ */
+static void empty_gone(struct hm_pool *pool, struct list_head *lost)
+{
+	zap_lost(lost);
+	zap_regions(pool);
+	hm_extents_wait(lost, &pool->parts);
+	forget_lost(lost);
+	hm_extents_wait(&pool->parts, NULL);
+	forget_regions(pool);
 }
 
 /**
@@ -498,9 +531,7 @@ void hm_pool_revoke(bool (*match)(struct hm_pool *pool, const void *data), const
 		mutex_unlock(&hm_lock);
 
 		if (first) {
-			/* Nobody else looks at the regions of a pool that is gone. */
-			empty_lost(&lost);
-			empty_regions(found);
+			empty_gone(found, &lost);
 			mutex_lock(&hm_lock);
 			hm_withheld_settled(found);
 			hm_withheld_retry();

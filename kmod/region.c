@@ -305,6 +305,10 @@ static int carve_new(struct hm_region *region, u64 extents)
  */
 void hm_region_close(struct hm_region *region)
 {
+	struct hm_part all = { .region = region };
+	LIST_HEAD(parts);
+
+	list_add(&all.node, &parts);
 	spin_lock(&hm_open_lock);
 	region->dead = true;
 	spin_unlock(&hm_open_lock);
@@ -312,7 +316,7 @@ void hm_region_close(struct hm_region *region)
 	hm_tier_pause(region);
 	synchronize_srcu(&hm_srcu);
 	hm_extents_zap(region, 0);
-	hm_extents_wait(region);
+	hm_extents_wait(&parts, NULL);
 	if (region->persistent)
 		hm_extents_write_back(region);
 	hm_extents_forget(region, 0);

@@ -294,22 +294,40 @@ int hmem_kernel_pool_detach(struct hmem_ctx *ctx, const char *name)
 	return control(ctx, DETACH, tried, HMEM_POOL_DETACH, &arg);
 }
 
+/* What fits into a member of 32 bits. */
+static uint32_t clamp(size_t count)
+{
+	return count < UINT32_MAX ? (uint32_t)count : UINT32_MAX;
+}
+
+_Static_assert(sizeof(struct hmem_pool_held) == sizeof(struct hmem_held_range) &&
+	       offsetof(struct hmem_pool_held, offset) == offsetof(struct hmem_held_range, offset),
+	       "the module fills in the caller's ranges");
+
 /* What is held, as the message says it; "" when nothing is. */
 static void describe_held(const struct hmem_pool_drain *arg, char *text, size_t room)
 {
+	int length = 0;
+
 	text[0] = 0;
 	if (arg->region[0])
-		snprintf(text, room, ": region %.63s at offset %llu", arg->region,
-			 (unsigned long long)arg->held);
+		length = snprintf(text, room, ": region %.63s at offset %llu", arg->region,
+				  (unsigned long long)arg->held);
+	if (arg->nr_held > 1)
+		snprintf(text + length, room - (size_t)length, ", the first of %u ranges held",
+			 arg->nr_held);
 }
 
 int hmem_kernel_pool_drain(struct hmem_ctx *ctx, const char *name, unsigned int flags,
-			   struct hmem_pool_drained *drained)
+			   struct hmem_pool_drained *drained, struct hmem_pool_held *held,
+			   size_t *nr_held)
 {
-	struct hmem_pool_drain arg = { .size = sizeof(arg), .flags = flags, .held = UINT64_MAX };
-	char tried[192], held[112];
+	struct hmem_pool_drain arg = { .size = sizeof(arg), .flags = flags, .held = UINT64_MAX,
+				       .ranges = (uintptr_t)held, .nr_ranges = clamp(*nr_held) };
+	char tried[256], where[160];
 	int fd, error = 0;
 
+	*nr_held = 0;
 	set_name(arg.name, name);
 	snprintf(tried, sizeof(tried), "drain pool %s", name);
 	fd = open_control(ctx, tried);
@@ -317,19 +335,27 @@ int hmem_kernel_pool_drain(struct hmem_ctx *ctx, const char *name, unsigned int 
 		return fd;
 	if (ioctl(fd, HMEM_POOL_DRAIN, &arg))
 		error = errno;
+	/* A module that names no more than the first. */
+	if (error == E2BIG) {
+		arg.size = HMEM_POOL_DRAIN_SIZE_V1;
+		arg.nr_ranges = 0;
+		error = ioctl(fd, HMEM_POOL_DRAIN, &arg) ? errno : 0;
+	}
 	close(fd);
+	*nr_held = arg.nr_ranges;
 	*drained = (struct hmem_pool_drained){
 		.size = sizeof(*drained),
 		.left = arg.left,
 		.moved = arg.moved,
 		.held = arg.held,
 		.draining = arg.state & HMEM_DRAIN_DRAINING,
+		.nr_held = arg.nr_held,
 	};
 	snprintf(drained->region, sizeof(drained->region), "%.63s", arg.region);
 	if (!error)
 		return 0;
-	describe_held(&arg, held, sizeof(held));
-	snprintf(tried, sizeof(tried), "drain pool %s%s", name, held);
+	describe_held(&arg, where, sizeof(where));
+	snprintf(tried, sizeof(tried), "drain pool %s%s", name, where);
 	return refused(ctx, DRAIN, tried, error);
 }
 
@@ -685,12 +711,6 @@ _Static_assert(sizeof(struct hmem_bad) == sizeof(struct hmem_poison_range) &&
 	       HMEM_HAPPENED_PRESSURE == (int)HMEM_EVENT_PRESSURE &&
 	       HMEM_HAPPENED_MIGRATED == (int)HMEM_EVENT_MIGRATED,
 	       "hmem/poison.h and linux/hmem.h agree");
-
-/* What fits into a member of 32 bits. */
-static uint32_t clamp(size_t count)
-{
-	return count < UINT32_MAX ? (uint32_t)count : UINT32_MAX;
-}
 
 int hmem_kernel_poison_list(struct hmem_ctx *ctx, int fd, const char *name, uint64_t offset,
 			    struct hmem_bad *bad, size_t *nr_bad)

@@ -55,8 +55,10 @@ struct hmem_kernel_region {
 int hmem_kernel_pool_attach(struct hmem_ctx *ctx, const struct hmem_kernel_attach *attach,
 			    struct hmem_kernel_attached *attached);
 int hmem_kernel_pool_detach(struct hmem_ctx *ctx, const char *name);
+/* @nr_held: how many fit into @held; then how many were filled in */
 int hmem_kernel_pool_drain(struct hmem_ctx *ctx, const char *name, unsigned int flags,
-			   struct hmem_pool_drained *drained);
+			   struct hmem_pool_drained *drained, struct hmem_pool_held *held,
+			   size_t *nr_held);
 /* @options: flags, sizes and names are as they are to be, @pool not NULL */
 int hmem_kernel_region_create(struct hmem_ctx *ctx, const char *name,
 			      const struct hmem_region_options *options);

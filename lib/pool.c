@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -21,7 +22,8 @@
 #define OPTIONS_SIZE_V1 sizeof(struct hmem_pool_options)
 #define RESULT_SIZE_V1	sizeof(struct hmem_pool_result)
 #define INFO_SIZE_V1	sizeof(struct hmem_pool_info)
-#define DRAINED_SIZE_V1 sizeof(struct hmem_pool_drained)
+/* Up to @region. */
+#define DRAINED_SIZE_V1 offsetof(struct hmem_pool_drained, nr_held)
 
 #define ATTACH_FLAGS (HMEM_POOL_FORMAT | HMEM_POOL_CHECK | HMEM_POOL_TAKE_OVER)
 
@@ -154,13 +156,19 @@ int hmem_pool_detach(struct hmem_ctx *ctx, const char *name)
 }
 
 static int do_pool_drain(struct hmem_ctx *ctx, const char *name, unsigned int flags,
-			 struct hmem_pool_drained *drained)
+			 struct hmem_pool_drained *drained, struct hmem_pool_held *held,
+			 size_t *nr_held)
 {
 	struct hmem_pool_drained ours = { .size = 0 };
+	size_t nr;
 	int err;
 
 	if (!ctx)
 		return -EINVAL;
+	if (!nr_held || (*nr_held && !held))
+		return hmem_fail(ctx, -EINVAL, "draining a pool: no place for what is held of it");
+	nr = *nr_held;
+	*nr_held = 0;
 	err = check_name(ctx, name);
 	if (!err && flags & ~(HMEM_POOL_DRAIN_STATUS | HMEM_POOL_DRAIN_STOP))
 		err = hmem_fail(ctx, -EINVAL, "draining pool %s: unknown flags %#x", name, flags);
@@ -168,7 +176,8 @@ static int do_pool_drain(struct hmem_ctx *ctx, const char *name, unsigned int fl
 		err = hmem_sized_check(ctx, "struct hmem_pool_drained", drained, DRAINED_SIZE_V1);
 	if (err)
 		return err;
-	err = hmem_kernel_pool_drain(ctx, name, flags, &ours);
+	err = hmem_kernel_pool_drain(ctx, name, flags, &ours, held, &nr);
+	*nr_held = nr;
 	if (ours.size && drained)
 		hmem_sized_write(drained, &ours, sizeof(ours));
 	return err;
@@ -177,7 +186,15 @@ static int do_pool_drain(struct hmem_ctx *ctx, const char *name, unsigned int fl
 int hmem_pool_drain(struct hmem_ctx *ctx, const char *name, unsigned int flags,
 		    struct hmem_pool_drained *drained)
 {
-	return UNCANCELLED(do_pool_drain(ctx, name, flags, drained));
+	size_t none = 0;
+
+	return UNCANCELLED(do_pool_drain(ctx, name, flags, drained, NULL, &none));
+}
+
+int hmem_pool_drain_held(struct hmem_ctx *ctx, const char *name, struct hmem_pool_drained *drained,
+			 struct hmem_pool_held *held, size_t *nr_held)
+{
+	return UNCANCELLED(do_pool_drain(ctx, name, 0, drained, held, nr_held));
 }
 
 /* -ENOENT, without a last error, when there is no such pool. */

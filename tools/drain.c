@@ -10,10 +10,13 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <linux/hmem.h>
 
 #include "claim.h"
 #include "cxl_ready.h"
@@ -25,19 +28,48 @@
 /* Between two looks at how far it is. */
 #define LOOK_MS 200
 
+/* Ranges that are named in words. */
+#define NAMED 8
+
 /* What a child has to say, when it is done. */
 struct outcome {
 	int rc;
 	struct hmem_pool_drained drained;
+	size_t nr_held;
 	char error[512];
 };
 
-static void drain_and_tell(struct session *s, const char *pool, int to)
+/* The ranges that somebody holds: memory of both processes, with room for all that there can be. */
+struct held {
+	struct hmem_pool_held *ranges;
+	size_t room, nr;
+};
+
+static bool held_begin(struct held *h, uint64_t bytes)
 {
-	struct outcome out = { .drained = { .size = sizeof(out.drained) } };
+	*h = (struct held){ .room = bytes / HMEM_EXTENT_SIZE };
+	if (!h->room)
+		return true;
+	h->ranges = mmap(NULL, h->room * sizeof(*h->ranges), PROT_READ | PROT_WRITE,
+			 MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (h->ranges != MAP_FAILED)
+		return true;
+	h->ranges = NULL;
+	return false;
+}
+
+static void held_end(const struct held *h)
+{
+	if (h->ranges)
+		munmap(h->ranges, h->room * sizeof(*h->ranges));
+}
+
+static void drain_and_tell(struct session *s, const char *pool, const struct held *held, int to)
+{
+	struct outcome out = { .drained = { .size = sizeof(out.drained) }, .nr_held = held->room };
 	const char *last;
 
-	out.rc = hmem_pool_drain(s->hmem, pool, 0, &out.drained);
+	out.rc = hmem_pool_drain_held(s->hmem, pool, &out.drained, held->ranges, &out.nr_held);
 	last = out.rc ? hmem_last_error(s->hmem) : "";
 	snprintf(out.error, sizeof(out.error), "%s", last);
 	_exit(write(to, &out, sizeof(out)) != sizeof(out));
@@ -60,27 +92,47 @@ static bool watch(struct session *s, const char *pool, int from, uint64_t total,
 	return read(from, out, sizeof(*out)) == sizeof(*out);
 }
 
+/* In one sentence. */
+static void report_held(const struct session *s, const struct held *held, uint64_t all)
+{
+	char text[NAMED * 160] = "";
+	size_t length = 0, n;
+
+	for (n = 0; n < held->nr && n < NAMED; n++) {
+		const struct hmem_pool_held *range = &held->ranges[n];
+
+		length += (size_t)snprintf(text + length, sizeof(text) - length,
+					   "%s%llu bytes of region %s at offset %llu",
+					   length ? ", " : "", (unsigned long long)range->bytes,
+					   range->region, (unsigned long long)range->offset);
+	}
+	if (all > n)
+		report_error(s, "held are: %s, and %llu more", text,
+			     (unsigned long long)(all - n));
+	else if (n)
+		report_error(s, "held are: %s", text);
+}
+
 /* Return: exit code. */
-static int report_outcome(const struct session *s, const struct outcome *out)
+static int report_outcome(const struct session *s, const struct outcome *out,
+			  const struct held *held)
 {
 	report_error(s, "%s", out->error);
+	report_held(s, held, out->drained.nr_held);
 	if (out->drained.draining && out->drained.left)
 		report_fix(s, "what has moved stays so; to go on: the same command; to let new "
 			   "regions come to the pool again: with --stop");
 	return EXIT_FAILED;
 }
 
-/* Return: exit code. */
-static int drain(struct session *s, const char *pool, uint64_t *moved)
+/* @total: bytes that there are to be moved. Return: exit code. */
+static int drain(struct session *s, const char *pool, uint64_t total, struct held *held,
+		 struct hmem_pool_drained *drained)
 {
-	struct hmem_pool_drained begin = { .size = sizeof(begin) };
 	struct outcome out;
 	int ends[2], rc;
 	pid_t pid;
 
-	rc = hmem_pool_drain(s->hmem, pool, HMEM_POOL_DRAIN_STATUS, &begin);
-	if (rc)
-		return report_library(s, rc);
 	if (pipe(ends)) {
 		report_error(s, "drain pool %s: %s", pool, strerror(errno));
 		return EXIT_FAILED;
@@ -97,10 +149,10 @@ static int drain(struct session *s, const char *pool, uint64_t *moved)
 		/* It ends when this one is ended, however that is. */
 		prctl(PR_SET_PDEATHSIG, SIGTERM);
 		close(ends[0]);
-		drain_and_tell(s, pool, ends[1]);
+		drain_and_tell(s, pool, held, ends[1]);
 	}
 	close(ends[1]);
-	rc = !watch(s, pool, ends[0], begin.left, &out);
+	rc = !watch(s, pool, ends[0], total, &out);
 	close(ends[0]);
 	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 		;
@@ -108,8 +160,9 @@ static int drain(struct session *s, const char *pool, uint64_t *moved)
 		report_error(s, "drain pool %s: the process that does it has died", pool);
 		return EXIT_FAILED;
 	}
-	*moved = out.drained.moved;
-	return out.rc ? report_outcome(s, &out) : EXIT_DONE;
+	*drained = out.drained;
+	held->nr = out.nr_held;
+	return out.rc ? report_outcome(s, &out, held) : EXIT_DONE;
 }
 
 /* Return: exit code. */
@@ -135,15 +188,61 @@ static int stop(struct session *s, const char *pool)
 	return EXIT_DONE;
 }
 
-static int answer(struct session *s, const struct hmem_pool_info *info, uint64_t moved,
-		  bool dry_run)
+/* Return: exit code. */
+static int would_drain(struct session *s, const struct hmem_pool_info *info)
 {
 	struct json_object *array = json_object_new_array(), *o = json_pool(s, info);
 
-	json_size(s, o, dry_run ? "to_move" : "moved", moved);
+	json_size(s, o, "to_move", info->bytes - info->free_bytes);
 	json_object_array_add(array, o);
-	report_count(s, "%s pool %s", dry_run ? "would drain" : "drained", info->name);
+	report_count(s, "would drain pool %s", info->name);
 	return json_print(s, array);
+}
+
+/* What was moved, and what is held. Return: exit code. */
+static int answer(struct session *s, const struct hmem_pool_info *info, uint64_t moved,
+		  const struct held *held)
+{
+	struct json_object *array = json_object_new_array(), *o = json_pool(s, info),
+			   *ranges = json_object_new_array();
+
+	json_size(s, o, "moved", moved);
+	for (size_t i = 0; i < held->nr; i++) {
+		struct json_object *range = json_object_new_object();
+
+		json_text(range, "region", held->ranges[i].region);
+		json_size(s, range, "offset", held->ranges[i].offset);
+		json_size(s, range, "bytes", held->ranges[i].bytes);
+		json_object_array_add(ranges, range);
+	}
+	json_object_object_add(o, "held", ranges);
+	json_object_array_add(array, o);
+	return json_print(s, array);
+}
+
+/* Return: exit code. */
+static int drain_pool(struct session *s, const struct hmem_pool_info *info, bool keep, bool release)
+{
+	struct hmem_pool_drained drained = { .size = sizeof(drained) };
+	struct held held;
+	int code, rc;
+
+	rc = hmem_pool_drain(s->hmem, info->name, HMEM_POOL_DRAIN_STATUS, &drained);
+	if (rc)
+		return report_library(s, rc);
+	if (!held_begin(&held, drained.left)) {
+		report_error(s, "drain pool %s: %s", info->name, strerror(errno));
+		return EXIT_FAILED;
+	}
+	code = drain(s, info->name, drained.left, &held, &drained);
+	if (!code && !keep)
+		code = finish(s, info, release);
+	if (!code)
+		report_count(s, "drained pool %s", info->name);
+	if (!code || held.nr)
+		rc = answer(s, info, drained.moved, &held);
+	held_end(&held);
+	return code ? code : rc;
 }
 
 int verb_drain_pool(struct session *s, int argc, char **argv)
@@ -164,7 +263,6 @@ int verb_drain_pool(struct session *s, int argc, char **argv)
 	const struct usage usage = { "POOL [--release | --keep | --stop] [--dry-run] [-u] [-v]",
 				     lines };
 	int first, code = options_parse(s, &usage, argc, argv, &first), rc;
-	uint64_t moved = 0;
 
 	if (code >= 0)
 		return code;
@@ -183,10 +281,7 @@ int verb_drain_pool(struct session *s, int argc, char **argv)
 	if (rc)
 		return report_library(s, rc);
 	if (dry_run)
-		return answer(s, &info, info.bytes - info.free_bytes, true);
+		return would_drain(s, &info);
 	report_step(s, "move what is on pool %s to others", info.name);
-	code = drain(s, info.name, &moved);
-	if (!code && !keep)
-		code = finish(s, &info, release);
-	return code ? code : answer(s, &info, moved, false);
+	return drain_pool(s, &info, keep, release);
 }

@@ -122,6 +122,8 @@ HMEM_API int hmem_pool_detach(struct hmem_ctx *ctx, const char *name);
  *	when there is none
  * @draining: nothing new is carved from the pool
  * @region: the region that @held is in, or ""
+ * @nr_held: with -EBUSY, -EIO and -ENOMEM: how many ranges there are, of all regions, that cannot
+ *	be moved as somebody holds pages of them
  */
 struct hmem_pool_drained {
 	size_t size;
@@ -130,6 +132,19 @@ struct hmem_pool_drained {
 	uint64_t held;
 	bool draining;
 	char region[HMEM_NAME_MAX + 1];
+	uint64_t nr_held;
+};
+
+/**
+ * struct hmem_pool_held - what cannot be moved as somebody holds pages of it
+ * @region: the region that it is in
+ * @offset: where it begins there
+ * @bytes: how much it is: what follows one another is one
+ */
+struct hmem_pool_held {
+	char region[HMEM_NAME_MAX + 1];
+	uint64_t offset;
+	uint64_t bytes;
 };
 
 /**
@@ -142,12 +157,25 @@ struct hmem_pool_drained {
  *
  * Return: 0; -ENOENT, -EOPNOTSUPP (a part of a persistent region over several pools is there:
  * nothing was begun), -ENOSPC (the other pools have not enough room: nothing was begun), -EBUSY
- * (somebody has held a page for more than a second: @drained says where), -EIO (its memory
- * reports an error), -EINTR, -ECANCELED (HMEM_POOL_DRAIN_STOP came), -EMFILE, -ENOMEM, -EPERM,
- * -ENODEV.
+ * (somebody has held pages for more than a second: @drained says where the first are), -EIO (its
+ * memory reports an error), -EINTR, -ECANCELED (HMEM_POOL_DRAIN_STOP came), -EMFILE, -ENOMEM,
+ * -EPERM, -ENODEV.
  */
 HMEM_API int hmem_pool_drain(struct hmem_ctx *ctx, const char *name, unsigned int flags,
 			     struct hmem_pool_drained *drained);
+
+/**
+ * hmem_pool_drain_held - hmem_pool_drain() without flags, which says all that is held
+ * @drained: may be NULL
+ * @held: where to put the ranges that cannot be moved as somebody holds pages of them
+ * @nr_held: how many fit there; then, also with an error, how many were filled in.
+ *	@drained->nr_held is how many there are. 0 with a module that knows of the first alone.
+ *
+ * Return: as hmem_pool_drain().
+ */
+HMEM_API int hmem_pool_drain_held(struct hmem_ctx *ctx, const char *name,
+				  struct hmem_pool_drained *drained, struct hmem_pool_held *held,
+				  size_t *nr_held);
 
 /**
  * hmem_pool_get_info - what a pool is

@@ -58,9 +58,20 @@ tap_is "$(cat /sys/class/hmem_pool/one/draining)" 0 "and does nothing"
 
 kmodctl create p one 2097152
 user_start pinner hold p pin
+# More than are named in words.
+for i in 1 2 3 4 5 6 7 8; do
+	kmodctl create "q$i" one 2097152
+	user_start "pinner$i" hold "q$i" pin
+done
 ctl drain-pool one
-tap_is "$status:$out" "1:" "somebody holds a page"
+tap_is "$status:$(field '.[0].held[0]')" '1:{"region":"p","offset":0,"bytes":2097152}' \
+	"somebody holds a page"
+tap_is "$(field '[.[0].held[].region]')" '["p","q1","q2","q3","q4","q5","q6","q7","q8"]' \
+	"all that is held is listed"
 tap_matches "$err" "region p at offset 0.*io_uring" "who does is said"
+tap_matches "$err" "the first of 9 ranges held" "and how much"
+tap_matches "$err" "held are: 2097152 bytes of region p at offset 0, .* of region q7 at offset 0, and 1 more" \
+	"and what"
 tap_matches "$err" "to go on: the same command" "and what to do"
 tap_is "$(cat /sys/class/hmem/s/pools)" two "all else has moved"
 ctl create-region x --size 2M --pool one
@@ -71,9 +82,13 @@ kill -TERM "${user_pid[pinner]}"
 tap_is "$(user_answer pinner)" intact "what was held is what it was"
 user_end pinner
 must cxl_wait 5 kmodctl destroy p
+for i in 1 2 3 4 5 6 7 8; do
+	user_end "pinner$i"
+	must cxl_wait 5 kmodctl destroy "q$i"
+done
 
 ctl drain-pool one --keep
-tap_is "$status:$(field '.[0].pool')" 0:one "drained, and kept"
+tap_is "$status:$(field '[.[0].pool, .[0].held]')" '0:["one",[]]' "drained, and kept"
 tap_is "$(cat /sys/class/hmem_pool/one/regions)" 0 "it is empty"
 ctl drain-pool one
 tap_is "$status" 0 "drained, and detached"

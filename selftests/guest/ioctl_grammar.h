@@ -88,7 +88,9 @@ static const struct grammar grammar[] = {
 		M(hmem_pool_drain, name, POOL_NAME, 0), M(hmem_pool_drain, state, OUT, 0),
 		M(hmem_pool_drain, reserved, OUT, 0), M(hmem_pool_drain, left, OUT, 0),
 		M(hmem_pool_drain, moved, OUT, 0), M(hmem_pool_drain, held, OUT, 0),
-		M(hmem_pool_drain, region, OUT, 0) } },
+		M(hmem_pool_drain, region, OUT, 0), M(hmem_pool_drain, ranges, POINTER, 4096),
+		M(hmem_pool_drain, nr_ranges, COUNT, 4096 / sizeof(struct hmem_held_range)),
+		M(hmem_pool_drain, nr_held, OUT, 0) } },
 	{ "POOL_POISON", HMEM_POOL_POISON, false, ADMIN, 1, sizeof(struct hmem_pool_poison),
 	  HMEM_POOL_POISON_SIZE_V1, {
 		M(hmem_pool_poison, flags, FLAGS, 0), M(hmem_pool_poison, offset, RANGE, 8),

@@ -107,6 +107,16 @@ static inline int pool_detach(int control, const char *name)
 	return hmem_ioctl(control, HMEM_POOL_DETACH, &d);
 }
 
+/* @answer: what it said, also with an error; @ranges: where it names up to @room that are held */
+static inline int pool_drain_naming(int control, const char *name, struct hmem_held_range *ranges,
+				    unsigned int room, struct hmem_pool_drain *answer)
+{
+	*answer = (struct hmem_pool_drain){ .size = sizeof(*answer), .ranges = (uintptr_t)ranges,
+					    .nr_ranges = room };
+	set_name(answer->name, name);
+	return hmem_ioctl(control, HMEM_POOL_DRAIN, answer);
+}
+
 /* @answer: what it said, also with an error; may be NULL */
 static inline int pool_drain(int control, const char *name, unsigned int flags,
 			     struct hmem_pool_drain *answer)

@@ -8,40 +8,13 @@
  */
 #include "pools.h"
 #include "near.h"
-
-#include <linux/io_uring.h>
-#include <sys/syscall.h>
-#include <sys/uio.h>
+#include "rings.h"
 
 #define EXTENTS		3
 #define LENGTH		(EXTENTS * EXTENT)
 #define PAGES		(EXTENT / 4096)
 
 static const char *kind;
-
-static int ring_new(void)
-{
-	struct io_uring_params params = { 0 };
-	int ring = syscall(__NR_io_uring_setup, 4, &params);
-
-	if (ring < 0)
-		tap_bail("io_uring_setup: %s", strerror(errno));
-	return ring;
-}
-
-static int ring_pin(int ring, void *address, size_t bytes)
-{
-	struct iovec iov = { .iov_base = address, .iov_len = bytes };
-
-	return syscall(__NR_io_uring_register, ring, IORING_REGISTER_BUFFERS, &iov, 1) < 0 ? -errno
-											     : 0;
-}
-
-static void ring_unpin(int ring)
-{
-	if (syscall(__NR_io_uring_register, ring, IORING_UNREGISTER_BUFFERS, NULL, 0))
-		tap_bail("unregister: %s", strerror(errno));
-}
 
 static int create(int control, const char *name, const char *pool, unsigned int flags)
 {

@@ -55,7 +55,7 @@ revoked() {
 
 holder_named=
 names_holder() {
-	dmesg | grep -q 'pinned: waiting for whoever holds pages at offset 0x0$'
+	dmesg | grep -q 'pinned: waiting for whoever holds pages at offset 0x0, 2097152 bytes$'
 }
 
 is_one_of() {

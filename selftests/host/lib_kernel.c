@@ -50,6 +50,27 @@ static struct hmem_region_query region_info = {
 	.uuid = { 1, 2, 3, [15] = 16 },
 };
 static int destroyed;
+static bool is_old;	/* a module from before it named all that is held */
+
+/* Three ranges are held, of which it names those that there is room for. */
+static int refuse_to_drain(struct hmem_pool_drain *d, int error)
+{
+	struct hmem_held_range *ranges = (void *)(uintptr_t)d->ranges;
+
+	if (is_old && d->size > HMEM_POOL_DRAIN_SIZE_V1 && (d->ranges || d->nr_ranges))
+		return E2BIG;
+	d->held = 4 * MI;
+	strcpy(d->region, "db");
+	if (is_old)
+		return error;
+	d->nr_held = 3;
+	d->nr_ranges = d->nr_ranges < 3 ? d->nr_ranges : 3;
+	for (unsigned int i = 0; i < d->nr_ranges; i++) {
+		ranges[i] = (struct hmem_held_range){ .offset = (4 + 4 * i) * MI, .bytes = 2 * MI };
+		strcpy(ranges[i].region, i < 2 ? "db" : "log");
+	}
+	return error;
+}
 
 int ioctl(int fd, unsigned long number, ...)
 {
@@ -92,10 +113,8 @@ int ioctl(int fd, unsigned long number, ...)
 		((struct hmem_pool_drain *)argument)->left = 2 * MI;
 		((struct hmem_pool_drain *)argument)->moved = 6 * MI;
 		((struct hmem_pool_drain *)argument)->state = HMEM_DRAIN_DRAINING;
-		if (error) {
-			((struct hmem_pool_drain *)argument)->held = 4 * MI;
-			strcpy(((struct hmem_pool_drain *)argument)->region, "db");
-		}
+		if (error)
+			error = refuse_to_drain(argument, error);
 		break;
 	case HMEM_REGION_CREATE:
 		request.create = *(struct hmem_region_create *)argument;
@@ -116,6 +135,47 @@ int ioctl(int fd, unsigned long number, ...)
 	return error ? -1 : 0;
 }
 
+/* A module that does not know of ranges, and programs that do not. */
+static void draining_before(void)
+{
+	struct hmem_pool_drained d = { .size = sizeof(d) };
+	struct hmem_pool_held held[4];
+	size_t nr = 4;
+
+	is_old = true;
+	TAP_EQ(hmem_pool_drain_held(ctx, "fast", &d, held, &nr), -EBUSY, "an older one is asked");
+	TAP_EQ(request.drain.size, HMEM_POOL_DRAIN_SIZE_V1, "as it knows it");
+	TAP_OK(!nr && !d.nr_held && d.held == 4 * MI && !strcmp(d.region, "db"),
+	       "and names the first alone");
+	is_old = false;
+	memset(&d, 0x5a, sizeof(d));
+	d.size = offsetof(struct hmem_pool_drained, nr_held);
+	TAP_EQ(hmem_pool_drain(ctx, "fast", 0, &d), -EBUSY, "an older program asks");
+	TAP_OK(d.held == 4 * MI && d.nr_held == 0x5a5a5a5a5a5a5a5a, "and gets what it knows");
+}
+
+static void draining_held(void)
+{
+	struct hmem_pool_drained d = { .size = sizeof(d) };
+	struct hmem_pool_held held[4];
+	size_t nr = 4;
+
+	TAP_EQ(hmem_pool_drain_held(ctx, "fast", &d, held, &nr), -EBUSY, "all that is held");
+	TAP_OK(nr == 3 && d.nr_held == 3, "is counted");
+	TAP_OK(!strcmp(held[0].region, "db") && held[0].offset == 4 * MI &&
+	       held[0].bytes == 2 * MI && !strcmp(held[2].region, "log") &&
+	       held[2].offset == 12 * MI, "and named");
+	nr = 2;
+	TAP_EQ(hmem_pool_drain_held(ctx, "fast", &d, held, &nr), -EBUSY, "more than there is room");
+	TAP_OK(nr == 2 && d.nr_held == 3, "is counted as well");
+	nr = 0;
+	TAP_EQ(hmem_pool_drain_held(ctx, "fast", NULL, NULL, &nr), -EBUSY, "without any room");
+	nr = 1;
+	TAP_EQ(hmem_pool_drain_held(ctx, "fast", NULL, NULL, &nr), -EINVAL, "room that is nowhere");
+	TAP_EQ(hmem_pool_drain_held(ctx, "fast", NULL, held, NULL), -EINVAL, "and of no size");
+	draining_before();
+}
+
 static void draining(void)
 {
 	struct hmem_pool_drained d = { .size = sizeof(d) };
@@ -133,9 +193,10 @@ static void draining(void)
 	answer = EBUSY;
 	TAP_EQ(hmem_pool_drain(ctx, "fast", 0, &d), -EBUSY, "one that somebody holds");
 	TAP_OK(d.held == 4 * MI && !strcmp(d.region, "db"), "where is told");
-	if (!TAP_OK(strstr(hmem_last_error(ctx), "drain pool fast: region db at offset 4194304"),
-		    "and said"))
+	if (!TAP_OK(strstr(hmem_last_error(ctx), "drain pool fast: region db at offset 4194304, "
+						 "the first of 3 ranges held:"), "and said"))
 		tap_diag("%s", hmem_last_error(ctx));
+	draining_held();
 	answer = 0;
 	asked = 0;
 	TAP_EQ(hmem_pool_drain(NULL, "fast", 0, NULL), -EINVAL, "draining without a context");

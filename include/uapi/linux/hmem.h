@@ -60,7 +60,7 @@
 #include <linux/types.h>
 
 /* Raised when a struct gains a member or a command is added; never lowered. */
-#define HMEM_ABI_VERSION	3
+#define HMEM_ABI_VERSION	4
 
 /* Names: 1 to 63 bytes of [A-Za-z0-9._-], first not '.' or '-'; "control" is taken. */
 #define HMEM_NAME_LEN		64
@@ -166,6 +166,18 @@ struct hmem_pool_detach {
 #define HMEM_DRAIN_DRAINING	(1U << 0)	/* nothing new is carved from the pool */
 
 /**
+ * struct hmem_held_range - extents that follow one another, of each of which somebody holds a page
+ * @region: the region that they are in
+ * @offset: where they begin in it
+ * @bytes: how long they are together
+ */
+struct hmem_held_range {
+	char region[HMEM_NAME_LEN];
+	__u64 offset;
+	__u64 bytes;
+};
+
+/**
  * struct hmem_pool_drain - HMEM_POOL_DRAIN: move all that is on a pool to others of its kind
  * @size: sizeof(struct hmem_pool_drain)
  * @flags: HMEM_DRAIN_*
@@ -177,6 +189,11 @@ struct hmem_pool_detach {
  * @held: out: with -EBUSY, -EIO or -ENOMEM: offset of the first extent that cannot be moved; all ones
  *	when there is none
  * @region: out: the region that it is in, or empty
+ * @ranges: address of an array of struct hmem_held_range
+ * @nr_ranges: how many fit there. Out: how many were filled in: all, of all regions, that cannot be
+ *	moved as somebody holds pages of them, with the errors that @held comes with; fewer when
+ *	they do not fit, or the kernel has no memory to remember them
+ * @nr_held: out: how many there are. It and the two before it are there from HMEM_ABI_VERSION 4 on.
  *
  * Regions stay open and mapped, and near copies stay; who touches an extent waits while it is
  * copied. From the beginning on nothing new is carved from the pool, until
@@ -214,6 +231,9 @@ struct hmem_pool_drain {
 	__u64 moved;
 	__u64 held;
 	char region[HMEM_NAME_LEN];
+	__u64 ranges;
+	__u32 nr_ranges;
+	__u32 nr_held;
 };
 #define HMEM_POOL_DRAIN_SIZE_V1	168
 
