@@ -43,6 +43,7 @@ costs() {
 	for metric in scan-whole visit scan-split-{1,51,256,512}; do
 		echo "$kernel-$metric knobs -" >>"$goals"
 	done
+	echo "$kernel-wakeup visit -" >>"$goals"
 	echo "$kernel-projected-64GiB limit1 <=1" >>"$goals"
 	echo "faults while the policy works, kernel $kernel: count, then p50 and p99 in instructions"
 	grep -E -- '-(count|p50|p99) ' "$place/costs" | awk '{

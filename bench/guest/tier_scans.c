@@ -5,7 +5,8 @@
  * is moved meanwhile. By the extent that was probed and touched, or by the page that was scanned,
  * it is given for a GiB, beside what the knobs say that the policy takes for granted, in
  * instructions. What is scanned was cleared before, which is counted with it. A visit is of an
- * extent that nobody touches, with its part of waking up the worker.
+ * extent that nobody touches; what waking up the worker takes is told from it by regions of several
+ * sizes.
  *
  * Prints samples for bench/report.
  */
@@ -70,9 +71,9 @@ static void pace(struct target *t, uint64_t ms)
 	target_knob(t, "tick_min_ms", ms);
 }
 
-static void set_up(struct target *t, const char *pool)
+static void set_up(struct target *t, const char *pool, uint32_t extents)
 {
-	target_open(t, pool, EXTENTS, EXTENT_PAGES, false);
+	target_open(t, pool, extents, EXTENT_PAGES, false);
 	/*
 	 * Many rounds, so that their cost stands out; and each in a tick, as wakeups are few by
 	 * the extent where extents are many.
@@ -112,11 +113,11 @@ static void scan_whole(const char *pool, uint64_t n)
 	struct cost cost;
 	double by_gib, knobs;
 
-	set_up(&t, pool);
+	set_up(&t, pool, EXTENTS);
 	target_mode(&t, HMEM_TIER_MANUAL);
 	touch_all(&t, EXTENT_PAGES, n / 4);
 	cost = extra(&t, HMEM_TIER_MANUAL, n);
-	knobs = (knob(&t, "zap_ns") + knob(&t, "fault_ns")) * GIB_EXTENTS;
+	knobs = (knob(&t, "zap_ns") + knob(&t, "fault_ns") + knob(&t, "visit_ns")) * GIB_EXTENTS;
 	by_gib = cost.instructions / (double)cost.done.touches * GIB_EXTENTS;
 	fprintf(stderr, "%llu extents probed and touched\n",
 		(unsigned long long)cost.done.touches);
@@ -126,6 +127,11 @@ static void scan_whole(const char *pool, uint64_t n)
 }
 
 #define VISIT_MS	5
+
+/* Two would do for a line; the third one shows whether it is one. */
+static const uint32_t sizes[] = { 32, 128, 224 };
+
+#define NR_SIZES	(sizeof(sizes) / sizeof(sizes[0]))
 
 /* Instructions of something else. */
 static uint64_t work(uint64_t n)
@@ -139,26 +145,58 @@ static uint64_t work(uint64_t n)
 	return __rdtsc() - began;
 }
 
-/* Extents that nobody touches are visited once in a window, and need nothing. */
-static void visit(const char *pool, uint64_t n)
+/*
+ * Extents that nobody touches are visited once in a wakeup, and need nothing: all that is charged
+ * is visit_ns for each, which is how they are counted, whenever the worker comes by. Returns the
+ * instructions of a wakeup, and in @visit_ns that knob.
+ */
+static double wakeup(const char *pool, uint32_t extents, uint64_t n, double *visit_ns)
 {
-	double instructions, visits;
+	struct hmem_tier_stats before, after;
+	double instructions, visits, wakeups;
 	struct target t;
-	uint64_t began;
 
-	set_up(&t, pool);
+	set_up(&t, pool, extents);
 	target_mode(&t, HMEM_TIER_MANUAL);
 	touch_all(&t, EXTENT_PAGES, n / 20);
 	pace(&t, VISIT_MS);
 	work(n / 4);
-	began = now_ns();
+	before = target_stats(&t);
 	instructions = (double)work(n);
-	visits = (double)(now_ns() - began) / (VISIT_MS * 1e6) * EXTENTS;
+	after = target_stats(&t);
 	target_mode(&t, HMEM_TIER_OFF);
 	instructions -= (double)work(n);
-	fprintf(stderr, "%.0f visits, %.0f instructions each\n", visits, instructions / visits);
-	print_cost("visit", instructions / visits * GIB_EXTENTS, knob(&t, "visit_ns") * GIB_EXTENTS);
+	if (after.probes != before.probes || after.touches != before.touches ||
+	    after.scanned != before.scanned)
+		sim_die("of %u extents some needed more than a visit", extents);
+	*visit_ns = knob(&t, "visit_ns");
+	visits = (double)(after.track_ns - before.track_ns) / *visit_ns;
+	wakeups = visits / extents;
+	fprintf(stderr, "%u extents: %.0f visits in %.2f wakeups, %.0f instructions a wakeup\n",
+		extents, visits, wakeups, instructions / wakeups);
 	target_close(&t);
+	return instructions / wakeups;
+}
+
+/* A line through what wakeups cost by extents: its slope is a visit, the rest paid once. */
+static void visit(const char *pool, uint64_t n)
+{
+	double x = 0, y = 0, xx = 0, xy = 0, slope, fixed, visit_ns = 0;
+
+	for (uint32_t i = 0; i < NR_SIZES; i++) {
+		double took = wakeup(pool, sizes[i], n, &visit_ns);
+
+		x += sizes[i] / (double)NR_SIZES;
+		y += took / NR_SIZES;
+		xx += (double)sizes[i] * sizes[i] / NR_SIZES;
+		xy += sizes[i] * took / NR_SIZES;
+	}
+	slope = (xy - x * y) / (xx - x * x);
+	fixed = y - slope * x;
+	fprintf(stderr, "%.0f instructions a visit, %.0f more a wakeup\n", slope, fixed);
+	print_cost("visit", slope * GIB_EXTENTS, visit_ns * GIB_EXTENTS);
+	printf("wakeup instructions hmem %.0f\n", fixed);
+	printf("wakeup instructions visit %.0f\n", slope);
 }
 
 /* Which part of the pages is touched between two looks: these first ones of each extent. */
@@ -195,7 +233,7 @@ static void scan_split(const char *pool, uint64_t n)
 	uint32_t tries = 0;
 	struct target t;
 
-	set_up(&t, pool);
+	set_up(&t, pool, EXTENTS);
 	split_all(&t);
 	pace(&t, 8);
 	/* Room that is free makes every page one that may have to come. */
