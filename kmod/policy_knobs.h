@@ -21,7 +21,7 @@
 	X(fault_ns, 1900, 1, 1000000, "ns", "the refault after it, 1400 to 2400 [P]")             \
 	X(scan_page_ns, 40, 1, 10000, "ns", "an accessed bit read, and what is made of it [P]")    \
 	X(clear_page_ns, 6, 1, 10000, "ns", "one cleared, for a look soon after [P]")             \
-	X(visit_ns, 140, 1, 10000, "ns", "looking at an extent that needs nothing [P]")           \
+	X(visit_ns, 280, 1, 10000, "ns", "looking at an extent that needs nothing [P]")           \
 	X(pass_ns, 40, 1, 10000, "ns", "passing over one when extents are sought that move [P]")  \
 	X(calm_pct, 60, 1, 100, "% of the budget", "spent while nothing changes [S]")             \
 	X(haste_pct, 800, 100, 10000, "% of the budget",                                          \
