@@ -157,8 +157,8 @@ $(BUILD)/bench/%: bench/%.c $(FLAGS_STAMP) | $(BUILD)/libhmem.so
 
 # Tiering in guests: the simulator's workloads and report, on a region of the module.
 TIER_GUEST_OBJ	:= $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard bench/guest/*.c) \
-		   $(addprefix bench/tier/,alloc.c gups.c graph.c oracle.c random.c report.c \
-		   workload.c zipf.c))
+		   $(addprefix bench/tier/,alloc.c gups.c graph.c oracle.c projected.c random.c \
+		   report.c workload.c zipf.c))
 
 $(BUILD)/obj/bench/%.o: bench/%.c $(FLAGS_STAMP)
 	@mkdir -p $(@D)

@@ -55,6 +55,7 @@ void memory_free(struct memory *m)
 	free(m->bits);
 	free(m->moved_at);
 	free(m->queue);
+	free(m->log.fault);
 	free(m);
 }
 
@@ -75,7 +76,7 @@ void memory_place(struct memory *m, uint32_t extent)
 
 void memory_zap(struct memory *m, uint32_t extent)
 {
-	because(m, extent, WHY_UNMAPPED, 0);
+	because(m, extent, WHY_UNMAPPED | WHY_ZAPPED, 0);
 }
 
 void memory_flush(struct memory *m)
@@ -91,7 +92,7 @@ void memory_split(struct memory *m, uint32_t extent)
 		page |= PAGE_NEAR | (m->extent[extent] & EXTENT_CLEAN ? PAGE_CLEAN : 0);
 	memset(m->page + (size_t)extent * EXTENT_PAGES, page, EXTENT_PAGES);
 	m->extent[extent] = 0;
-	because(m, extent, WHY_SPLIT, WHY_UNMAPPED);
+	because(m, extent, WHY_SPLIT, WHY_UNMAPPED | WHY_ZAPPED);
 }
 
 void memory_collapse(struct memory *m, uint32_t extent, bool near)
@@ -225,7 +226,7 @@ static void end_extent(struct memory *m, const struct move *move)
 		m->used -= EXTENT_PAGES;
 		m->demoted += EXTENT_PAGES;
 	}
-	because(m, move->extent, WHY_UNMAPPED, WHY_COPYING | WHY_WAITING);
+	because(m, move->extent, WHY_UNMAPPED, WHY_COPYING | WHY_WAITING | WHY_ZAPPED);
 	note_move(m, (size_t)move->extent * EXTENT_PAGES, move->what & HM_POLICY_DEMOTE);
 }
 
@@ -273,6 +274,22 @@ static void fault(struct memory *m)
 	m->faults++;
 }
 
+/* Of an access that has faulted, or waited, once: what it takes is for projected.c to say. */
+static void note_fault(struct memory *m, uint32_t kind, uint64_t waited)
+{
+	struct fault_log *log = &m->log;
+
+	if (log->n == log->room) {
+		log->room = log->room ? 2 * log->room : 1024;
+		log->fault = realloc(log->fault, log->room * sizeof(*log->fault));
+		if (!log->fault)
+			sim_die("no memory for a log of %zu faults", log->room);
+	}
+	if (waited >= 1U << FAULT_SHIFT)
+		waited = (1U << FAULT_SHIFT) - 1;
+	log->fault[log->n++] = kind << FAULT_SHIFT | (uint32_t)waited;
+}
+
 /* Which page of a batch the worker is at, as it goes through them evenly. */
 static bool being_copied(const struct memory *m, const struct move *move, uint32_t page)
 {
@@ -293,6 +310,7 @@ static bool being_copied(const struct memory *m, const struct move *move, uint32
 
 static uint32_t access_page(struct memory *m, uint32_t extent, uint32_t page, bool store)
 {
+	uint64_t faults = m->faults;
 	uint8_t *state = &m->page[page];
 
 	if (m->why[extent] & WHY_PAGES && store &&
@@ -312,6 +330,8 @@ static uint32_t access_page(struct memory *m, uint32_t extent, uint32_t page, bo
 		*state &= (uint8_t)~PAGE_CLEAN;
 		fault(m);
 	}
+	if (m->faults != faults)
+		note_fault(m, FAULT_PAGE | (*state & PAGE_NEAR ? FAULT_NEAR : 0) | store, 0);
 	/* The processor sets the bit when it walks the table, not when the TLB has the page. */
 	if (m->tlb[page % 1024] != page) {
 		m->tlb[page % 1024] = page;
@@ -323,13 +343,16 @@ static uint32_t access_page(struct memory *m, uint32_t extent, uint32_t page, bo
 
 static __attribute__((noinline)) uint32_t slow(struct memory *m, uint32_t page, bool store)
 {
-	uint32_t extent = page / EXTENT_PAGES;
+	uint32_t extent = page / EXTENT_PAGES, kind;
+	uint64_t faults = m->faults, waited = 0;
+	bool zapped = false;
 
 	if (m->why[extent] & WHY_SPLIT)
 		return access_page(m, extent, page, store);
 	if (m->why[extent] & WHY_WAITING) {
 		if (m->move_ends > m->now) {
-			m->waited += m->move_ends - m->now;
+			waited = m->move_ends - m->now;
+			m->waited += waited;
 			m->now = m->move_ends;
 		}
 		events(m);
@@ -342,7 +365,8 @@ static __attribute__((noinline)) uint32_t slow(struct memory *m, uint32_t page, 
 	if (m->why[extent] & WHY_UNMAPPED) {
 		uint64_t at = m->now;
 
-		because(m, extent, 0, WHY_UNMAPPED);
+		zapped = m->why[extent] & WHY_ZAPPED;
+		because(m, extent, 0, WHY_UNMAPPED | WHY_ZAPPED);
 		fault(m);
 		if (m->tier->touched) {
 			/* The time of the fault is when it began. */
@@ -357,6 +381,10 @@ static __attribute__((noinline)) uint32_t slow(struct memory *m, uint32_t page, 
 		m->extent[extent] &= (uint8_t)~EXTENT_CLEAN;
 		fault(m);
 	}
+	kind = (m->extent[extent] & EXTENT_NEAR ? FAULT_NEAR : 0) | store;
+	if (m->faults != faults || waited)
+		note_fault(m, kind, waited);
+	m->looked.probed[kind] += zapped;
 	m->now += m->extent[extent] & EXTENT_NEAR ? m->costs->near : m->costs->home;
 	return m->extent[extent] & EXTENT_NEAR;
 }

@@ -6,6 +6,7 @@
 #include "sim.h"
 
 #define ACCESS_BYTES	64
+#define GIB		(1ULL << 30)
 
 static FILE *json;
 static bool first = true;
@@ -19,8 +20,9 @@ void report_begin(const char *path)
 		fputc('[', json);
 	}
 	printf("| workload | policy | settled | whole | 90 %% after | 95 %% after | after shift 90 %% | "
-	       "95 %% | copied MiB | B a hit | ping-pongs | tracking %% | aborted |\n");
-	printf("|---|---|---|---|---|---|---|---|---|---|---|---|---|\n");
+	       "95 %% | copied MiB | B a hit | ping-pongs | tracking %% | aborted | "
+	       "projected: scan instr/GiB | instr/GiB/s | fault instr p50 | p99 |\n");
+	printf("|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n");
 }
 
 int report_end(void)
@@ -86,12 +88,31 @@ static void cell(double value, const char *format)
 	printf(" |");
 }
 
+/* Names of JSON have the kernel, as it is the parts of both that are known. */
+static void print_projected(const struct projected *p, double gib, double seconds)
+{
+	char name[64];
+
+	snprintf(name, sizeof(name), "projected_%s_scan_instructions_per_gib", p->kernel);
+	number(name, p->scan / gib);
+	snprintf(name, sizeof(name), "projected_%s_scan_instructions_per_gib_s", p->kernel);
+	number(name, p->scan / gib / seconds);
+	snprintf(name, sizeof(name), "projected_%s_fault_instructions_p50", p->kernel);
+	number(name, p->fault[0]);
+	snprintf(name, sizeof(name), "projected_%s_fault_instructions_p99", p->kernel);
+	number(name, p->fault[1]);
+}
+
 static void report_one(const struct workload *w, const struct oracle *o, const struct memory *m,
 		       const struct memory *none)
 {
 	double oracle_all = 0, oracle_last = oracle_share(w, o, w->phases - 1), per_hit = -1;
 	double settled = settled_share(w, m) / oracle_last, whole, reach[2][2];
 	double tracking = (double)m->tracked_ns / (double)(m->now - 1000000);
+	double gib = (double)w->extents * EXTENT_BYTES / GIB;
+	double seconds = (double)(m->now - 1000000) / 1e9;
+	/* What a guest was measured by itself is not projected. */
+	struct projected p[PROJECTED] = { 0 }, *newest = &p[PROJECTED - 1];
 	uint32_t shift = w->phases == 2 ? 1 : 0;
 	int64_t extra;
 
@@ -106,6 +127,8 @@ static void report_one(const struct workload *w, const struct oracle *o, const s
 	extra = (int64_t)m->near_hits - (int64_t)(none ? none->near_hits : 0);
 	if (extra > 0)
 		per_hit = (double)m->copied / (double)extra;
+	if (m->costs)
+		project_run(m, p);
 
 	printf("| %s | %s |", w->name, m->tier->name);
 	cell(settled, "%.3f");
@@ -119,6 +142,10 @@ static void report_one(const struct workload *w, const struct oracle *o, const s
 	cell((double)m->pingpongs, "%.0f");
 	cell(tracking * 100, "%.2f");
 	cell((double)m->aborted, "%.0f");
+	cell(m->costs ? newest->scan / gib : -1, "%.3g");
+	cell(m->costs ? newest->scan / gib / seconds : -1, "%.3g");
+	cell(m->costs ? newest->fault[0] : -1, "%.0f");
+	cell(m->costs ? newest->fault[1] : -1, "%.0f");
 	printf("\n");
 	fflush(stdout);
 
@@ -153,6 +180,8 @@ static void report_one(const struct workload *w, const struct oracle *o, const s
 	number("aborted", (double)m->aborted);
 	number("faults", (double)m->faults);
 	number("waited_ns", (double)m->waited);
+	for (uint32_t i = 0; m->costs && i < PROJECTED; i++)
+		print_projected(&p[i], gib, seconds);
 	if (w->watched && m->watched_near[0])
 		number("watched_left", (double)m->watched_near[1] / m->watched_near[0]);
 	fputs("}", json);

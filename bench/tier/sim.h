@@ -5,7 +5,8 @@
  * One stream of accesses (workload.c and its kinds) is given, batch by batch, to several memories
  * (memory.c), each with a policy of its own (tier_*.c) and a clock of its own: an access takes as
  * long as where it is served, and faults and copies take what was measured. Beside them the
- * accesses are counted for the oracle (oracle.c). report.c says what came of it.
+ * accesses are counted for the oracle (oracle.c). report.c says what came of it, projected.c what
+ * tracking and faults would take in instructions.
  */
 #ifndef TIER_SIM_H
 #define TIER_SIM_H
@@ -73,6 +74,38 @@ struct workload {
 extern const struct workload workloads[];
 extern const struct workload_kind gups, scan_over, uniform_part, zipf, ycsb, pagerank;
 
+/* --- what a policy looks at, and what waits for it ------------------------------------- */
+
+/* Kinds of faults, by what is accessed: bits. */
+enum {
+	FAULT_STORE = 1,
+	FAULT_NEAR = 2,
+	FAULT_PAGE = 4,		/* of a split extent */
+	FAULT_KINDS = 8,
+};
+
+/**
+ * struct looks - all that a policy has done to know what is hot
+ * @wakeups: of its worker
+ * @visits: of extents, one by one
+ * @passes: of extents that were not visited after a glance at what is known
+ * @probes: extents whose mapping was taken away to see when they are touched
+ * @probed: faults that came of it, by kind
+ * @bits: accessed bits that were read, and cleared
+ * @touched: of those, the ones that were set
+ */
+struct looks {
+	uint64_t wakeups, visits, passes, probes, probed[FAULT_KINDS], bits, touched;
+};
+
+/* Every fault, and how long it waited for a copy. */
+struct fault_log {
+	uint32_t *fault;	/* the kind from bit FAULT_SHIFT on, below it ns */
+	size_t n, room;
+};
+
+#define FAULT_SHIFT	29
+
 /* --- memory -------------------------------------------------------------------------- */
 
 enum {
@@ -88,6 +121,7 @@ enum {
 	WHY_COPYING = 4,	/* stores end the copy */
 	WHY_WAITING = 8,	/* whoever comes waits for it */
 	WHY_PAGES = 16,		/* some of its pages are being copied */
+	WHY_ZAPPED = 32,	/* unmapped, to see when it is touched */
 };
 
 /* Of a page in a split extent. */
@@ -153,6 +187,8 @@ struct memory {
 	uint64_t tracked_ns;	/* cost of tracking on its own core and in faults */
 	uint32_t slice_hits[SLICES];
 	uint32_t watched_near[MAX_PHASES], watched;
+	struct looks looked;	/* of simulated memory, as is the next */
+	struct fault_log log;
 	/* At half the accesses. */
 	uint64_t copied_half, tracked_half, now_half;
 	uint32_t *moved_at;	/* ms, of an extent or page; the top bit: demoted */
@@ -184,6 +220,24 @@ struct oracle {
 void oracle_make(struct oracle *o, uint32_t extents);
 void oracle_phase_over(struct oracle *o, uint32_t phase, uint64_t near_pages);
 void oracle_free(struct oracle *o);
+
+/* --- projection ---------------------------------------------------------------------- */
+
+/**
+ * struct projected - what it would take in instructions
+ * @kernel: where the parts were measured
+ * @scan: all that the policy does to know what is hot, in the whole run
+ * @fault: of the faults that the policy causes, the median and the 99th percentile; -1: none
+ */
+struct projected {
+	const char *kernel;
+	double scan, fault[2];
+};
+
+#define PROJECTED	2	/* kernels; the last one is the newest */
+
+/* Of a run in the simulator. */
+void project_run(const struct memory *m, struct projected p[PROJECTED]);
 
 /* --- reporting ----------------------------------------------------------------------- */
 

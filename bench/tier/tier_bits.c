@@ -67,7 +67,11 @@ static void age(struct memory *m)
 {
 	struct bits_state *s = m->state;
 
+	m->looked.wakeups++;
+	m->looked.visits += m->extents;
+	m->looked.bits += m->extents;
 	for (uint32_t i = 0; i < m->extents; i++) {
+		m->looked.touched += m->bits[i];
 		s->history[i] = (uint8_t)(s->history[i] >> 1 | m->bits[i] << 7);
 		m->bits[i] = 0;
 	}

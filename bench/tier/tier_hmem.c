@@ -93,11 +93,15 @@ static uint64_t tick(struct memory *m)
 	u32 i;
 	bool cleared = false;
 
+	m->looked.wakeups++;
 	while (hm_policy_next(p, &i)) {
 		u32 what;
 
-		if (hm_policy_passes(p, &s->heat[i]))
+		if (hm_policy_passes(p, &s->heat[i])) {
+			m->looked.passes++;
 			continue;
+		}
+		m->looked.visits++;
 		what = hm_policy_visit(p, &s->heat[i], i, m->now);
 		if (what & HM_POLICY_PROBE) {
 			memory_zap(m, i);
@@ -119,6 +123,9 @@ static uint64_t tick(struct memory *m)
 	if (p->count.scanned != scanned || cleared)
 		memory_flush(m);
 	m->tracked_ns = p->count.cost_ns;
+	m->looked.probes = p->count.probes;
+	m->looked.bits = p->count.scanned;
+	m->looked.touched = p->count.seen;
 	return next;
 }
 

@@ -41,6 +41,9 @@ static void accessed(struct memory *m, uint32_t page)
 	struct lru_state *s = m->state;
 	uint32_t i = page / EXTENT_PAGES, head = m->extents;
 
+	/* Nothing tells of each access; nothing that is read could take less than a bit does. */
+	m->looked.bits++;
+	m->looked.touched++;
 	if (m->extent[i] & EXTENT_NEAR) {
 		/* One that is on its way home is in no list. */
 		if (s->older[head] != i && s->newer[i] != i) {
