@@ -21,13 +21,16 @@ static void reserve(struct hm_held *held)
 
 	if (held->nr < held->room || held->room == held->limit)
 		return;
-	ranges = kvrealloc(held->ranges, room * sizeof(*ranges), GFP_KERNEL | __GFP_NOWARN);
-	if (ranges) {
-		held->ranges = ranges;
-		held->room = room;
-	} else {
+	ranges = kvmalloc_array(room, sizeof(*ranges), GFP_KERNEL | __GFP_NOWARN);
+	if (!ranges) {
 		held->limit = held->room;
+		return;
 	}
+	if (held->room)
+		memcpy(ranges, held->ranges, held->room * sizeof(*ranges));
+	kvfree(held->ranges);
+	held->ranges = ranges;
+	held->room = room;
 }
 
 /** hm_held_add - one more extent, which comes after those of the same region that are there */
