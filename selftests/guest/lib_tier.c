@@ -66,13 +66,16 @@ static void unprivileged(void)
 		tap_bail("seteuid: %s", strerror(errno));
 }
 
+/* Without a policy meanwhile: a tick would take a round of minutes, and keep to it. */
 static void knobs(void)
 {
+	struct hmem_tier_policy p = { .size = sizeof(p), .mode = HMEM_TIER_OFF };
 	struct hmem_tier_knob knob = { .size = sizeof(knob) }, none = { .size = 0 };
 	unsigned int n = 0, wrong = 0;
 	uint64_t value;
 	int rc;
 
+	TAP_EQ(hmem_tier_set(region, &p, HMEM_TIER_SET_MODE), 0, "the policy is off");
 	while (!(rc = hmem_tier_knob_at(reader, n, &knob))) {
 		n++;
 		wrong += hmem_tier_get_knob(reader, knob.name, &value) || value != knob.value;
@@ -94,6 +97,8 @@ static void knobs(void)
 	TAP_EQ(hmem_tier_get_knob(region, "split", NULL), -EINVAL, "no place");
 	TAP_EQ(hmem_tier_knob_at(region, 0, &none), -EINVAL, "no size");
 	TAP_EQ(hmem_tier_set_knob(reader, "split", 1), -EACCES, "a reader sets none");
+	p.mode = HMEM_TIER_MANUAL;
+	TAP_EQ(hmem_tier_set(region, &p, HMEM_TIER_SET_MODE), 0, "it measures again");
 }
 
 static void moves(void)
