@@ -187,25 +187,40 @@ static void estimate(struct hmem_layers *layers, const char *dir, struct hmem_la
 	}
 }
 
-static int visit_node(void *arg, const char *dir, const char *name)
+/* The memory that the meminfo of @dir counts, if there is any: 0, and *@added is it or NULL. */
+static int add_memory(struct hmem_layers *layers, const char *dir, int nid,
+		      struct hmem_layer_info **added)
 {
-	struct hmem_layers *layers = arg;
-	struct hmem_layer_info *layer;
-	char meminfo[LIST_MAX], list[LIST_MAX];
-	int nid = number_of(name, "node");
+	char meminfo[LIST_MAX];
 	uint64_t bytes;
 
-	if (nid < 0 || hmem_sysfs_lines(dir, "meminfo", meminfo, sizeof(meminfo)))
+	*added = NULL;
+	if (hmem_sysfs_lines(dir, "meminfo", meminfo, sizeof(meminfo)))
 		return 0;
 	bytes = count_of(meminfo, "MemTotal:");
 	if (!bytes)
 		return 0;
-	layer = hmem_layers_add(layers);
-	if (!layer)
+	*added = hmem_layers_add(layers);
+	if (!*added)
 		return -ENOMEM;
-	layer->nid = nid;
-	layer->capacity = hmem_figure(bytes, HMEM_ORIGIN_KERNEL);
-	layer->free = hmem_figure(count_of(meminfo, "MemFree:"), HMEM_ORIGIN_KERNEL);
+	(*added)->nid = nid;
+	(*added)->capacity = hmem_figure(bytes, HMEM_ORIGIN_KERNEL);
+	(*added)->free = hmem_figure(count_of(meminfo, "MemFree:"), HMEM_ORIGIN_KERNEL);
+	return 0;
+}
+
+static int visit_node(void *arg, const char *dir, const char *name)
+{
+	struct hmem_layers *layers = arg;
+	struct hmem_layer_info *layer;
+	char list[LIST_MAX];
+	int nid = number_of(name, "node"), err;
+
+	if (nid < 0)
+		return 0;
+	err = add_memory(layers, dir, nid, &layer);
+	if (err || !layer)
+		return err;
 	layer->distance = hmem_layers_distance(layers, nid);
 	read_list(layers->ctx, "has_cpu", list);
 	if (hmem_sysfs_in_list(list, nid))
@@ -233,23 +248,14 @@ static int visit_tier(void *arg, const char *dir, const char *name)
 static int only_node(struct hmem_layers *layers)
 {
 	struct hmem_layer_info *layer;
-	char dir[PATH_MAX], meminfo[LIST_MAX];
-	uint64_t bytes;
+	char dir[PATH_MAX];
+	int err = hmem_sysfs_path(layers->ctx, dir, "/proc");
 
-	if (hmem_sysfs_path(layers->ctx, dir, "/proc") ||
-	    hmem_sysfs_lines(dir, "meminfo", meminfo, sizeof(meminfo)))
-		return 0;
-	bytes = count_of(meminfo, "MemTotal:");
-	if (!bytes)
-		return 0;
-	layer = hmem_layers_add(layers);
-	if (!layer)
-		return -ENOMEM;
-	layer->nid = 0;
-	layer->flags = HMEM_LAYER_CPUS;
-	layer->capacity = hmem_figure(bytes, HMEM_ORIGIN_KERNEL);
-	layer->free = hmem_figure(count_of(meminfo, "MemFree:"), HMEM_ORIGIN_KERNEL);
-	return 0;
+	if (!err)
+		err = add_memory(layers, dir, 0, &layer);
+	if (!err && layer)
+		layer->flags = HMEM_LAYER_CPUS;
+	return err;
 }
 
 /* What the cpuset of this process keeps from it. Of another machine's nothing is known. */
