@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The ioctls of hmem.ko. Only kernel.c sees the uapi header; the rest of the library
- * is written against these calls, whose errors already carry a message.
+ * The ioctls of hmem.ko. Only kernel.c and kernel_tier.c see the uapi header; the rest of the
+ * library is written against these calls, whose errors already carry a message.
  *
  * Names were checked before (name.h).
  */
