@@ -41,8 +41,10 @@ void target_knob(struct target *t, const char *name, uint64_t value);
 uint32_t target_move(struct target *t, uint32_t first, uint32_t count, enum hmem_tier_place place);
 /* Where everything is. Of what is split only when @pages. */
 void target_look(struct target *t, bool pages);
-/* Where the pages of one extent are; @split is whether it is split. */
+/* Where the pages of one extent are. */
 void target_look_at(struct target *t, uint32_t extent);
+/* Whether one fault maps all of an extent: all its pages are mapped, and one was just now. */
+bool target_maps_whole(const struct target *t, uint32_t extent);
 struct hmem_tier_stats target_stats(struct target *t);
 
 static inline volatile uint64_t *target_word(const struct target *t, uint32_t page, uint32_t line)

@@ -83,6 +83,7 @@ enum { FIRST, NEAR, HOME, PAGE_OF_NEAR, PAGE_OF_HOME, KINDS };
 static int kind_of(struct target *t, uint8_t *touched, uint32_t page)
 {
 	uint32_t extent = page / EXTENT_PAGES;
+	bool whole = target_maps_whole(t, extent);
 	uint8_t near;
 
 	if (!touched[extent]) {
@@ -91,9 +92,9 @@ static int kind_of(struct target *t, uint8_t *touched, uint32_t page)
 	}
 	target_look_at(t, extent);
 	near = t->near[page];
-	if (t->split)
-		return near ? PAGE_OF_NEAR : PAGE_OF_HOME;
-	return near ? NEAR : HOME;
+	if (whole)
+		return near ? NEAR : HOME;
+	return near ? PAGE_OF_NEAR : PAGE_OF_HOME;
 }
 
 static void time_batch(struct target *t, uint8_t *touched, struct costs_seen *seen,

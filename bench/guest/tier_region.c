@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The region that is accessed, and what the module says of it. */
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "tier.h"
 
@@ -107,7 +109,7 @@ static void map_near(struct target *t, uint64_t from, uint64_t bytes, uint64_t c
 		sim_die("the map of heat has %zu cells", n);
 }
 
-static void look_at_pages(struct target *t, uint32_t extent)
+void target_look_at(struct target *t, uint32_t extent)
 {
 	struct hmem_tier_cell cells[EXTENT_PAGES];
 
@@ -126,18 +128,25 @@ void target_look(struct target *t, bool pages)
 		if (!t->split)
 			memset(t->near + i * EXTENT_PAGES, cells[i].near == 255, EXTENT_PAGES);
 		else if (pages)
-			look_at_pages(t, i);
+			target_look_at(t, i);
 	free(cells);
 }
 
-void target_look_at(struct target *t, uint32_t extent)
+/* Not by what is near: a split extent of which nothing is looks whole by that. */
+bool target_maps_whole(const struct target *t, uint32_t extent)
 {
-	uint32_t near = 0;
+	uint64_t entries[EXTENT_PAGES];
+	off_t first = (off_t)((uintptr_t)(t->base + extent * EXTENT_BYTES) / PAGE_BYTES);
+	bool whole = true;
+	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
 
-	look_at_pages(t, extent);
+	if (fd < 0 || pread(fd, entries, sizeof(entries), first * (off_t)sizeof(*entries)) !=
+			      (ssize_t)sizeof(entries))
+		sim_die("/proc/self/pagemap");
+	close(fd);
 	for (uint32_t i = 0; i < EXTENT_PAGES; i++)
-		near += t->near[extent * EXTENT_PAGES + i];
-	t->split = near && near < EXTENT_PAGES;
+		whole = whole && entries[i] >> 63;
+	return whole;
 }
 
 struct hmem_tier_stats target_stats(struct target *t)
