@@ -264,8 +264,6 @@ int repair_byte(const struct hmem_shelf *shelf, unsigned int id);
 /* Take both. Without waiting: 0, -EAGAIN when somebody has one, or what the system answered. */
 int slot_bytes_lock(struct hmem_shelf *shelf, unsigned int id);
 void slot_bytes_unlock(struct hmem_shelf *shelf, unsigned int id);
-/* By a clock that nobody sets. */
-int64_t shelf_now_ms(void);
 void writer_init(struct writer *writer, struct hmem_shelf *shelf, unsigned int id);
 /* Take a lock that is not held out of slot->locks. */
 void lock_forget(struct writer *writer, uint64_t what);

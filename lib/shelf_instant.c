@@ -20,6 +20,7 @@
 #include <sched.h>
 #include <stdlib.h>
 
+#include "clock.h"
 #include "shelf_instant.h"
 #include "shelf_lock.h"
 
@@ -93,7 +94,7 @@ static int await_updates(struct hmem_shelf *shelf, int64_t deadline, struct buck
 		if (!bucket)
 			return shelf_damaged(shelf);
 		while (is_locked(bucket)) {
-			if (shelf_now_ms() >= deadline) {
+			if (now_ms() >= deadline) {
 				*slow = bucket;
 				return -EAGAIN;
 			}
@@ -131,7 +132,7 @@ static int await_writing(struct hmem_shelf *shelf, int64_t deadline, unsigned in
 {
 	for (unsigned int id = 0; id < shelf->nr_slots; id++) {
 		while (is_writing(shelf_slot(shelf, id))) {
-			if (shelf_now_ms() >= deadline) {
+			if (now_ms() >= deadline) {
 				*slow = id;
 				return -EAGAIN;
 			}
@@ -155,9 +156,9 @@ static int await_slow(struct writer *writer, unsigned int id)
 		if (err && err != -EAGAIN)
 			return err;
 		if (!deadline || LOAD(&slot->fence_seq) != fences) {
-			deadline = shelf_now_ms() + shelf->wait_ms;
+			deadline = now_ms() + shelf->wait_ms;
 			fences = LOAD(&slot->fence_seq);
-		} else if (shelf_now_ms() > deadline) {
+		} else if (now_ms() > deadline) {
 			return shelf_fail(shelf, -EBUSY,
 					  "shelf %s: process %d is committing a transaction and does "
 					  "not go on; try again, or see what stops it",
@@ -181,7 +182,7 @@ static int halted_for(struct instant *instant, struct writer *writer, int64_t ms
 	/* A split moves entries from one bucket to another. */
 	err = lock_take(writer, &rt->split_lock);
 	if (!err) {
-		err = await_updates(instant->shelf, shelf_now_ms() + ms, slow);
+		err = await_updates(instant->shelf, now_ms() + ms, slow);
 		if (!err)
 			err = copy_index(instant);
 		lock_drop(writer, &rt->split_lock);
@@ -200,7 +201,7 @@ static int read_locked_for(struct instant *instant, struct writer *writer, int64
 	if (err)
 		return err;
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	err = await_writing(instant->shelf, shelf_now_ms() + ms, writing);
+	err = await_writing(instant->shelf, now_ms() + ms, writing);
 	if (!err)
 		err = halted_for(instant, writer, ms, slow);
 	if (err)
@@ -233,7 +234,7 @@ static bool nobody_writes(struct hmem_shelf *shelf)
 {
 	shelf_follow_writers(shelf);
 	return shelf->own_runtime && LOAD(&shelf->runtime) == shelf->own_runtime &&
-	       !shelf_byte_held(shelf->lock_fd, SHELF_BYTE_WRITER + (int)shelf->rack_entry *
+	       !byte_held(shelf->lock_fd, SHELF_BYTE_WRITER + (int)shelf->rack_entry *
 								      SHELF_BYTES_EACH);
 }
 

@@ -159,17 +159,17 @@ int hmem_shelf_iterate(struct hmem_region *region,
 
 /* --- taking one away ----------------------------------------------------------------- */
 
-static int byte_lock(struct inventory *inventory, int byte)
+static int lock_byte(struct inventory *inventory, int byte)
 {
-	return shelf_byte_lock(inventory->shown.lock_fd,
-			       byte + (int)inventory->shown.rack_entry * SHELF_BYTES_EACH);
+	return byte_lock(inventory->shown.lock_fd,
+			 byte + (int)inventory->shown.rack_entry * SHELF_BYTES_EACH);
 }
 
 /* Not with the descriptor: somebody made by clone(2) may have a share in that. */
-static void byte_unlock(struct inventory *inventory, int byte)
+static void unlock_byte(struct inventory *inventory, int byte)
 {
-	shelf_byte_unlock(inventory->shown.lock_fd,
-			  byte + (int)inventory->shown.rack_entry * SHELF_BYTES_EACH);
+	byte_unlock(inventory->shown.lock_fd,
+		    byte + (int)inventory->shown.rack_entry * SHELF_BYTES_EACH);
 }
 
 static int remove_mapped(struct inventory *inventory, const uint8_t uuid[16])
@@ -190,9 +190,9 @@ static int remove_mapped(struct inventory *inventory, const uint8_t uuid[16])
 				  "shelf %s: another host has it open, or did not close it; if that is "
 				  "gone for good, open it with HMEM_SHELF_TAKE_OVER and close it",
 				  shown->name);
-	err = byte_lock(inventory, SHELF_BYTE_OPENING);
+	err = lock_byte(inventory, SHELF_BYTE_OPENING);
 	if (!err)
-		err = byte_lock(inventory, SHELF_BYTE_PRESENT);
+		err = lock_byte(inventory, SHELF_BYTE_PRESENT);
 	if (err)
 		return shelf_fail(shown, err == -EAGAIN ? -EBUSY : err,
 				  "shelf %s: somebody has it open; have all close it", shown->name);
@@ -220,8 +220,8 @@ static int destroy(struct inventory *inventory, const char *name)
 		return err;
 	err = remove_mapped(inventory, inventory->rack.shelves[entry].uuid);
 	super_unmap(inventory);
-	byte_unlock(inventory, SHELF_BYTE_PRESENT);
-	byte_unlock(inventory, SHELF_BYTE_OPENING);
+	unlock_byte(inventory, SHELF_BYTE_PRESENT);
+	unlock_byte(inventory, SHELF_BYTE_OPENING);
 	return err;
 }
 

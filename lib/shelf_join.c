@@ -28,7 +28,7 @@ static int byte_of(const struct hmem_shelf *shelf, int byte)
 
 static bool others(const struct hmem_shelf *shelf, int byte)
 {
-	return shelf_byte_held(shelf->lock_fd, byte_of(shelf, byte));
+	return byte_held(shelf->lock_fd, byte_of(shelf, byte));
 }
 
 static bool read_only(const struct hmem_shelf *shelf)
@@ -40,7 +40,7 @@ int shelf_opening_lock(struct hmem_shelf *shelf)
 {
 	int byte = byte_of(shelf, SHELF_BYTE_OPENING);
 	/* A shared lock is all that a descriptor for reading can have. */
-	int err = shelf_byte_lock_within(shelf->lock_fd, byte, read_only(shelf), shelf->wait_ms);
+	int err = byte_lock_within(shelf->lock_fd, byte, read_only(shelf), shelf->wait_ms);
 
 	if (err == -EBUSY)
 		return shelf_fail(shelf, err,
@@ -55,7 +55,7 @@ int shelf_opening_lock(struct hmem_shelf *shelf)
 
 void shelf_opening_unlock(struct hmem_shelf *shelf)
 {
-	shelf_byte_unlock(shelf->lock_fd, byte_of(shelf, SHELF_BYTE_OPENING));
+	byte_unlock(shelf->lock_fd, byte_of(shelf, SHELF_BYTE_OPENING));
 }
 
 /* --- making a runtime ---------------------------------------------------------------- */
@@ -269,10 +269,10 @@ static int show_up(struct hmem_shelf *shelf)
 	int fd = shelf->lock_fd, err;
 
 	err = shelf->flags & HMEM_SHELF_EXCLUSIVE ?
-		      shelf_byte_lock(fd, byte_of(shelf, SHELF_BYTE_PRESENT)) :
-		      shelf_byte_lock_shared(fd, byte_of(shelf, SHELF_BYTE_PRESENT));
+		      byte_lock(fd, byte_of(shelf, SHELF_BYTE_PRESENT)) :
+		      byte_lock_shared(fd, byte_of(shelf, SHELF_BYTE_PRESENT));
 	if (!err && !read_only(shelf))
-		err = shelf_byte_lock_shared(fd, byte_of(shelf, SHELF_BYTE_WRITER));
+		err = byte_lock_shared(fd, byte_of(shelf, SHELF_BYTE_WRITER));
 	if (err)
 		return shelf_fail(shelf, err == -EAGAIN ? -EBUSY : err,
 				  "shelf %s: another process has it open, and one of us wants to be "
@@ -344,7 +344,7 @@ static int leave_clean(struct hmem_shelf *shelf, bool alone)
 
 static int leave_last(struct hmem_shelf *shelf)
 {
-	bool alone = !shelf_byte_lock(shelf->lock_fd, byte_of(shelf, SHELF_BYTE_PRESENT));
+	bool alone = !byte_lock(shelf->lock_fd, byte_of(shelf, SHELF_BYTE_PRESENT));
 	struct writer *writer;
 	int err, freed;
 
@@ -379,12 +379,12 @@ int shelf_leave(struct hmem_shelf *shelf)
 		writers_free(shelf);
 		return err;
 	}
-	err = shelf_byte_lock(shelf->lock_fd, byte_of(shelf, SHELF_BYTE_WRITER)) ?
+	err = byte_lock(shelf->lock_fd, byte_of(shelf, SHELF_BYTE_WRITER)) ?
 		      writers_free(shelf) :
 		      leave_last(shelf);
 	/* Gone before anybody else looks: he is not to find a writer without a runtime. */
-	shelf_byte_unlock(shelf->lock_fd, byte_of(shelf, SHELF_BYTE_WRITER));
-	shelf_byte_unlock(shelf->lock_fd, byte_of(shelf, SHELF_BYTE_PRESENT));
+	byte_unlock(shelf->lock_fd, byte_of(shelf, SHELF_BYTE_WRITER));
+	byte_unlock(shelf->lock_fd, byte_of(shelf, SHELF_BYTE_PRESENT));
 	shelf_opening_unlock(shelf);
 	return err;
 }

@@ -278,8 +278,8 @@ int rack_open(struct hmem_region *region, int fd, const struct persist *persist,
 	rack->fd = fd;
 	rack->persist = *persist;
 	/* A shared lock is all that a read-only descriptor can have. */
-	err = shelf_byte_lock_within(fd, RACK_BYTE, hmem_region_flags(region) & HMEM_OPEN_READ_ONLY,
-				     wait_ms);
+	err = byte_lock_within(fd, RACK_BYTE, hmem_region_flags(region) & HMEM_OPEN_READ_ONLY,
+			       wait_ms);
 	if (err == -EBUSY)
 		return hmem_fail(rack->ctx, err,
 				 "%s: somebody who may read it looks at its table of shelves, or keeps "
@@ -295,7 +295,7 @@ int rack_open(struct hmem_region *region, int fd, const struct persist *persist,
 			return 0;
 		unmap_rack(rack);
 	}
-	shelf_byte_unlock(fd, RACK_BYTE);
+	byte_unlock(fd, RACK_BYTE);
 	return err;
 }
 
@@ -370,7 +370,7 @@ int rack_peek(struct hmem_region *region, struct persist *persist, struct rack *
 void rack_close(struct rack *rack)
 {
 	unmap_rack(rack);
-	shelf_byte_unlock(rack->fd, RACK_BYTE);
+	byte_unlock(rack->fd, RACK_BYTE);
 }
 
 int rack_find(const struct rack *rack, const char *name)

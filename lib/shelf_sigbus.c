@@ -131,6 +131,6 @@ int sigbus_caught(struct sigbus_guard *guard)
 	while (!pthread_mutex_unlock(&shelf->lock))
 		;
 	if (!pthread_mutex_unlock(&shelf->table_lock))
-		shelf_byte_unlock(shelf->lock_fd, RACK_BYTE);
+		byte_unlock(shelf->lock_fd, RACK_BYTE);
 	return sigbus_check(shelf);
 }

@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "shelf.h"
 #include "shelf_lock.h"
 #include "shelf_sigbus.h"
@@ -42,21 +43,21 @@ int repair_byte(const struct hmem_shelf *shelf, unsigned int id)
 int slot_bytes_lock(struct hmem_shelf *shelf, unsigned int id)
 {
 	uint32_t *takes = &shelf_slot(shelf, id)->takes;
-	int err = shelf_byte_lock(shelf->lock_fd, repair_byte(shelf, id));
+	int err = byte_lock(shelf->lock_fd, repair_byte(shelf, id));
 
 	if (err)
 		return err;
 	STORE(takes, LOAD(takes) + 1);
-	err = shelf_byte_lock(shelf->lock_fd, slot_byte(shelf, id));
+	err = byte_lock(shelf->lock_fd, slot_byte(shelf, id));
 	if (err)
-		shelf_byte_unlock(shelf->lock_fd, repair_byte(shelf, id));
+		byte_unlock(shelf->lock_fd, repair_byte(shelf, id));
 	return err;
 }
 
 void slot_bytes_unlock(struct hmem_shelf *shelf, unsigned int id)
 {
-	shelf_byte_unlock(shelf->lock_fd, slot_byte(shelf, id));
-	shelf_byte_unlock(shelf->lock_fd, repair_byte(shelf, id));
+	byte_unlock(shelf->lock_fd, slot_byte(shelf, id));
+	byte_unlock(shelf->lock_fd, repair_byte(shelf, id));
 }
 
 /* --- locks --------------------------------------------------------------------------- */
@@ -80,14 +81,6 @@ void lock_forget(struct writer *writer, uint64_t what)
 	for (unsigned int i = 0; i < SLOT_LOCKS; i++)
 		if (writer->slot->locks[i] == what)
 			STORE(&writer->slot->locks[i], 0);
-}
-
-int64_t shelf_now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
 /*
@@ -123,7 +116,7 @@ static int lock_wait(struct writer *writer, unsigned int owner, struct wait *wai
 					 ++wait->orphaned == ORPHANED_FOR_SURE))
 		return shelf_damaged(shelf);
 	if (!own_writer(shelf, owner) &&
-	    !shelf_byte_held(shelf->lock_fd, slot_byte(shelf, owner))) {
+	    !byte_held(shelf->lock_fd, slot_byte(shelf, owner))) {
 		int err = takeover(shelf, writer, owner);
 
 		/* The dead one's locks are let go then, but for one that he has not noted: damage. */
@@ -136,10 +129,10 @@ static int lock_wait(struct writer *writer, unsigned int owner, struct wait *wai
 		done = LOAD(&shelf_slot(shelf, owner)->fence_seq) +
 		       LOAD(&shelf_slot(shelf, owner)->progress);
 	if (!wait->deadline || wait->owner != owner || wait->done != done) {
-		wait->deadline = shelf_now_ms() + shelf->wait_ms;
+		wait->deadline = now_ms() + shelf->wait_ms;
 		wait->owner = owner;
 		wait->done = done;
-	} else if (shelf_now_ms() > wait->deadline) {
+	} else if (now_ms() > wait->deadline) {
 		return shelf_fail(shelf, -EBUSY,
 				  "shelf %s: process %d holds a lock and does not go on; try again, "
 				  "or see what stops it",
@@ -383,7 +376,7 @@ static int slot_claim(struct hmem_shelf *shelf, struct writer *writer)
 			slot_bytes_unlock(shelf, id);
 			return shelf_damaged(shelf);
 		}
-		shelf_byte_unlock(shelf->lock_fd, repair_byte(shelf, id));
+		byte_unlock(shelf->lock_fd, repair_byte(shelf, id));
 		writer_init(writer, shelf, id);
 		STORE(&slot->chunk, 0);
 		STORE(&slot->writing, 0);
@@ -500,7 +493,7 @@ static void slot_leave(struct writer *writer, bool in_order)
 
 	if (in_order)
 		STORE(&writer->slot->used, 0);
-	shelf_byte_unlock(shelf->lock_fd, slot_byte(shelf, writer->id));
+	byte_unlock(shelf->lock_fd, slot_byte(shelf, writer->id));
 	shelf->fences += writer->persist.fences;
 	tx_free(writer->tx_kept);
 	free(writer->many_pins);

@@ -16,6 +16,7 @@
 #include <sched.h>
 #include <stdlib.h>
 
+#include "clock.h"
 #include "shelf.h"
 #include "shelf_record.h"
 #include "shelf_sigbus.h"
@@ -141,8 +142,8 @@ static int settle(struct snapshot *snapshot)
 		if (snapshot->writer)
 			takeover_all(shelf, snapshot->writer);
 		if (!deadline)
-			deadline = shelf_now_ms() + shelf->wait_ms;
-		else if (shelf_now_ms() > deadline)
+			deadline = now_ms() + shelf->wait_ms;
+		else if (now_ms() > deadline)
 			return shelf_fail(shelf, -EBUSY,
 					  "shelf %s: others change the %u objects all the time, or "
 					  "one who commits a transaction does not go on; try again",

@@ -18,6 +18,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "shelf.h"
 #include "shelf_lock.h"
 #include "shelf_ordered.h"
@@ -55,8 +56,8 @@ static bool owner_holds(struct hmem_shelf *shelf, unsigned int id)
 	const struct slot *slot = shelf_slot(shelf, id);
 	uint32_t takes = LOAD(&slot->takes);
 
-	return !shelf_byte_held(shelf->lock_fd, repair_byte(shelf, id)) &&
-	       shelf_byte_held(shelf->lock_fd, slot_byte(shelf, id)) &&
+	return !byte_held(shelf->lock_fd, repair_byte(shelf, id)) &&
+	       byte_held(shelf->lock_fd, slot_byte(shelf, id)) &&
 	       LOAD(&slot->takes) == takes;
 }
 
@@ -439,7 +440,7 @@ int takeover_all(struct hmem_shelf *shelf, struct writer *writer)
 		int failed;
 
 		if (!LOAD(&shelf_slot(shelf, id)->used) || own_writer(shelf, id) ||
-		    shelf_byte_held(shelf->lock_fd, slot_byte(shelf, id)))
+		    byte_held(shelf->lock_fd, slot_byte(shelf, id)))
 			continue;
 		failed = take(shelf, writer, id, settle);
 		if (failed && failed != -EAGAIN)
@@ -476,12 +477,12 @@ static int undoing_for_long(struct hmem_shelf *shelf, const struct slot *slot)
 
 int takeover_await(struct hmem_shelf *shelf)
 {
-	int64_t deadline = shelf_now_ms() + shelf->wait_ms;
+	int64_t deadline = now_ms() + shelf->wait_ms;
 
 	for (unsigned int id = 0; id < shelf->nr_slots; id++) {
 		/* Whoever was at it may have died: then it is for us. */
 		while (is_half_done(shelf, id) && takeover(shelf, NULL, id) == -EAGAIN) {
-			if (shelf_now_ms() > deadline)
+			if (now_ms() > deadline)
 				return undoing_for_long(shelf, shelf_slot(shelf, id));
 			sched_yield();
 		}

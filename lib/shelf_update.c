@@ -14,6 +14,7 @@
 #include <sched.h>
 #include <string.h>
 
+#include "clock.h"
 #include "crc32c.h"
 #include "shelf.h"
 #include "shelf_lock.h"
@@ -187,8 +188,8 @@ int object_link_check(struct writer *writer, uint64_t at, uint64_t *judged)
 			return 0;
 		/* Somebody else is undoing it. */
 		if (!deadline)
-			deadline = shelf_now_ms() + shelf->wait_ms;
-		else if (shelf_now_ms() > deadline)
+			deadline = now_ms() + shelf->wait_ms;
+		else if (now_ms() > deadline)
 			return shelf_fail(shelf, -EBUSY,
 					  "shelf %s: whoever undoes what dead process %d was changing "
 					  "in place does not go on; try again, or see what stops it",

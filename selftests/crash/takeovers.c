@@ -13,6 +13,7 @@
 
 #include "acts.h"
 #include "alive.h"
+#include "clock.h"
 #include "say.h"
 #include "scene.h"
 #include "shelf.h"
@@ -557,9 +558,9 @@ static int play_waits(void)
 	/* This thread has stopped with it. */
 	shelf->runtime->limbo_lock = 1;
 	scene_dies(other);
-	before = shelf_now_ms();
+	before = now_ms();
 	need(third_open(LONG, &third), "opening it");
-	waited = shelf_now_ms() - before;
+	waited = now_ms() - before;
 	if (waited >= LONG && waited < (DEAD - 1) * LONG)
 		return 0;
 	say("opened after %d ms", (int)waited);

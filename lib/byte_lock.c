@@ -6,8 +6,8 @@
 #include <fcntl.h>
 #include <time.h>
 
-#include "shelf.h"
-#include "shelf_lock.h"
+#include "byte_lock.h"
+#include "clock.h"
 #include "uncancelled.h"
 
 /* Where no region's file ends. */
@@ -34,20 +34,20 @@ static int set(int fd, int command, short type, int byte)
 	return 0;
 }
 
-int shelf_byte_lock(int fd, int byte)
+int byte_lock(int fd, int byte)
 {
 	return set(fd, F_OFD_SETLK, F_WRLCK, byte);
 }
 
-int shelf_byte_lock_shared(int fd, int byte)
+int byte_lock_shared(int fd, int byte)
 {
 	return set(fd, F_OFD_SETLK, F_RDLCK, byte);
 }
 
 /* The kernel would wait for ever: who holds it may have been stopped, or mean to keep it. */
-int shelf_byte_lock_within(int fd, int byte, bool shared, unsigned int wait_ms)
+int byte_lock_within(int fd, int byte, bool shared, unsigned int wait_ms)
 {
-	int64_t deadline = shelf_now_ms() + wait_ms;
+	int64_t deadline = now_ms() + wait_ms;
 	struct timespec pause = { .tv_nsec = PAUSE_MIN_NS };
 
 	for (;;) {
@@ -55,7 +55,7 @@ int shelf_byte_lock_within(int fd, int byte, bool shared, unsigned int wait_ms)
 
 		if (err != -EAGAIN)
 			return err;
-		if (shelf_now_ms() >= deadline)
+		if (now_ms() >= deadline)
 			return -EBUSY;
 		(void)UNCANCELLED(nanosleep(&pause, NULL));
 		if (pause.tv_nsec < PAUSE_MAX_NS)
@@ -63,12 +63,12 @@ int shelf_byte_lock_within(int fd, int byte, bool shared, unsigned int wait_ms)
 	}
 }
 
-void shelf_byte_unlock(int fd, int byte)
+void byte_unlock(int fd, int byte)
 {
 	set(fd, F_OFD_SETLK, F_UNLCK, byte);
 }
 
-bool shelf_byte_held(int fd, int byte)
+bool byte_held(int fd, int byte)
 {
 	struct flock lock = {
 		.l_type = F_WRLCK,
