@@ -15,12 +15,13 @@
 
 #include "cpu_flush.h"
 
+struct hmem_layer_entry;
 struct hmem_provider_entry;
 
 /*
  * @born: with the address it tells contexts apart, as an address alone is used again
  * @sysroot: what stands before every path of /sys, /dev and /etc; never NULL
- * @lock: protects @providers; its entries are only ever added and never change
+ * @lock: protects @providers and @layers; their entries are only ever added and never change
  */
 struct hmem_ctx {
 	atomic_uint refs;
@@ -34,6 +35,7 @@ struct hmem_ctx {
 	struct hmem_cpu_flush flush;
 	pthread_mutex_t lock;
 	struct hmem_provider_entry *providers;
+	struct hmem_layer_entry *layers;
 };
 
 void hmem_log_at(struct hmem_ctx *ctx, enum hmem_log_level level, const char *where,

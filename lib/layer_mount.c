@@ -55,6 +55,7 @@ static int add_mount(struct hmem_layers *layers, const struct mntent *mount)
 	layer->kind = HMEM_LAYER_FSDAX;
 	layer->flags = HMEM_LAYER_SHAREABLE;
 	snprintf(layer->name, sizeof(layer->name), "fsdax:%s", mount->mnt_dir);
+	snprintf(layer->provider, sizeof(layer->provider), "file");
 	if (!strncmp(mount->mnt_fsname, "/dev/", 5))
 		learn_of_device(layers, mount->mnt_fsname + 5, layer);
 	/* What is mounted here is not what was mounted where the tree comes from. */

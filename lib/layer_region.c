@@ -55,6 +55,7 @@ static int add_pool(void *arg, const struct hmem_pool_info *info)
 	layer->free = hmem_figure(info->free_bytes, HMEM_ORIGIN_KERNEL);
 	snprintf(layer->name, sizeof(layer->name), "pool:%s", info->name);
 	snprintf(layer->device, sizeof(layer->device), "%s", info->source);
+	snprintf(layer->provider, sizeof(layer->provider), "hmem");
 	learn_of_pool(layers, info->name, info->source, layer);
 	return 0;
 }
@@ -77,6 +78,7 @@ static int add_region(void *arg, const struct hmem_region_info *info)
 	layer->nid = info->nid;
 	layer->capacity = hmem_figure(info->bytes, HMEM_ORIGIN_KERNEL);
 	snprintf(layer->name, sizeof(layer->name), "%s", info->name);
+	snprintf(layer->provider, sizeof(layer->provider), "%s", dax ? "dax" : "hmem");
 	if (dax) {
 		layer->distance = hmem_layers_distance(layers, layer->nid);
 		return 0;

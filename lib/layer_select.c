@@ -13,7 +13,6 @@
 #include "uncancelled.h"
 
 #define WANTED_SIZE_V1 sizeof(struct hmem_layer_wanted)
-#define INFO_SIZE_V1   sizeof(struct hmem_layer_info)
 
 #define CAN_NEED \
 	(HMEM_LAYER_PERSISTENT | HMEM_LAYER_LOCAL | HMEM_LAYER_SHAREABLE | HMEM_LAYER_CPUS)
@@ -132,7 +131,7 @@ static int do_layer_select(struct hmem_ctx *ctx, const struct hmem_layer_wanted 
 	if (!err)
 		err = check(ctx, &ours);
 	for (size_t i = 0; !err && found && i < *nr; i++)
-		err = hmem_sized_check(ctx, "struct hmem_layer_info", &found[i], INFO_SIZE_V1);
+		err = hmem_sized_check(ctx, "struct hmem_layer_info", &found[i], HMEM_LAYER_INFO_SIZE_V1);
 	if (!err)
 		err = hmem_layer_iterate(ctx, ours.initiator, keep, &layers);
 	if (err) {

@@ -12,6 +12,9 @@
 
 #include <hmem/layer.h>
 
+/* The first published version: all of it. */
+#define HMEM_LAYER_INFO_SIZE_V1 sizeof(struct hmem_layer_info)
+
 /*
  * @initiator: node of the processors that ask; -1 until the nodes were looked for
  * @at: those of system RAM come first, their kinds are settled by hmem_layers_name_nodes()
@@ -40,6 +43,10 @@ int hmem_layers_from_hwloc(struct hmem_layers *layers);
 int hmem_layers_name_nodes(struct hmem_layers *layers);
 int hmem_layers_of_regions(struct hmem_layers *layers);
 int hmem_layers_of_mounts(struct hmem_layers *layers);
+int hmem_layers_registered(struct hmem_layers *layers);
+
+/* The registered ones, when the context goes. */
+void hmem_layers_free(struct hmem_ctx *ctx);
 
 static inline struct hmem_figure hmem_figure(uint64_t value, enum hmem_origin origin)
 {

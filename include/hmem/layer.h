@@ -17,7 +17,7 @@
  * the nearest layer of that kind.
  *
  * Layers are looked for anew in each call, below the context's sysroot: what is found is what is
- * there now.
+ * there now. Those that were registered stay as long as the context.
  */
 #ifndef HMEM_LAYER_H
 #define HMEM_LAYER_H
@@ -62,6 +62,7 @@ struct hmem_figure {
 	uint32_t origin;	/* enum hmem_origin */
 	uint32_t reserved;
 };
+#define HMEM_FIGURE_INIT { 0, HMEM_ORIGIN_NONE, 0 }
 
 #define HMEM_LAYER_PERSISTENT	(1u << 0)	/* what is in it survives power loss */
 #define HMEM_LAYER_LOCAL	(1u << 1)	/* no memory is nearer to the processors asked for */
@@ -86,6 +87,8 @@ struct hmem_figure {
  * @distance: from @initiator, 10 being its own memory
  * @device: what it is made of: the CXL region, the dax device, the pool; or ""
  * @name: see above
+ * @provider: scheme of the provider that its memory comes from; "": it is system RAM, that of @nid,
+ *	or where that is -1 nobody says where it is
  */
 struct hmem_layer_info {
 	size_t size;
@@ -104,7 +107,35 @@ struct hmem_layer_info {
 	struct hmem_figure distance;
 	char device[HMEM_LAYER_NAME_MAX + 1];
 	char name[HMEM_LAYER_NAME_MAX + 1];
+	char provider[16];
 };
+#define HMEM_LAYER_INFO_INIT \
+	{ sizeof(struct hmem_layer_info), HMEM_LAYER_OTHER, 0, -1, -1, -1, 0, HMEM_FIGURE_INIT, \
+	  HMEM_FIGURE_INIT, HMEM_FIGURE_INIT, HMEM_FIGURE_INIT, HMEM_FIGURE_INIT, \
+	  HMEM_FIGURE_INIT, HMEM_FIGURE_INIT, "", "", "" }
+
+/**
+ * hmem_layer_register - add a layer of the caller's own to a context
+ * @info: what it is, copied; initialise it with HMEM_LAYER_INFO_INIT. See below
+ * @scheme: provider that gives its memory, as hmem_provider_register() knows it; NULL: the memory is
+ *	system RAM, that of the NUMA node in @info, or without one there is none: the layer is told
+ *	of and chosen, but nothing can be had of it
+ *
+ * Its kind is HMEM_LAYER_OTHER. Its name can be printed, is nobody else's, and is not the name
+ * of another kind, alone or before a colon. Of the flags HMEM_LAYER_PERSISTENT and _SHAREABLE are
+ * the caller's to say; the others follow from the node. A figure with a value and without an origin
+ * gets HMEM_ORIGIN_CALLER. Latencies, bandwidths and the distance hold for the processors of the
+ * initiator in @info, and are not known to others; -1: for all. What is not said of system RAM is
+ * taken from its node, and the distance always. The provider in @info is not looked at.
+ *
+ * There is no way to take one away again.
+ *
+ * Return: 0; -EEXIST (the name is taken), -EINVAL (size, kind, flags, a node below -1, a figure, the
+ * name, no such provider), -ENAMETOOLONG (name or device), -E2BIG (@info is of a newer library),
+ * -ENOMEM.
+ */
+HMEM_API int hmem_layer_register(struct hmem_ctx *ctx, const struct hmem_layer_info *info,
+				 const char *scheme);
 
 /**
  * hmem_layer_iterate - visit every layer

@@ -45,10 +45,12 @@ int main()
 {
 	struct hmem_region_options options = HMEM_REGION_OPTIONS_INIT;
 	struct hmem_pool_options pool = HMEM_POOL_OPTIONS_INIT;
+	struct hmem_layer_info layer = HMEM_LAYER_INFO_INIT;
 	struct hmem_region *region;
 	struct hmem_ctx *ctx;
 
 	(void)pool;
+	(void)layer;
 	if (hmem_ctx_new(&ctx))
 		return 1;
 	options.bytes = 4096;

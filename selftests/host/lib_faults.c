@@ -43,6 +43,19 @@ static int register_provider(void)
 	return err;
 }
 
+static int register_layer(void)
+{
+	static char name[] = "a";
+	struct hmem_layer_info info = HMEM_LAYER_INFO_INIT;
+	int err;
+
+	info.name[0] = name[0];
+	err = hmem_layer_register(ctx, &info, "anon");
+	if (!err)
+		name[0]++;
+	return err;
+}
+
 static int create_as(const char *which)
 {
 	struct hmem_region_options options = HMEM_REGION_OPTIONS_INIT;
@@ -179,6 +192,7 @@ int main(void)
 	wordless = false;
 	inject("a sysroot", set_sysroot, "alloc", ENOMEM, 0);
 	inject("a provider", register_provider, "alloc", ENOMEM, 0);
+	inject("a layer", register_layer, "alloc", ENOMEM, 0);
 	inject("anonymous memory", create_anon, "alloc", ENOMEM, 0);
 	inject("a region of the module", open_hmem, "alloc", ENOMEM, 0);
 	inject("listing pools", list_pools, "alloc", ENOMEM, 0);
