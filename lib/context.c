@@ -89,6 +89,7 @@ void hmem_ctx_unref(struct hmem_ctx *ctx)
 	/* acq_rel: whoever frees sees everything that the others did before letting go */
 	if (!ctx || atomic_fetch_sub_explicit(&ctx->refs, 1, memory_order_acq_rel) != 1)
 		return;
+	hmem_layers_forget(ctx);
 	hmem_layers_free(ctx);
 	hmem_providers_free(ctx);
 	pthread_mutex_destroy(&ctx->lock);

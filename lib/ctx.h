@@ -16,12 +16,14 @@
 #include "cpu_flush.h"
 
 struct hmem_layer_entry;
+struct hmem_layer_measured;
 struct hmem_provider_entry;
 
 /*
  * @born: with the address it tells contexts apart, as an address alone is used again
  * @sysroot: what stands before every path of /sys, /dev and /etc; never NULL
- * @lock: protects @providers and @layers; their entries are only ever added and never change
+ * @lock: protects @providers and @layers; their entries are only ever added and never change; and
+ *	@measured, all of it
  */
 struct hmem_ctx {
 	atomic_uint refs;
@@ -36,6 +38,7 @@ struct hmem_ctx {
 	pthread_mutex_t lock;
 	struct hmem_provider_entry *providers;
 	struct hmem_layer_entry *layers;
+	struct hmem_layer_measured *measured;
 };
 
 void hmem_log_at(struct hmem_ctx *ctx, enum hmem_log_level level, const char *where,

@@ -48,7 +48,7 @@ static int discover(struct hmem_layers *layers)
 	static int (*const steps[])(struct hmem_layers *layers) = {
 		hmem_layers_of_nodes,	hmem_layers_from_cxl,	hmem_layers_from_hwloc,
 		hmem_layers_name_nodes, hmem_layers_of_regions, hmem_layers_of_mounts,
-		hmem_layers_registered,
+		hmem_layers_registered,	hmem_layers_measured,
 	};
 
 	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {

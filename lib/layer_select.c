@@ -25,8 +25,7 @@ static uint64_t room(const struct hmem_layer_info *layer)
 	return layer->free.origin ? layer->free.value : layer->capacity.value;
 }
 
-/* "cxl" is every name that begins with "cxl:". */
-static bool has_name(const struct hmem_layer_info *layer, const char *name)
+bool hmem_layer_has_name(const struct hmem_layer_info *layer, const char *name)
 {
 	size_t length = strlen(name);
 
@@ -43,7 +42,7 @@ static bool will_do(const struct hmem_layer_info *layer, const struct hmem_layer
 	return kinds & HMEM_LAYER_KIND(layer->kind) &&
 	       (layer->flags & wanted->flags) == wanted->flags &&
 	       !(layer->flags & HMEM_LAYER_FORBIDDEN) && room(layer) >= wanted->bytes &&
-	       (!wanted->name || has_name(layer, wanted->name));
+	       (!wanted->name || hmem_layer_has_name(layer, wanted->name));
 }
 
 /* Less than 0 when @a is the better one. @less: that is better. */

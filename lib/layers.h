@@ -45,8 +45,19 @@ int hmem_layers_of_regions(struct hmem_layers *layers);
 int hmem_layers_of_mounts(struct hmem_layers *layers);
 int hmem_layers_registered(struct hmem_layers *layers);
 
+int hmem_layers_measured(struct hmem_layers *layers);
+
 /* The registered ones, when the context goes. */
 void hmem_layers_free(struct hmem_ctx *ctx);
+
+/* What was measured of a layer: those of its figures that come from there. 0 or -ENOMEM. */
+int hmem_layers_remember(struct hmem_ctx *ctx, const struct hmem_layer_info *layer);
+
+/* All that, when the context goes. */
+void hmem_layers_forget(struct hmem_ctx *ctx);
+
+/* "cxl" is every name that begins with "cxl:". */
+bool hmem_layer_has_name(const struct hmem_layer_info *layer, const char *name);
 
 static inline struct hmem_figure hmem_figure(uint64_t value, enum hmem_origin origin)
 {

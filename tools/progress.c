@@ -21,6 +21,7 @@ void progress_show(struct progress *progress, uint64_t done)
 	char bar[BAR + 1], size[32];
 	struct timespec now;
 	const char *name = progress->doing ? progress->doing : progress->s->verb;
+	bool timed = !strcmp(name, "measuring");
 	unsigned int full;
 
 	if (!isatty(STDERR_FILENO))
@@ -31,7 +32,10 @@ void progress_show(struct progress *progress, uint64_t done)
 		return;
 	progress->last = now;
 	progress->shown = true;
-	hmem_size_format(done, size, sizeof(size));
+	if (timed)
+		snprintf(size, sizeof(size), "%.1f s", (double)done / 1000);
+	else
+		hmem_size_format(done, size, sizeof(size));
 	if (!progress->total) {
 		fprintf(stderr, "\rhmemctl %s: %s\033[K", name, size);
 		return;

@@ -10,7 +10,7 @@
 
 /**
  * struct progress - a bar on stderr
- * @total: bytes; 0: not known
+ * @total: bytes, or of "measuring" ms; 0: not known
  * @doing: shown instead of the verb, or NULL
  * @shown: there is a bar, which has to be erased
  * @last: when it was drawn

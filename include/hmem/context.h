@@ -83,8 +83,8 @@ HMEM_API void hmem_ctx_set_log(struct hmem_ctx *ctx, hmem_log_fn fn, void *arg);
  * typedef hmem_progress_fn - hears how far a long call has got
  * @arg: what hmem_ctx_set_progress() was given
  * @doing: what it does, a word or two: "checking", "recovering", "exporting", ...
- * @done: bytes that are done
- * @total: bytes that there are to do, 0: not known
+ * @done: bytes that are done; of "measuring", which takes a given time: ms that have passed
+ * @total: bytes that there are to do, 0: not known; of "measuring": ms that it takes
  */
 typedef void (*hmem_progress_fn)(void *arg, const char *doing, uint64_t done, uint64_t total);
 
@@ -92,8 +92,8 @@ typedef void (*hmem_progress_fn)(void *arg, const char *doing, uint64_t done, ui
  * hmem_ctx_set_progress - who hears how far long calls have got; NULL: nobody
  *
  * Calls that may take long - recovering a shelf when it is opened, checking, exporting and importing
- * one - call @fn now and then, from their own thread, and a last time with @done equal to
- * @total when they have ended, whatever came of them. It must not use what the call is
+ * one, measuring a layer - call @fn now and then, from their own thread, and a last time with @done
+ * equal to @total when they have ended, whatever came of them. It must not use what the call is
  * about. To be set before others use the context.
  */
 HMEM_API void hmem_ctx_set_progress(struct hmem_ctx *ctx, hmem_progress_fn fn, void *arg);

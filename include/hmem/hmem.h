@@ -8,6 +8,7 @@
 #include <hmem/layer.h>
 #include <hmem/poison.h>
 #include <hmem/pool.h>
+#include <hmem/probe.h>
 #include <hmem/provider.h>
 #include <hmem/region.h>
 #include <hmem/shelf.h>

@@ -130,9 +130,9 @@ struct hmem_layer_info {
  *
  * There is no way to take one away again.
  *
- * Return: 0; -EEXIST (the name is taken), -EINVAL (size, kind, flags, a node below -1, a figure, the
- * name, no such provider), -ENAMETOOLONG (name or device), -E2BIG (@info is of a newer library),
- * -ENOMEM.
+ * Return: 0; -EEXIST (the name is taken), -EINVAL (size, kind, flags, a node below -1, a figure,
+ * the name, no such provider), -ENAMETOOLONG (name or device), -E2BIG (@info is of a newer
+ * library), -ENOMEM.
  */
 HMEM_API int hmem_layer_register(struct hmem_ctx *ctx, const struct hmem_layer_info *info,
 				 const char *scheme);
@@ -145,7 +145,8 @@ HMEM_API int hmem_layer_register(struct hmem_ctx *ctx, const struct hmem_layer_i
  *
  * System RAM comes first, in the order of nodes, then pools, regions, dax devices, file systems,
  * and what callers have registered. Of system RAM everything is known only to who may read the
- * attributes of the CXL bus: to others some CXL memory is "dram".
+ * attributes of the CXL bus: to others some CXL memory is "dram". What hmem_layer_probe() has
+ * measured with this context, for this initiator, is told instead of what is published.
  *
  * Return: 0, what @fn returned, -EINVAL, -ENODEV (no such node, or none with processors), -ENOMEM,
  * or what the system answered.

@@ -84,7 +84,34 @@ tap_is "$status" 0 "this machine is listed"
 tap_matches "$(values kind)" "^dram" "it has DRAM"
 tap_matches "$(values local)" "true" "some of it is local"
 
+# --- measuring
+
+ctl probe-layer dram --bytes 64K --seconds 0.02 --threads 1
+tap_is "$status:$(values kind)" "0:dram" "a layer is measured"
+tap_is "$(values read_latency_ns_from) $(values write_bandwidth_from)" "probe probe" "as is said"
+tap_is "$(values bytes) $(values threads) $(values writes)" "65536 1 true" "and how"
+tap_matches "$out" '"how": "median of [0-9]+; latency: ' "in words as well"
+ctl probe-layer nosuch dram -u -b 64K -s 0.02 -t 1
+tap_is "$status:$(values kind):$(values bytes)" "1:dram:64.00 KiB" "one of several that is not there"
+tap_matches "$err" 'there is no layer "nosuch"' "is named"
+tap_matches "$(values read_latency_ns)" " ns$" "-u: with units"
+tap_is "$(complete_for probe-layer dra)" "$(values layer)" "layers are completed"
+if command -v script >/dev/null; then
+	bar=$(script -qec "hmemctl probe-layer dram -b 64K -s 1 -t 1" /dev/null)
+	tap_matches "$bar" "hmemctl measuring: \[#+\.+\] [01]\.[0-9] s" "a bar, on terminals"
+else
+	tap_skip "a bar, on terminals" "no script(1) here"
+fi
+
 # --- usage
+
+usage "probe-layer" "which layer"
+usage "probe-layer dram --bytes many" "many is no size"
+usage "probe-layer dram --bytes 0" "0 is no size"
+usage "probe-layer dram --seconds 0" "0 is no time in seconds"
+usage "probe-layer dram --seconds 4000" "4000 is no time in seconds"
+usage "probe-layer dram --threads 0" "0 is no number of threads"
+usage "probe-layer dram --from x" "x is no number of a NUMA node"
 
 usage "list-layers extra" "unexpected argument: extra"
 usage "list-layers --from x" "x is no number of a NUMA node"
