@@ -15,7 +15,18 @@ for file in "$machines"/*.files; do
 	hmemctl list-layers --sysroot "$root" >"$TMPDIR/$name.json" 2>"$TMPDIR/$name.err"
 	tap_is $? 0 "$name: is listed"
 	tap_check "$name: as it is known" diff -u "$machines/$name.json" "$TMPDIR/$name.json"
+	hmemctl list-layers --sysroot "$root" --dot >"$TMPDIR/$name.dot" 2>"$TMPDIR/$name.err"
+	tap_check "$name: as a graph" diff -u "$machines/$name.dot" "$TMPDIR/$name.dot"
+	LC_ALL=C.UTF-8 hmemctl list-layers --sysroot "$root" --draw \
+		>"$TMPDIR/$name.draw" 2>"$TMPDIR/$name.err"
+	tap_check "$name: drawn" diff -u "$machines/$name.draw" "$TMPDIR/$name.draw"
 done
+tap_is "$(cat "$machines"/*.draw | LC_ALL=C.UTF-8 sed -n '/^.\{81\}/p')" "" "drawings have 80 columns"
+if command -v dot >/dev/null; then
+	for file in "$machines"/*.dot; do
+		tap_check "Graphviz understands $(basename "$file")" dot -Tcanon -o /dev/null "$file"
+	done
+fi
 
 # sysroot FILE: that machine, in $root
 sysroot() {
@@ -38,6 +49,26 @@ tap_matches "$err" "node 2 has no processors .* those of nodes 0-1 can" "as it h
 ctl list-layers --sysroot "$root" -u
 tap_is "$(values read_latency_ns | cut -d' ' -f1,2)" "110 ns" "-u: with units"
 tap_is "$(values read_bandwidth | cut -d' ' -f1,2)" "262.1 GB/s" "-u: also of bandwidths"
+
+# --- pictures
+
+ctl list-layers --sysroot "$root" --dot --from 1
+tap_is "$(grep -c ellipse <<<"$out"):$(grep -c -- "of node 1\" --" <<<"$out")" "1:4" \
+	"--from: a graph of the ways from one node"
+sysroot pmem
+LC_ALL=C ctl list-layers --sysroot "$root" -d
+tap_is "$out" "$(<"$machines/pmem.ascii")" "without UTF-8 it is drawn in ASCII"
+printf '/dev/pmem9 /m"\\134\\012\303\251\377 xfs rw,dax 0 0\n' >"$root/proc/self/mounts"
+ctl list-layers --sysroot "$root" --dot
+tap_matches "$out" '"fsdax:/m\\"\\\\\?\?\?\?" \[shape=cylinder' "a graph has no names that end it"
+printf '/dev/pmem9 /m\303\251%099d xfs rw,dax 0 0\n' 0 >"$root/proc/self/mounts"
+LC_ALL=C.UTF-8 ctl list-layers --sysroot "$root" --draw
+tap_is "$(LC_ALL=C.UTF-8 sed -n '/^.\{81\}/p' <<<"$out"):$(grep -c 'fsdax:/mé0*\.\.' <<<"$out")" ":1" \
+	"a long name is cut off"
+printf '/dev/pmem9 /m\303\251 xfs rw,dax 0 0\n' >"$root/proc/self/mounts"
+LC_ALL=C ctl list-layers --sysroot "$root" --draw
+tap_matches "$out" 'fsdax:/m\?\? ' "and has only what the locale has"
+sysroot two-sockets-hbm
 
 # --- what is missing, or is no figure
 
@@ -105,6 +136,8 @@ fi
 
 # --- usage
 
+usage "list-layers --dot -d" "choose one"
+usage "list-layers --dot -u" "choose one"
 usage "probe-layer" "which layer"
 usage "probe-layer dram --bytes many" "many is no size"
 usage "probe-layer dram --bytes 0" "0 is no size"
