@@ -32,7 +32,7 @@
 	_(get_obj_by_depth)         \
 	_(memattr_get_value)
 
-#define MEMBER(name) __typeof__(hwloc_##name) *name;
+#define MEMBER(name) __typeof__(hwloc_##name) *(name);
 
 struct hwloc {
 	void *library;
