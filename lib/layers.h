@@ -59,6 +59,9 @@ void hmem_layers_forget(struct hmem_ctx *ctx);
 /* "cxl" is every name that begins with "cxl:". */
 bool hmem_layer_has_name(const struct hmem_layer_info *layer, const char *name);
 
+/* "cxl" is every name that begins with "cxl:". */
+bool hmem_layer_has_name(const struct hmem_layer_info *layer, const char *name);
+
 static inline struct hmem_figure hmem_figure(uint64_t value, enum hmem_origin origin)
 {
 	return (struct hmem_figure){ .value = value, .origin = origin };

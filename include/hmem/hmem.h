@@ -5,6 +5,7 @@
 
 #include <hmem/context.h>
 #include <hmem/export.h>
+#include <hmem/interface.h>
 #include <hmem/layer.h>
 #include <hmem/poison.h>
 #include <hmem/pool.h>
@@ -13,6 +14,7 @@
 #include <hmem/region.h>
 #include <hmem/shelf.h>
 #include <hmem/size.h>
+#include <hmem/space.h>
 #include <hmem/tier.h>
 #include <hmem/tx.h>
 

@@ -85,7 +85,7 @@ for header in include/hmem/*.h; do
 	done < <(tr '\n' ' ' <"$header" | grep -o 'HMEM_API [^;]*;' | grep -v visibility |
 		sed 's/HMEM_API //; s/ *__attribute__.*;/;/' | tr -d ' \t')
 	mapfile -t constants < <(words '\bHMEM_[A-Z_]+\b' "$header" |
-		grep -vE '^HMEM_(API|BUILD|[A-Z]+_H|OPEN_|CAP_|LOG_|POOL_|POOL_WAS_|CREATE_|NAME_)$')
+		grep -vE '^HMEM_(API|BUILD|[A-Z]+_H|OPEN_|CAP_|LOG_|POOL_|POOL_WAS_|CREATE_|NAME_|SPACE_|INTERFACE_)$')
 	tap_is "$(missing "$page" "${constants[@]}")" "" "it has every constant"
 	mapfile -t errors < <(words '-E[A-Z0-9]{3,}' "$header" | tr -d -)
 	tap_is "$(missing "$page" "${errors[@]}")" "" "and every error"
@@ -94,10 +94,17 @@ for header in include/hmem/*.h; do
 	tap_is "$(missing "$page" "${members[@]}")" "" "and every member of its structs"
 done
 
-# The example is a program.
-sed -n '/^\.EX/,/^\.EE/{/^\./d;s/\\-/-/g;s/\\(rs/\\/g;p}' "$man/libhmem.3" >"$TMPDIR/example.c"
-tap_check "the example of libhmem.3 is compiled" "${CC:-cc}" -std=c11 -Wall -Wextra -Werror \
-	-Iinclude -fsyntax-only "$TMPDIR/example.c"
+# Examples are programs.
+examples=0
+for page in "$man"/*.3; do
+	sed -n '/^\.SH EXAMPLES/,/^\.SH S/p' "$page" |
+		sed -n '/^\.EX/,/^\.EE/{/^\./d;s/\\-/-/g;s/\\(rs/\\/g;p}' >"$TMPDIR/example.c"
+	[ -s "$TMPDIR/example.c" ] || continue
+	tap_check "the example of ${page##*/} is compiled" "${CC:-cc}" -std=c11 -Wall -Wextra \
+		-Werror -Iinclude -fsyntax-only "$TMPDIR/example.c"
+	examples=$((examples + 1))
+done
+tap_check "there are some" test $examples -ge 3
 
 # --- the kernel
 

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Spaces: so much of the memory of one layer, or of several, from which interfaces (interface.h)
+ * allocate.
+ *
+ *   dram: hbm: cxl: pmem:	memory of the process, bound to the node
+ *   pool:			a region that is made for the space, and destroyed with it
+ *   of a caller (layer.h):	likewise, by its provider; without one, memory bound to its node
+ *   fsdax:			a file without name
+ *   hmem: dax:			the region, all of it, which is mapped
+ *   file:PATH			likewise, though it is no layer
+ *
+ * With HMEM_SPACE_SHARED several processes have the region as one space; a region is one when its
+ * first 4096 bytes are zeroes, or have been before, and its memory is not to be used otherwise.
+ *
+ * Memory is cut into granules of 4 to 64 KiB, by the size of the space. An interface takes
+ * granules as it needs them, and gives them back.
+ *
+ * Ownership: a space is reference counted. It holds its context; each interface holds it.
+ * Threading: any function may be called from any thread.
+ */
+#ifndef HMEM_SPACE_H
+#define HMEM_SPACE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <hmem/context.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct hmem_space;
+
+#define HMEM_SPACE_NAME_MAX 63
+
+/* In struct hmem_space_options */
+#define HMEM_SPACE_POPULATE	(1u << 0)	/* all its memory is taken at once */
+#define HMEM_SPACE_INTERLEAVE	(1u << 1)	/* over its parts, by weight; else one after the other */
+#define HMEM_SPACE_PREFER	(1u << 2)	/* system RAM: other nodes will do where it is full */
+#define HMEM_SPACE_SHARED	(1u << 3)	/* regions: with other processes */
+
+/**
+ * struct hmem_space_part - memory of one layer
+ * @layer: its name; or its kind, "cxl", and then the nearest one; NULL: "dram"
+ * @bytes: how many; 0: an equal part of what others do not say
+ * @weight: with HMEM_SPACE_INTERLEAVE: 0 is by bandwidth, and if one is 0 all have to be
+ */
+struct hmem_space_part {
+	const char *layer;
+	uint64_t bytes;
+	uint32_t weight;
+	uint32_t reserved;
+};
+
+/**
+ * struct hmem_space_options - what a space shall be
+ * @size: sizeof(struct hmem_space_options)
+ * @flags: HMEM_SPACE_*
+ * @layer: as of struct hmem_space_part; NULL: "dram", if there are no @parts
+ * @bytes: of all; at least 64 KiB, rounded up to 2 MiB. file: 0 is a file that is there,
+ *	with all it has. hmem: dax: what the region has
+ * @limit: bytes of that which may be used; 0: all
+ * @parts: all of system RAM, or a single one
+ * @nr_parts: how many, at most 64
+ */
+struct hmem_space_options {
+	size_t size;
+	uint32_t flags;
+	uint32_t nr_parts;
+	const char *layer;
+	uint64_t bytes;
+	uint64_t limit;
+	const struct hmem_space_part *parts;
+};
+#define HMEM_SPACE_OPTIONS_INIT { sizeof(struct hmem_space_options), 0, 0, NULL, 0, 0, NULL }
+
+/**
+ * struct hmem_space_info - what a space is, and how full
+ * @size: sizeof(struct hmem_space_info), set by the caller
+ * @flags: HMEM_SPACE_*
+ * @nr_parts: parts it has
+ * @bytes: of memory
+ * @limit: of those that may be used
+ * @used: of those that interfaces have
+ * @peak: the most they ever had
+ * @granule: bytes that are taken at once, at least
+ * @interfaces: how many this process has on it
+ * @name: what it was called
+ */
+struct hmem_space_info {
+	size_t size;
+	uint32_t flags;
+	uint32_t nr_parts;
+	uint64_t bytes;
+	uint64_t limit;
+	uint64_t used;
+	uint64_t peak;
+	uint64_t granule;
+	uint64_t interfaces;
+	char name[HMEM_SPACE_NAME_MAX + 1];
+};
+
+/**
+ * hmem_space_create - a space of memory
+ * @name: what it is called, for who looks at it; at most HMEM_SPACE_NAME_MAX bytes
+ * @options: NULL is not enough: a space has a size
+ * @space: where to put the handle; written only on success
+ *
+ * Memory of system RAM is the process's own, so that a child has a copy of it after fork(2), and
+ * is there when it is touched, unless HMEM_SPACE_POPULATE. Where a node has none left then, the
+ * kernel ends a process, this one or another, as the memory is bound to the node;
+ * HMEM_SPACE_PREFER takes that of others. A region is mapped as it is, and must not be used by
+ * anybody else meanwhile unless it is shared; what is in it is not cleared. A child of fork(2)
+ * does not have it: it may give up what it has of it, and nothing else. The region that was made
+ * of a pool stays if the process dies; its name begins with "space-" and the process's number.
+ *
+ * Return: 0; -EINVAL (no size, or a contradiction, which the last error names), -ENOENT (no such
+ * layer), -ENODATA (weights by bandwidth, and one is not known), -ENOMEM, -ENOSPC (populating, or
+ * a pool: there is less), -EPERM (the cpuset forbids the node), -EOPNOTSUPP (the layer has no
+ * memory for spaces), -ENAMETOOLONG, -E2BIG (@options are of a newer library), and what opening
+ * or creating a region returns. Shared: -EUSERS (by 1023 processes already), -EPROTO (of another
+ * version), -EILSEQ (what is in the region is no space), -EBUSY (somebody who joins it is stopped).
+ */
+HMEM_API int hmem_space_create(struct hmem_ctx *ctx, const char *name,
+			       const struct hmem_space_options *options,
+			       struct hmem_space **space);
+
+/** hmem_space_ref - one more reference. Return: @space. */
+HMEM_API struct hmem_space *hmem_space_ref(struct hmem_space *space);
+
+/**
+ * hmem_space_unref - one less; with the last one the memory is gone
+ * @space: NULL: nothing happens
+ */
+HMEM_API void hmem_space_unref(struct hmem_space *space);
+
+/** hmem_space_get_info - what it is now. Return: 0 or -EINVAL. */
+HMEM_API int hmem_space_get_info(const struct hmem_space *space, struct hmem_space_info *info);
+
+/**
+ * hmem_space_set_limit - how much of it may be used
+ * @bytes: rounded down to granules; 0: all of it
+ *
+ * What is in use stays so where that is more.
+ *
+ * Return: 0; -EINVAL (no granule, or more than the space has).
+ */
+HMEM_API int hmem_space_set_limit(struct hmem_space *space, uint64_t bytes);
+
+/**
+ * hmem_space_handle - a number for a block, by which other processes find it
+ * @block: any address in the space's memory
+ *
+ * Return: what hmem_space_at() takes, in any process that has the space, at any time; 0: the
+ * address is not of the space.
+ */
+HMEM_API uint64_t hmem_space_handle(const struct hmem_space *space, const void *block);
+
+/** hmem_space_at - the address for a handle; NULL: the space has no such place */
+HMEM_API void *hmem_space_at(const struct hmem_space *space, uint64_t handle);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,370 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Granules: claiming spans of them, giving them back, and what those who died left.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "granule.h"
+
+#define MAGIC	0x656c756e6172676dULL
+#define VERSION 1
+
+/* Spaces of less than this many granules have smaller ones: each use takes one at least. */
+#define GRANULES_WANTED 1024
+
+_Static_assert(sizeof(struct granule_owner) == 16, "owners lie in shared memory");
+_Static_assert(sizeof(struct granule_table) == 128, "tables lie in shared memory");
+_Static_assert(sizeof(struct granule_span) == 64, "spans lie in shared memory");
+
+unsigned int granules_shift(uint64_t bytes)
+{
+	unsigned int shift = GRANULE_SHIFT_MAX;
+
+	while (shift > GRANULE_SHIFT_MIN && bytes >> shift < GRANULES_WANTED)
+		shift--;
+	return shift;
+}
+
+static uint32_t owners_for(uint64_t count)
+{
+	if (count < 128)
+		return 64;
+	return count / 2 < GRANULE_OWNERS_MAX ? (uint32_t)(count / 2) : GRANULE_OWNERS_MAX + 1;
+}
+
+static size_t stride_for(unsigned int shift)
+{
+	size_t blocks = ((size_t)1 << shift) / GRANULE_BLOCK_MIN;
+
+	return sizeof(struct granule_span) + 2 * blocks / 8;
+}
+
+static uint64_t words_offset(uint64_t count)
+{
+	return sizeof(struct granule_table) + owners_for(count) * sizeof(struct granule_owner);
+}
+
+static uint64_t spans_offset(uint64_t count)
+{
+	return (words_offset(count) + count * sizeof(uint64_t) + 63) / 64 * 64;
+}
+
+uint64_t granules_table_bytes(uint64_t count, unsigned int shift)
+{
+	return spans_offset(count) + count * stride_for(shift);
+}
+
+void granules_format(void *memory, uint64_t count, unsigned int shift, uint64_t first)
+{
+	struct granule_table *table = memory;
+
+	table->version = VERSION;
+	table->shift = shift;
+	table->count = count;
+	table->nr_owners = owners_for(count);
+	table->first = first;
+	atomic_store_explicit(&table->limit, count, memory_order_relaxed);
+	/* Last: who finds it takes the rest for true. */
+	atomic_thread_fence(memory_order_release);
+	table->magic = MAGIC;
+}
+
+int granules_check(const void *memory, uint64_t bytes)
+{
+	const struct granule_table *table = memory;
+
+	if (bytes < sizeof(*table) || table->magic != MAGIC)
+		return -EINVAL;
+	atomic_thread_fence(memory_order_acquire);
+	if (table->version != VERSION)
+		return -EPROTO;
+	if (table->shift < GRANULE_SHIFT_MIN || table->shift > GRANULE_SHIFT_MAX ||
+	    !table->count || table->count > GRANULES_MAX ||
+	    table->nr_owners != owners_for(table->count) ||
+	    table->first % (1ull << table->shift) ||
+	    table->first < granules_table_bytes(table->count, table->shift) ||
+	    table->first > bytes || table->count > (bytes - table->first) >> table->shift)
+		return -EINVAL;
+	return 0;
+}
+
+void granules_at(struct granules *g, void *memory, void *base)
+{
+	g->table = memory;
+	g->count = g->table->count;
+	g->shift = g->table->shift;
+	g->words = (void *)((char *)memory + words_offset(g->count));
+	g->spans = (char *)memory + spans_offset(g->count);
+	g->stride = stride_for(g->shift);
+	g->base = base;
+}
+
+/* --- owners -------------------------------------------------------------------------- */
+
+unsigned int granules_join(struct granules *g, uint32_t member)
+{
+	for (unsigned int i = 1; i < g->table->nr_owners; i++) {
+		uint32_t nobody = 0;
+
+		if (atomic_compare_exchange_strong(&g->table->owners[i].member, &nobody, member))
+			return i;
+	}
+	return GRANULE_NOBODY;
+}
+
+static bool cas(struct granules *g, uint64_t at, uint64_t was, uint64_t is)
+{
+	return atomic_compare_exchange_strong(&g->words[at], &was, is);
+}
+
+static void set(struct granules *g, uint64_t at, uint64_t word)
+{
+	atomic_store_explicit(&g->words[at], word, memory_order_release);
+}
+
+static uint64_t get(const struct granules *g, uint64_t at)
+{
+	return atomic_load_explicit(&g->words[at], memory_order_acquire);
+}
+
+static uint64_t with_owner(uint64_t word, unsigned int owner)
+{
+	return granule_word(GRANULE_HEAD, granule_use(word), granule_interface(word), owner,
+			    granule_length(word));
+}
+
+void granules_orphan(struct granules *g, uint64_t head)
+{
+	set(g, head, with_owner(get(g, head), GRANULE_NOBODY));
+	atomic_fetch_add_explicit(&g->table->orphans, 1, memory_order_relaxed);
+}
+
+void granules_leave(struct granules *g, unsigned int owner)
+{
+	atomic_store(&g->table->owners[owner].member, 0);
+}
+
+/*
+ * A claim or a release that was not ended. What is BODY behind its head, up to the first that is
+ * not, belongs to it: both go from the last to the second, and spans of others begin with a head.
+ */
+static uint64_t free_rest(struct granules *g, uint64_t at)
+{
+	uint64_t end = at + 1;
+
+	while (end < g->count && granule_state(get(g, end)) == GRANULE_BODY)
+		end++;
+	for (uint64_t i = end; i > at; i--)
+		set(g, i - 1, 0);
+	return end - at;
+}
+
+/*
+ * Right as long as nobody claims or gives back meanwhile; when somebody does it is left as it is,
+ * and he who dies next brings another try.
+ */
+static void count_again(struct granules *g)
+{
+	struct granule_table *table = g->table;
+	uint64_t before = atomic_load(&table->used), used = 0;
+
+	for (unsigned int i = 1; i < table->nr_owners; i++)
+		if (atomic_load(&table->owners[i].busy))
+			return;
+	for (uint64_t at = 0; at < g->count; at++)
+		used += get(g, at) != 0;
+	atomic_compare_exchange_strong(&table->used, &before, used);
+}
+
+static void bury(struct granules *g, unsigned int owner)
+{
+	for (uint64_t at = 0; at < g->count; at++) {
+		uint64_t word = get(g, at);
+
+		if (granule_owner(word) != owner)
+			continue;
+		if (granule_state(word) == GRANULE_HEAD)
+			granules_orphan(g, at);
+		else if (granule_state(word) == GRANULE_CLAIMED ||
+			 granule_state(word) == GRANULE_LEAVING)
+			at += free_rest(g, at) - 1;
+	}
+}
+
+void granules_bury(struct granules *g, uint32_t member)
+{
+	struct granule_owner *owners = g->table->owners;
+
+	for (unsigned int i = 1; i < g->table->nr_owners; i++)
+		if (atomic_load(&owners[i].member) == member) {
+			bury(g, i);
+			atomic_store(&owners[i].busy, 0);
+			atomic_store(&owners[i].member, 0);
+		}
+	atomic_store_explicit(&g->table->low, 0, memory_order_relaxed);
+	count_again(g);
+}
+
+/* --- spans --------------------------------------------------------------------------- */
+
+static void busy(struct granules *g, unsigned int owner, uint32_t value)
+{
+	atomic_store(&g->table->owners[owner].busy, value);
+}
+
+static int count_in(struct granules *g, uint64_t n)
+{
+	struct granule_table *table = g->table;
+	uint64_t limit = atomic_load_explicit(&table->limit, memory_order_relaxed);
+	uint64_t now = atomic_fetch_add(&table->used, n) + n, peak;
+
+	if (now > limit) {
+		atomic_fetch_sub(&table->used, n);
+		return limit < g->count ? -EDQUOT : -ENOSPC;
+	}
+	peak = atomic_load_explicit(&table->peak, memory_order_relaxed);
+	while (now > peak && !atomic_compare_exchange_weak(&table->peak, &peak, now))
+		;
+	return 0;
+}
+
+/* From @at on; returns how many were free, up to @n. All those are claimed. */
+static uint32_t claim_at(struct granules *g, uint64_t at, uint32_t n, uint64_t claimed)
+{
+	uint32_t i = 0;
+
+	while (i < n && cas(g, at + i, 0, claimed))
+		i++;
+	return i;
+}
+
+static void unclaim(struct granules *g, uint64_t at, uint32_t n)
+{
+	while (n--)
+		set(g, at + n, 0);
+}
+
+/* The first granule behind @at where a span may begin that is free or ends another one. */
+static uint64_t behind(const struct granules *g, uint64_t at, uint32_t align)
+{
+	uint64_t word = get(g, at);
+
+	at += granule_state(word) == GRANULE_HEAD ? granule_length(word) : 1;
+	return (at + align - 1) & ~(uint64_t)(align - 1);
+}
+
+static int64_t find(struct granules *g, uint64_t from, uint32_t n, uint32_t align,
+		    uint64_t claimed)
+{
+	uint64_t at = (from + align - 1) & ~(uint64_t)(align - 1);
+
+	while (at < g->count && n <= g->count - at) {
+		uint32_t got;
+
+		if (get(g, at)) {
+			at = behind(g, at, align);
+			continue;
+		}
+		got = claim_at(g, at, n, claimed);
+		if (got == n)
+			return (int64_t)at;
+		unclaim(g, at, got);
+		at = behind(g, at + got, align);
+	}
+	return -ENOSPC;
+}
+
+int64_t granules_claim(struct granules *g, uint32_t n, uint32_t align, unsigned int owner)
+{
+	uint64_t claimed = granule_word(GRANULE_CLAIMED, 0, 0, owner, 0);
+	uint64_t low = atomic_load_explicit(&g->table->low, memory_order_relaxed);
+	int64_t at;
+
+	busy(g, owner, 1);
+	at = count_in(g, n);
+	if (at < 0) {
+		busy(g, owner, 0);
+		return at;
+	}
+	at = find(g, low, n, align, claimed);
+	if (at < 0 && low)
+		at = find(g, 0, n, align, claimed);
+	if (at < 0) {
+		atomic_fetch_sub(&g->table->used, n);
+		busy(g, owner, 0);
+		return at;
+	}
+	for (uint32_t i = n - 1; i; i--)
+		set(g, (uint64_t)at + i, granule_word(GRANULE_BODY, 0, 0, 0, i));
+	if (n == 1)
+		atomic_store_explicit(&g->table->low, (uint64_t)at + 1, memory_order_relaxed);
+	return at;
+}
+
+void granules_settle(struct granules *g, uint64_t head, uint64_t word, unsigned int owner)
+{
+	set(g, head, word);
+	busy(g, owner, 0);
+}
+
+bool granules_release(struct granules *g, uint64_t head, unsigned int owner)
+{
+	uint64_t word = get(g, head);
+	uint32_t n = granule_length(word);
+
+	busy(g, owner, 1);
+	if (granule_state(word) != GRANULE_HEAD ||
+	    !cas(g, head, word, granule_word(GRANULE_LEAVING, 0, 0, owner, n))) {
+		busy(g, owner, 0);
+		return false;
+	}
+	for (uint32_t i = n - 1; i; i--)
+		set(g, head + i, 0);
+	set(g, head, 0);
+	atomic_fetch_sub(&g->table->used, n);
+	if (head < atomic_load_explicit(&g->table->low, memory_order_relaxed))
+		atomic_store_explicit(&g->table->low, head, memory_order_relaxed);
+	busy(g, owner, 0);
+	return true;
+}
+
+bool granules_adopt(struct granules *g, uint64_t head, uint64_t word, unsigned int owner)
+{
+	if (!cas(g, head, word, with_owner(word, owner)))
+		return false;
+	atomic_fetch_sub_explicit(&g->table->orphans, 1, memory_order_relaxed);
+	return true;
+}
+
+void granules_release_interface(struct granules *g, unsigned int interface, unsigned int owner)
+{
+	uint64_t at = 0;
+
+	while (at < g->count) {
+		uint64_t word = get(g, at);
+
+		if (granule_state(word) == GRANULE_HEAD && granule_interface(word) == interface) {
+			if (granule_owner(word) == GRANULE_NOBODY)
+				atomic_fetch_sub_explicit(&g->table->orphans, 1,
+							  memory_order_relaxed);
+			granules_release(g, at, owner);
+		}
+		at += granule_state(word) == GRANULE_HEAD ? granule_length(word) : 1;
+	}
+}
+
+uint64_t granules_of_interface(const struct granules *g, unsigned int interface)
+{
+	uint64_t at = 0, n = 0;
+
+	while (at < g->count) {
+		uint64_t word = get(g, at);
+		uint64_t length = granule_state(word) == GRANULE_HEAD ? granule_length(word) : 1;
+
+		if (granule_state(word) == GRANULE_HEAD && granule_interface(word) == interface)
+			n += length;
+		at += length;
+	}
+	return n;
+}

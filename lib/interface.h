@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What an interface is inside the library, and the strategies that it brings along.
+ */
+#ifndef LIB_INTERFACE_H
+#define LIB_INTERFACE_H
+
+#include <stdatomic.h>
+
+#include <hmem/interface.h>
+
+#include "space.h"
+
+/*
+ * @number: in the words of granules that it has
+ * @owner: with which it takes granules for a strategy that has none of its own; 0: none yet
+ */
+struct hmem_interface {
+	struct hmem_strategy_ops ops;
+	void *state;
+	atomic_uint refs;
+	unsigned int number;
+	_Atomic unsigned int owner;
+	struct hmem_space *space;
+	struct hmem_interface_options options;
+};
+
+extern const struct hmem_strategy_ops strategy_binned;
+extern const struct hmem_strategy_ops strategy_slab;
+extern const struct hmem_strategy_ops strategy_bump;
+extern const struct hmem_strategy_ops strategy_shared;
+
+/*
+ * Granules of the interface's own; @align up to what the space's memory has. NULL with errno. By
+ * one thread at a time, or more.
+ */
+void *interface_take(struct hmem_interface *interface, size_t bytes, size_t align);
+
+/* All that it has goes back to the space. Nobody uses it. */
+void interface_give_all(struct hmem_interface *interface);
+
+/* Free all blocks of a bump interface. */
+void strategy_bump_reset(void *state);
+
+#endif

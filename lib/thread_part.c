@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Parts of threads: one list for each thread, one for each whole.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "thread_part.h"
+
+__thread struct thread_place thread_places[THREAD_PLACES];
+
+/* The calling thread's. */
+static __thread struct thread_part *mine __attribute__((tls_model("initial-exec")));
+
+/* Protects all lists: a whole that goes away takes its parts from those of threads. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* How many fork(2)s are behind this process. A child has no thread of its parent's but one. */
+static unsigned int forks;
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static pthread_key_t key;
+static int no_key;
+
+static void add(struct thread_parts *whole, struct thread_part *part)
+{
+	part->whole = whole;
+	part->next = whole->first;
+	part->at = &whole->first;
+	if (part->next)
+		part->next->at = &part->next;
+	whole->first = part;
+	part->forks = forks;
+	part->others = mine;
+	part->others_at = &mine;
+	if (part->others)
+		part->others->others_at = &part->others;
+	mine = part;
+}
+
+static void take_out(struct thread_part *part)
+{
+	*part->at = part->next;
+	if (part->next)
+		part->next->at = part->at;
+	/* Where the list of a thread was that there is not may be one of another thread by now. */
+	if (part->forks != forks)
+		return;
+	*part->others_at = part->others;
+	if (part->others)
+		part->others->others_at = part->others_at;
+}
+
+static void thread_ends(void *list)
+{
+	struct thread_part **first = list, *part;
+
+	pthread_mutex_lock(&lock);
+	while ((part = *first)) {
+		take_out(part);
+		part->whole->leave(part);
+	}
+	memset(thread_places, 0, sizeof(thread_places));
+	pthread_mutex_unlock(&lock);
+}
+
+static void before_fork(void)
+{
+	pthread_mutex_lock(&lock);
+}
+
+static void after_in_parent(void)
+{
+	pthread_mutex_unlock(&lock);
+}
+
+static void after_in_child(void)
+{
+	forks++;
+	for (struct thread_part *part = mine; part; part = part->others)
+		part->forks = forks;
+	pthread_mutex_unlock(&lock);
+}
+
+static void make_key(void)
+{
+	no_key = pthread_key_create(&key, thread_ends);
+	if (!no_key)
+		no_key = pthread_atfork(before_fork, after_in_parent, after_in_child);
+}
+
+void thread_parts_init(struct thread_parts *whole)
+{
+	static _Atomic uint64_t last;
+
+	whole->id = atomic_fetch_add_explicit(&last, 1, memory_order_relaxed) + 1;
+	whole->first = NULL;
+}
+
+void thread_parts_fini(struct thread_parts *whole)
+{
+	struct thread_part *part;
+
+	pthread_mutex_lock(&lock);
+	while ((part = whole->first)) {
+		take_out(part);
+		whole->forget(part);
+	}
+	pthread_mutex_unlock(&lock);
+}
+
+void thread_parts_each(const struct thread_parts *whole,
+		       void (*fn)(void *arg, struct thread_part *part), void *arg)
+{
+	pthread_mutex_lock(&lock);
+	for (struct thread_part *part = whole->first; part; part = part->next)
+		fn(arg, part);
+	pthread_mutex_unlock(&lock);
+}
+
+static struct thread_part *make_mine(struct thread_parts *whole)
+{
+	struct thread_part *part;
+
+	pthread_once(&once, make_key);
+	if (no_key || pthread_setspecific(key, &mine)) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	part = whole->make(whole);
+	if (part)
+		add(whole, part);
+	return part;
+}
+
+struct thread_part *thread_part_find(struct thread_parts *whole)
+{
+	struct thread_place *place = &thread_places[whole->id % THREAD_PLACES];
+	struct thread_part *part;
+
+	pthread_mutex_lock(&lock);
+	for (part = mine; part && part->whole != whole;)
+		part = part->others;
+	if (!part)
+		part = make_mine(whole);
+	pthread_mutex_unlock(&lock);
+	if (part) {
+		place->id = whole->id;
+		place->part = part;
+	}
+	return part;
+}

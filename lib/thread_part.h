@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What a thread has of something that threads use together, found in a few instructions, and given
+ * up when the thread ends or the whole goes away.
+ */
+#ifndef LIB_THREAD_PART_H
+#define LIB_THREAD_PART_H
+
+#include <stdint.h>
+
+struct thread_parts;
+
+/* First in what a thread has. */
+struct thread_part {
+	struct thread_parts *whole;
+	struct thread_part *next, **at;			/* of the whole's */
+	struct thread_part *others, **others_at;	/* of the thread's */
+	unsigned int forks;				/* before the thread was this process's */
+};
+
+/*
+ * @id: no other whole of this process ever has the same; set by thread_parts_init()
+ * @make: one for the calling thread; NULL with errno
+ * @leave: the thread ends: free it, and see to it that nothing is lost
+ * @forget: the whole goes away: free it
+ *
+ * All three are called with a lock held under which none may use thread parts.
+ */
+struct thread_parts {
+	uint64_t id;
+	struct thread_part *first;
+	struct thread_part *(*make)(struct thread_parts *whole);
+	void (*leave)(struct thread_part *part);
+	void (*forget)(struct thread_part *part);
+};
+
+/* Few are used in turn; those that fall on the same place are looked for. */
+#define THREAD_PLACES 8
+
+struct thread_place {
+	uint64_t id;
+	struct thread_part *part;
+};
+
+/* By id, as the part of a whole that is gone is gone with it. */
+extern __thread struct thread_place thread_places[THREAD_PLACES]
+	__attribute__((tls_model("initial-exec"), visibility("hidden")));
+
+void thread_parts_init(struct thread_parts *whole);
+
+/* All that there are are forgotten. Nobody uses the whole any more. */
+void thread_parts_fini(struct thread_parts *whole);
+
+/* The calling thread's, made if there is none; NULL: errno says why. */
+struct thread_part *thread_part_find(struct thread_parts *whole);
+
+/* Each that there is, while none is made or leaves. */
+void thread_parts_each(const struct thread_parts *whole,
+		       void (*fn)(void *arg, struct thread_part *part), void *arg);
+
+static inline struct thread_part *thread_part(struct thread_parts *whole)
+{
+	const struct thread_place *place = &thread_places[whole->id % THREAD_PLACES];
+
+	return __builtin_expect(place->id == whole->id, 1) ? place->part : thread_part_find(whole);
+}
+
+#endif

@@ -1,0 +1,478 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Spaces of regions: files, a file system with DAX, regions and pools of hmem.ko; whose memory they
+ * are then, what is left of them, and that a child has nothing of it.
+ *
+ * The module is played by an ioctl() of our own, on files in a sysroot.
+ */
+#include <dirent.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+
+#include <linux/hmem.h>
+
+#include "../sanitized.h"
+#include "space_user.h"
+
+/* --- hmem.ko ------------------------------------------------------------------------- */
+
+/* The region that was made last, of which pool; and how many were destroyed. */
+static char made[HMEM_NAME_LEN], made_of[HMEM_NAME_LEN];
+static unsigned int destroyed;
+
+/* The file that stands for a region cannot be mapped. */
+static bool cannot_map;
+
+static int play(int fd, unsigned long number, void *argument)
+{
+	struct hmem_region_query *query = argument;
+	struct hmem_region_create *create = argument;
+	struct hmem_region_destroy *destroy = argument;
+	struct stat st;
+	int file;
+
+	switch (number) {
+	case HMEM_REGION_QUERY:
+		if (fstat(fd, &st))
+			return errno;
+		query->bytes = (uint64_t)st.st_size;
+		query->extent_size = 2 * MIB;
+		query->nid = -1;
+		return 0;
+	case HMEM_REGION_CREATE:
+		if (create->bytes > GIB)
+			return ENOSPC;
+		snprintf(made, sizeof(made), "%s", create->name);
+		snprintf(made_of, sizeof(made_of), "%s", create->pool);
+		file = open(scratch_path("dev/hmem/%s", made), O_RDWR | O_CREAT | O_EXCL, 0600);
+		if (file < 0)
+			return errno;
+		if (!cannot_map && ftruncate(file, (off_t)create->bytes))
+			return errno;
+		close(file);
+		return 0;
+	case HMEM_REGION_DESTROY:
+		/* A child's parent has it open. */
+		if (getpid() != scratch_owner)
+			return EBUSY;
+		destroyed++;
+		return unlink(scratch_path("dev/hmem/%s", destroy->name)) ? errno : 0;
+	}
+	return ENOTTY;
+}
+
+int ioctl(int fd, unsigned long number, ...)
+{
+	void *argument;
+	va_list ap;
+
+	va_start(ap, number);
+	argument = va_arg(ap, void *);
+	va_end(ap);
+	errno = play(fd, number, argument);
+	return errno ? -1 : 0;
+}
+
+static void attributes(const char *dir, const char *const (*files)[2])
+{
+	char path[128];
+
+	for (; (*files)[0]; files++) {
+		snprintf(path, sizeof(path), "%s/%s", dir, (*files)[0]);
+		scratch_write(path, (*files)[1]);
+	}
+}
+
+/* A node, the module with a pool and a region, and a file system with DAX. */
+static void machine(void)
+{
+	static const char *const pool[][2] = {
+		{ "size", "1073741824\n" },   { "free", "1073741824\n" }, { "regions", "1\n" },
+		{ "persistent", "0\n" },      { "numa_node", "-1\n" },	  { "provider", "ram\n" },
+		{ "source", "\n" },	      { "uuid", "00000000-0000-0000-0000-000000000001\n" },
+		{ NULL, NULL },
+	};
+	static const char *const region[][2] = {
+		{ "size", "8388608\n" },      { "extent_size", "2097152\n" }, { "persistent", "0\n" },
+		{ "uid", "0\n" },	      { "gid", "0\n" },		      { "mode", "0600\n" },
+		{ "numa_node", "-1\n" },      { "faults", "0\n" },	      { "pool", "fast\n" },
+		{ "uuid", "00000000-0000-0000-0000-000000000002\n" },	      { NULL, NULL },
+	};
+	char mounts[3 * PATH_MAX];
+
+	scratch_write("sys/devices/system/node/online", "0\n");
+	scratch_write("sys/devices/system/node/has_cpu", "0\n");
+	scratch_write("sys/devices/system/node/node0/meminfo", "Node 0 MemTotal: 4096 kB\n");
+	attributes("sys/class/hmem_pool/fast", pool);
+	attributes("sys/class/hmem/there", region);
+	scratch_write("dev/hmem/control", "");
+	scratch_write("dev/hmem/there", "");
+	if (truncate(scratch_path("dev/hmem/there"), 8 * MIB))
+		tap_bail("no region");
+	scratch_make_way(scratch_path("dax/file"));
+	snprintf(mounts, sizeof(mounts),
+		 "/dev/pmem0 %s xfs rw,dax=always 0 0\n"
+		 "/dev/pmem1 /not/there xfs rw,dax=always 0 0\n"
+		 "/dev/pmem2 /%0235d xfs rw,dax=always 0 0\n",
+		 scratch_path("dax"), 0);
+	scratch_write("proc/self/mounts", mounts);
+}
+
+/* --- files --------------------------------------------------------------------------- */
+
+/* Files in a directory, hidden ones as well. */
+static int files_in(const char *path)
+{
+	DIR *dir = opendir(path);
+	int n = 0;
+
+	if (!dir)
+		tap_bail("no directory %s", path);
+	while (readdir(dir))
+		n++;
+	closedir(dir);
+	return n - 2;
+}
+
+/* Whether this process has a file mapped whose path has @part. */
+static bool is_mapped(const char *part)
+{
+	FILE *maps = fopen("/proc/self/maps", "re");
+	char line[PATH_MAX + 128];
+	bool found = false;
+
+	if (!maps)
+		tap_bail("no maps");
+	while (fgets(line, sizeof(line), maps))
+		found = found || strstr(line, part);
+	fclose(maps);
+	return found;
+}
+
+/* A file of so many bytes, each of them 0x5a. */
+static const char *file_of(const char *name, size_t bytes)
+{
+	const char *path = scratch_path("%s", name);
+	char *content = malloc(bytes + 1);
+	int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+	if (content)
+		memset(content, 0x5a, bytes);
+	if (fd < 0 || !content || write(fd, content, bytes) != (ssize_t)bytes)
+		tap_bail("no file %s", path);
+	close(fd);
+	free(content);
+	return path;
+}
+
+static char byte_of(const char *path, off_t at)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	char byte = 0;
+
+	if (fd < 0 || pread(fd, &byte, 1, at) != 1)
+		tap_bail("no byte of %s", path);
+	close(fd);
+	return byte;
+}
+
+static void test_file(void)
+{
+	struct hmem_space_options options = HMEM_SPACE_OPTIONS_INIT;
+	const char *path = file_of("file", 4 * MIB + 4096);
+	struct hmem_interface *interface;
+	struct hmem_space_info info;
+	struct hmem_space *space;
+	char name[PATH_MAX + 8];
+	struct stat st;
+	char *all;
+
+	snprintf(name, sizeof(name), "file:%s", path);
+	options.layer = name;
+	space = space_of(&options);
+	info = info_of(space);
+	TAP_OK(info.bytes == 4 * MIB + 4096 && info.granule == 4096 && info.limit == info.bytes,
+	       "a whole file is a space");
+	interface = interface_on(space, HMEM_GENERAL);
+	all = all_of(interface);
+	TAP_OK(all[0] == 0x5a && !memcmp(all, all + 1, info.bytes - 1), "it is not cleared");
+	memset(all, 0x11, info.bytes);
+	TAP_OK(byte_of(path, 0) == 0x11 && byte_of(path, 4 * MIB + 4095) == 0x11,
+	       "what is stored is in the file");
+	TAP_EQ(hmem_free(interface, all), 0, "it is given back");
+	TAP_EQ(hmem_space_set_limit(space, MIB), 0, "it has a limit");
+	TAP_OK(!hmem_malloc(interface, 2 * MIB) && errno == EDQUOT, "which counts");
+	hmem_space_unref(space);
+	TAP_OK(is_mapped(path) && hmem_malloc(interface, MIB), "its interface keeps it");
+	hmem_interface_unref(interface);
+	TAP_OK(!is_mapped(path), "then it is not mapped");
+	TAP_OK(!stat(path, &st) && st.st_size == 4 * MIB + 4096, "and is what it was");
+
+	options.layer = path;
+	options.limit = 2 * MIB;
+	space = space_of(&options);
+	info = info_of(space);
+	TAP_OK(info.bytes == 4 * MIB + 4096 && info.limit == 2 * MIB,
+	       "its name may be a path, and it has the bytes that it has");
+	hmem_space_unref(space);
+	options.limit = 8 * MIB;
+	TAP_EQ(refused(&options, "a limit is"), -EINVAL, "which a limit must not exceed");
+	options.limit = 0;
+	path = file_of("file", 8 * MIB + 4096);
+	space = space_of(&options);
+	info = info_of(space);
+	TAP_OK(info.bytes == 8 * MIB && info.granule == 8 * KIB, "what is no granule is not used");
+	hmem_space_unref(space);
+	path = file_of("file", 8192);
+	space = space_of(&options);
+	interface = interface_on(space, HMEM_GENERAL);
+	TAP_OK(info_of(space).bytes == 8192 && hmem_malloc(interface, 100), "two granules are a space");
+	TAP_OK(!hmem_aligned_alloc(interface, 4 * MIB, 1) && errno == EINVAL, "of small blocks");
+	hmem_interface_unref(interface);
+	hmem_space_unref(space);
+	path = file_of("file", 100);
+	TAP_EQ(refused(&options, "less than a granule"), -EINVAL, "100 bytes are none");
+	path = file_of("file", 0);
+	TAP_OK(refused(&options, "") < 0, "nor is an empty file");
+	options.bytes = 4 * MIB;
+	space = space_of(&options);
+	TAP_EQ(info_of(space).bytes, 4 * MIB, "unless it is to have more");
+	hmem_space_unref(space);
+	unlink(path);
+	space = space_of(&options);
+	TAP_EQ(info_of(space).bytes, 4 * MIB, "or is not there, and to be made");
+	hmem_space_unref(space);
+	TAP_OK(!stat(path, &st) && st.st_size == 4 * MIB, "as it is");
+}
+
+static void test_no_region(void)
+{
+	struct hmem_space_options options = HMEM_SPACE_OPTIONS_INIT;
+
+	options.bytes = 4 * MIB;
+	options.layer = "file:/not/there";
+	TAP_EQ(refused(&options, "/not/there"), -ENOENT, "a file that does not exist");
+	options.layer = "/not/there";
+	TAP_EQ(refused(&options, "/not/there"), -ENOENT, "or that is a path");
+	options.layer = scratch();
+	TAP_EQ(refused(&options, "directory"), -EISDIR, "a directory");
+	options.layer = "nothing:/of/the/kind";
+	TAP_EQ(refused(&options, "no provider"), -EINVAL, "a scheme that there is not");
+	options.layer = "hmem:not-there";
+	TAP_EQ(refused(&options, "no layer \"hmem:not-there\""), -ENOENT, "no region of hmem.ko");
+	options.layer = "dax:/dev/dax9.9";
+	TAP_EQ(refused(&options, "dax9.9"), -ENOENT, "no dax device");
+	options.layer = "anon:";
+	TAP_EQ(refused(&options, "no layer \"anon:\""), -ENOENT, "memory of the process is no layer");
+	options.layer = "anon:/label";
+	options.bytes = 0;
+	TAP_EQ(refused(&options, ""), -EOPNOTSUPP, "and no region that can be opened");
+}
+
+/* --- DAX ----------------------------------------------------------------------------- */
+
+static void test_fsdax(void)
+{
+	struct hmem_space_options options = HMEM_SPACE_OPTIONS_INIT;
+	struct hmem_space_part part = { 0 };
+	struct hmem_interface *binned, *bump, *slab;
+	struct rlimit limit, before;
+	struct hmem_space *space;
+	char name[PATH_MAX + 8], deep[260];
+	char *a, *b;
+
+	snprintf(name, sizeof(name), "fsdax:%s", scratch_path("dax"));
+	options.layer = name;
+	options.bytes = 4 * MIB;
+	space = space_of(&options);
+	TAP_EQ(files_in(scratch_path("dax")), 0, "a file system has memory, by no name");
+	TAP_OK(is_mapped("/dax/.hmem-space-"), "which is mapped");
+	TAP_EQ(info_of(space).bytes, 4 * MIB, "so much of it");
+	binned = interface_on(space, HMEM_BINNED);
+	bump = interface_on(space, HMEM_BUMP);
+	slab = NULL;
+	a = hmem_malloc(binned, MIB);
+	b = hmem_malloc(bump, MIB);
+	TAP_OK(a && b && a != b && memset(a, 1, MIB) && memset(b, 2, MIB) && a[MIB - 1] == 1,
+	       "for several interfaces");
+	TAP_EQ(info_of(space).interfaces, 2, "which are counted");
+	hmem_interface_unref(binned);
+	hmem_interface_unref(slab);
+	TAP_EQ(info_of(space).used, MIB, "each has its own");
+	hmem_space_unref(space);
+	TAP_OK(is_mapped("/dax/.hmem-space-"), "and keeps all");
+	hmem_interface_unref(bump);
+	TAP_OK(!is_mapped("/dax/.hmem-space-"), "to the last");
+
+	part.layer = name;
+	options.layer = NULL;
+	options.parts = &part;
+	options.nr_parts = 1;
+	space = space_of(&options);
+	TAP_OK(is_mapped("/dax/.hmem-space-"), "it may be the only part");
+	hmem_space_unref(space);
+	options.parts = NULL;
+	options.nr_parts = 0;
+	options.layer = name;
+	options.bytes = 0;
+	TAP_EQ(refused(&options, "at least 65536 bytes"), -EINVAL, "no bytes of it are no space");
+	options.bytes = 4 * MIB;
+	options.layer = "fsdax:/not/there";
+	TAP_EQ(refused(&options, "/not/there"), -ENOENT, "where there is none any more");
+	snprintf(deep, sizeof(deep), "fsdax:/%0235d", 0);
+	options.layer = deep;
+	TAP_EQ(refused(&options, "has more than 255 bytes"), -ENAMETOOLONG, "or too deep a one");
+	options.layer = name;
+	signal(SIGXFSZ, SIG_IGN);
+	if (getrlimit(RLIMIT_FSIZE, &before))
+		tap_bail("no limit");
+	limit = before;
+	limit.rlim_cur = 2 * MIB;
+	setrlimit(RLIMIT_FSIZE, &limit);
+	TAP_EQ(refused(&options, ""), -EFBIG, "or files must not be so large");
+	setrlimit(RLIMIT_FSIZE, &before);
+	TAP_EQ(files_in(scratch_path("dax")), 0, "nothing is left there");
+}
+
+/* --- regions and pools of hmem.ko ---------------------------------------------------- */
+
+static void test_hmem(void)
+{
+	struct hmem_space_options options = HMEM_SPACE_OPTIONS_INIT;
+	struct hmem_space *space;
+	char name[64];
+	int last;
+
+	options.layer = "hmem:there";
+	space = space_of(&options);
+	TAP_EQ(info_of(space).bytes, 8 * MIB, "a region of hmem.ko is all of a space");
+	TAP_OK(is_mapped("/dev/hmem/there"), "and mapped");
+	hmem_space_unref(space);
+	TAP_OK(!is_mapped("/dev/hmem/there") && !destroyed && files_in(scratch_path("dev/hmem")) == 2,
+	       "until that is gone; the region stays");
+	unlink(scratch_path("dev/hmem/there"));
+	TAP_EQ(refused(&options, "there"), -ENOENT, "or not, when it was destroyed meanwhile");
+
+	options.layer = "pool:fast";
+	TAP_EQ(refused(&options, "at least 65536 bytes"), -EINVAL, "no bytes of a pool are no space");
+	options.bytes = 3 * MIB;
+	space = space_of(&options);
+	TAP_EQ(info_of(space).bytes, 4 * MIB, "of a pool a region is made");
+	TAP_OK(!strncmp(made, "space-", 6) && !strcmp(made_of, "fast") && is_mapped(made),
+	       "of this one, and mapped");
+	hmem_space_unref(space);
+	TAP_OK(destroyed == 1 && !is_mapped("/dev/hmem/space-") &&
+		       files_in(scratch_path("dev/hmem")) == 1,
+	       "which is destroyed with the space");
+	options.layer = "pool";
+	hmem_space_unref(space_of(&options));
+	TAP_EQ(destroyed, 2, "also one of the nearest pool");
+	last = atoi(strrchr(made, '-') + 1);
+	snprintf(name, sizeof(name), "dev/hmem/space-%d-%d", getpid(), last + 1);
+	scratch_write(name, "");
+	hmem_space_unref(space_of(&options));
+	TAP_EQ(destroyed, 3, "what one is called that a process left is passed over");
+	unlink(scratch_path("%s", name));
+	options.bytes = 2 * GIB;
+	TAP_EQ(refused(&options, "space-"), -ENOSPC, "where there is no room there is no space");
+	TAP_EQ(destroyed, 3, "and nothing to destroy");
+	options.bytes = 4 * MIB;
+	cannot_map = true;
+	TAP_OK(refused(&options, "") < 0, "nor when it cannot be mapped");
+	TAP_OK(destroyed == 4 && files_in(scratch_path("dev/hmem")) == 1, "then it is destroyed");
+	cannot_map = false;
+}
+
+/* --- children ------------------------------------------------------------------------ */
+
+struct inherited {
+	struct hmem_interface *interface;
+	struct hmem_space *space;
+	char *block;
+};
+
+static int touches(void *arg)
+{
+	struct inherited *inherited = arg;
+
+	/* A sanitizer has a handler. */
+	signal(SIGSEGV, SIG_DFL);
+	return *(volatile char *)inherited->block;
+}
+
+static void give_up(const struct inherited *inherited)
+{
+	hmem_interface_unref(inherited->interface);
+	hmem_space_unref(inherited->space);
+}
+
+/* Where the space was something else may be by now. */
+static int gives_up(void *arg)
+{
+	struct inherited *inherited = arg;
+	char *at = mmap(inherited->block, 4096, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+
+	signal(SIGSEGV, SIG_DFL);
+	if (at != inherited->block)
+		return 1;
+	*(volatile char *)at = 1;
+	give_up(inherited);
+	return *(volatile char *)at - 1;
+}
+
+static void test_child(const char *layer, const char *what)
+{
+	struct hmem_space_options options = HMEM_SPACE_OPTIONS_INIT;
+	struct inherited inherited;
+
+	options.layer = layer;
+	options.bytes = 4 * MIB;
+	inherited.space = space_of(&options);
+	inherited.interface = interface_on(inherited.space, HMEM_GENERAL);
+	inherited.block = hmem_malloc(inherited.interface, 100);
+	*inherited.block = 7;
+	if (SANITIZER == 2) {
+		tap_skip("what a child has", "the sanitizer of races maps something else there");
+	} else {
+		TAP_EQ(in_child(touches, &inherited), 1000 + SIGSEGV, "%s: a child has nothing of it",
+		       what);
+		TAP_EQ(in_child(gives_up, &inherited), 0, "%s: it may give it up", what);
+	}
+	*inherited.block = 8;
+	TAP_OK(hmem_malloc(inherited.interface, MIB) &&
+		       !hmem_free(inherited.interface, inherited.block),
+	       "%s: its parent goes on", what);
+	give_up(&inherited);
+}
+
+static void test_children(void)
+{
+	char name[PATH_MAX + 8];
+
+	snprintf(name, sizeof(name), "fsdax:%s", scratch_path("dax"));
+	test_child(name, "fsdax");
+	test_child(file_of("file", 4 * MIB), "file");
+	destroyed = 0;
+	test_child("pool", "pool");
+	TAP_OK(destroyed == 1 && files_in(scratch_path("dev/hmem")) == 1,
+	       "the region that was made is destroyed in the end");
+}
+
+int main(void)
+{
+	if (hmem_ctx_new(&ctx) || hmem_ctx_set_sysroot(ctx, scratch()))
+		tap_bail("no context");
+	machine();
+	test_file();
+	test_no_region();
+	test_fsdax();
+	test_hmem();
+	test_children();
+	hmem_ctx_unref(ctx);
+	return tap_done();
+}
