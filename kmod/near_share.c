@@ -13,7 +13,7 @@
  *
  * No copy is made over near_max in any case (dram.c). hm_near_share_lock is taken under a region's
  * tier_lock. Under it nobody waits for a tracker, whose worker may be at a long tick: who takes a
- * region apart waits for that lock.
+ * region apart waits for that lock. Heat is read beside the worker.
  */
 #define pr_fmt(fmt) "hmem: " fmt
 
@@ -128,11 +128,8 @@ static void look(struct hm_tracker *t, bool bounded)
 {
 	struct hm_near *near = &t->region->near;
 
-	/* Its worker has it for a whole tick: then it is as hot as it was a second ago. */
-	if (mutex_trylock(&t->lock)) {
-		hm_policy_share(&t->share, &t->policy);
-		mutex_unlock(&t->lock);
-	}
+	/* Without t->lock: of the hottest region the worker has it most of the time. */
+	hm_policy_share(&t->share, &t->policy);
 	/* A bound may be any number; what it is more than the region is of no use. */
 	t->share.most = min_t(u64, READ_ONCE(near->max),
 			      i_size_read(t->region->inode) >> PAGE_SHIFT);

@@ -56,8 +56,8 @@
  * and drop of one region (one worker). touched() may run at any time beside them on any number of
  * threads, if each extent's heat is under that extent's lock: it writes the heat of its extent,
  * and of struct hm_policy only @faults, @crossings, @ring, @ring_head, @pairs, @meetings and
- * @count.touches, in single words and without atomics: a count may miss some. All times are of one
- * clock that does not go back, in ns.
+ * @count.touches, in single words and without atomics: a count may miss some. hm_policy_share() may
+ * be called beside all of them. All times are of one clock that does not go back, in ns.
  *
  * This header and policy*.c depend on neither kernel nor libc, as media.h does.
  */
@@ -528,7 +528,12 @@ void hm_policy_split(struct hm_policy *p, struct hm_heat *h, u64 *pages, bool do
 void hm_policy_collapsed(struct hm_policy *p, struct hm_heat *h, const u64 *pages, const u64 *near,
 			 bool is_near, bool done, u64 now);
 
-/** hm_policy_share() - fills in @count; by who serialises tick() */
+/**
+ * hm_policy_share() - fills in @count
+ *
+ * May be called at any time beside all others: counts are read in single words, and what goes from
+ * one to another meanwhile may be in both or in neither.
+ */
 void hm_policy_share(struct hm_policy_share *share, const struct hm_policy *p);
 
 /**

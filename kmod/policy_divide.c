@@ -26,10 +26,18 @@ static u64 part_of(u64 value, u64 part, u64 whole)
 	return value / whole * part + value % whole * part / whole;
 }
 
+/* Others may be counting. */
+static u64 read_count(const u64 *count)
+{
+	return __atomic_load_n(count, __ATOMIC_RELAXED);
+}
+
 void hm_policy_share(struct hm_policy_share *share, const struct hm_policy *p)
 {
 	for (u32 bin = 0; bin < HM_POLICY_BINS; bin++)
-		share->count[bin] = hm_pages_in(p, bin);
+		share->count[bin] =
+			read_count(&p->near[bin]) + read_count(&p->home_whole[bin]) +
+			read_count(&p->home_page[bin]);
 }
 
 /* What a region would have of a heat; the last of 0 is what it has not shown any use for. */

@@ -71,6 +71,39 @@ static inline void show(void)
 	}
 }
 
+/*
+ * The octaves of heat that pages of region @i count for: the lowest, and the highest of what is
+ * near. 0 is what nothing is known of.
+ */
+static inline void heat_of(int i, int *lowest, int *highest_near)
+{
+	struct hmem_heat h = { .size = sizeof(h) };
+
+	must(hmem_ioctl(fds[i], HMEM_REGION_HEAT, &h), "HMEM_REGION_HEAT");
+	*lowest = *highest_near = 0;
+	while (*lowest < HMEM_HEAT_BINS - 1 && !h.near[*lowest] && !h.home[*lowest])
+		++*lowest;
+	for (int octave = 0; octave < HMEM_HEAT_BINS; octave++)
+		if (h.near[octave])
+			*highest_near = octave;
+}
+
+/* Waits until something is known of all of region @i. */
+static inline bool is_known(int i)
+{
+	time_t end = time(NULL) + PATIENCE;
+	int lowest, highest_near;
+
+	do {
+		heat_of(i, &lowest, &highest_near);
+		if (lowest)
+			return true;
+		usleep(20000);
+	} while (time(NULL) < end);
+	show();
+	return false;
+}
+
 /* Waits until region @i has so many extents near. */
 static inline bool gets(int i, uint64_t extents)
 {
