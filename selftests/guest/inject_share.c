@@ -98,8 +98,9 @@ int main(void)
 	/* Both have a half of what they may; one of them has no use for it. */
 	for (int i = 0; i < REGIONS; i++)
 		TAP_EQ(move_extents(fds[i], 0, HAVE, HMEM_NEAR), HAVE, "region %d has DRAM", i);
-	inject(ALLOCATE " 0 1 0 hmem 0");
 	must_read(&thread);
+	must_tell_apart();
+	inject(ALLOCATE " 0 1 0 hmem 0");
 	for (int i = 0; i < REGIONS; i++)
 		must(policy_mode_set(fds[i], HMEM_POLICY_AUTO), "auto");
 	TAP_OK(keeps_at_most(1, 1), "the cold region gives up what it has");

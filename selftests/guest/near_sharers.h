@@ -104,6 +104,41 @@ static inline bool is_known(int i)
 	return false;
 }
 
+/*
+ * Nothing moves until all of each hot region counts for more than what its pair has near. On a busy
+ * machine a region of which nothing is known yet would be the cold one, and noise would be heat; so
+ * nothing is doubted here, everything is worth its copy, and none is as much hotter than another of
+ * its region that they are exchanged.
+ */
+static inline void must_tell_apart(void)
+{
+	time_t end = time(NULL) + PATIENCE;
+	bool apart = false;
+
+	for (int i = 0; i < REGIONS; i++) {
+		must(knob_set(fds[i], "margin_pct", 0), "margin_pct");
+		must(knob_set(fds[i], "horizon_ms", 3600000), "horizon_ms");
+		must(knob_set(fds[i], "band_max_oct4", 64), "band_max_oct4");
+		must(knob_set(fds[i], "band_oct4", 64), "band_oct4");
+		must(policy_mode_set(fds[i], HMEM_POLICY_MANUAL), "manual");
+	}
+	while (!apart) {
+		apart = true;
+		for (int pair = 0; pair < REGIONS; pair += 2) {
+			int lowest[2], highest_near[2];
+
+			heat_of(pair + hot, &lowest[0], &highest_near[0]);
+			heat_of(pair + !hot, &lowest[1], &highest_near[1]);
+			apart = apart && lowest[1] && lowest[0] > highest_near[1];
+		}
+		if (time(NULL) >= end) {
+			show();
+			tap_bail("regions cannot be told apart by their heat");
+		}
+		usleep(20000);
+	}
+}
+
 /* Waits until region @i has so many extents near. */
 static inline bool gets(int i, uint64_t extents)
 {
