@@ -172,7 +172,7 @@ static void divide_scarce(const struct hm_tracker *with)
 	for (share = first; share; share = share->next)
 		share->most = share->bound;
 	hm_policy_divide(first, used);
-	hm_policy_shift(first, used);
+	hm_policy_ration(first, used);
 }
 
 static void divide(struct work_struct *work)

@@ -560,4 +560,14 @@ void hm_policy_divide(struct hm_policy_share *first, u64 total);
  */
 void hm_policy_shift(struct hm_policy_share *first, u64 total);
 
+/**
+ * hm_policy_ration() - the same step where there is no more than what is used
+ * @first: the first of them, each with @used, @bound and @pages; @bound is changed
+ * @total: as for hm_policy_divide(): what they use
+ *
+ * Who has too much gives up half of that. A bound does not go up, and nobody waits at it until
+ * others have given up something: there is no more than that in any case.
+ */
+void hm_policy_ration(struct hm_policy_share *first, u64 total);
+
 #endif /* HM_POLICY_H */

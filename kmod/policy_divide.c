@@ -75,6 +75,12 @@ void hm_policy_divide(struct hm_policy_share *first, u64 total)
 	}
 }
 
+/* By halves, and not for what noise makes. */
+static u64 to_give(u64 over, u64 total)
+{
+	return over > total / 64 ? over - over / 2 : 0;
+}
+
 void hm_policy_shift(struct hm_policy_share *first, u64 total)
 {
 	u64 bounds = 0, claimed = 0, wants = 0, left;
@@ -85,11 +91,8 @@ void hm_policy_shift(struct hm_policy_share *first, u64 total)
 	for (share = first; share; share = share->next) {
 		u64 over = share->bound > share->pages ? share->bound - share->pages : 0;
 
-		/* By halves, and not for what noise makes; at once when there is less for all. */
-		if (bounds > total)
-			share->bound -= over;
-		else if (over > total / 64)
-			share->bound -= over - over / 2;
+		/* At once when there is less for all. */
+		share->bound -= bounds > total ? over : to_give(over, total);
 		claimed += share->bound > share->used ? share->bound : share->used;
 		wants += share->pages > share->bound ? share->pages - share->bound : 0;
 	}
@@ -100,5 +103,17 @@ void hm_policy_shift(struct hm_policy_share *first, u64 total)
 		/* What it has beyond its bound is claimed already. */
 		if (want)
 			share->bound += wants > left ? part_of(left, want, wants) : want;
+	}
+}
+
+void hm_policy_ration(struct hm_policy_share *first, u64 total)
+{
+	struct hm_policy_share *share;
+
+	for (share = first; share; share = share->next) {
+		u64 over = share->used > share->pages ? share->used - share->pages : 0;
+
+		share->bound = least(share->bound,
+				     share->pages + over - to_give(over, total));
 	}
 }

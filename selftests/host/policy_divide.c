@@ -186,6 +186,59 @@ static void test_steps(void)
 	TAP_EQ(share[0].bound, 250, "what is next to nothing is left alone");
 }
 
+/* Regions that find no DRAM: what one gives up the other may find, or somebody else. */
+static void test_ration(void)
+{
+	bool falls = true, goes = true;
+
+	share[0] = (struct hm_policy_share){ .next = &share[1], .most = 1000, .bound = 1000,
+					     .used = 600, .pages = 0 };
+	share[1] = (struct hm_policy_share){ .most = 1000, .bound = 1000, .used = 400,
+					     .pages = 1000 };
+	hm_policy_ration(share, 1000);
+	TAP_OK(share[0].bound == 300 && share[1].bound == 1000,
+	       "without DRAM too half is given up at a time, and nothing is waited for");
+	share[0].bound = 1000;
+	hm_policy_ration(share, 1000);
+	TAP_EQ(share[0].bound, 300, "nor more, while it is not given up");
+	share[0].pages = 590;
+	share[0].bound = share[1].bound = 1000;
+	share[1].pages = 410;
+	hm_policy_ration(share, 1000);
+	TAP_OK(share[0].bound == 600 && share[1].bound == 410,
+	       "what is next to nothing is left alone");
+	share[1].bound = 405;
+	hm_policy_ration(share, 1000);
+	TAP_EQ(share[1].bound, 405, "and nobody has more than he may have in any case");
+
+	for (u32 run = 0; run < 1000; run++) {
+		u32 last = chance(2);
+
+		for (u32 i = 0; i < 2; i++) {
+			memset(share[i].count, 0, sizeof(share[i].count));
+			share[i].used = chance(100000) + 64;
+			share[i].count[i == last ? 100 : 200] = 1ULL << 20;
+		}
+		for (u32 step = 0; step < 40; step++) {
+			u64 used = share[0].used + share[1].used, before = share[last].used;
+
+			for (u32 i = 0; i < 2; i++)
+				share[i].bound = share[i].most = 1ULL << 20;
+			hm_policy_divide(share, used);
+			hm_policy_ration(share, used);
+			falls = falls && share[last].bound <= before &&
+				share[last].bound >= before / 2;
+			share[last].used = share[last].bound;
+			/* It finds some of that. */
+			share[!last].used += chance((u32)(before - share[last].bound + 1));
+			falls = falls && share[!last].used <= share[!last].bound;
+		}
+		goes = goes && share[last].used <= (share[0].used + share[1].used) / 64;
+	}
+	TAP_OK(falls, "half of it goes at a time");
+	TAP_OK(goes, "and all in the end");
+}
+
 int main(void)
 {
 	begin();
@@ -194,5 +247,6 @@ int main(void)
 	test_no_bounds();
 	test_sums();
 	test_steps();
+	test_ration();
 	return tap_done();
 }
