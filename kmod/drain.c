@@ -427,7 +427,9 @@ static int sweep_all(struct hmem_pool_drain *arg, struct hm_held *held)
 			arg->nr_held = held->nr;
 			return stay_errno(s.why);
 		}
-		if (schedule_timeout_interruptible(1))
+		/* Time is left if a signal came, and as well if anything else woke it. */
+		schedule_timeout_interruptible(1);
+		if (signal_pending(current))
 			return -EINTR;
 	} while (1);
 }

@@ -307,11 +307,31 @@ static void unloaded(void)
 	end();
 }
 
+/* Who waits for a page that somebody holds may be woken by anything; only a signal ends it. */
+static void woken(void)
+{
+	struct hmem_pool_drain d;
+	struct held h;
+
+	begin(a, b);
+	hold(&h, 1);
+	inject("schedule_timeout_interruptible 1 1 0 hmem 0");
+	TAP_EQ(pool_drain(control, a, 0, &d), -EBUSY, "woken: it is waited for all the same");
+	TAP_OK(d.held != UINT64_MAX && !strcmp(d.region, "kept"), "woken: and named in the end");
+	TAP_OK(inject_look("schedule_timeout_interruptible") > 1, "woken: many times");
+	inject("\n");
+	let_go(&h);
+	TAP_EQ(pool_drain(control, a, 0, &d), 0, "woken: let go, it goes on");
+	TAP_OK(whole(), "woken: to the end");
+	end();
+}
+
 int main(void)
 {
 	control = must_begin_inject();
 	must_cxl_on_each("pmem", names, 2);
 	moved();
+	woken();
 	half();
 	given_up(a, b);
 	given_up(b, a);
