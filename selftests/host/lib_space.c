@@ -441,6 +441,32 @@ static void test_populate(void)
 	populate_fails = 0;
 }
 
+/* Each node has 4 MiB free. Nobody takes its last page, for which the kernel would kill somebody. */
+static void test_too_full_to_populate(void)
+{
+	struct hmem_space_part parts[] = { { .layer = "dram:0", .weight = 3 },
+					   { .layer = "hbm:1", .weight = 1 } };
+	struct hmem_space_options options = HMEM_SPACE_OPTIONS_INIT;
+
+	on(scratch());
+	pretend = true;
+	options.flags = HMEM_SPACE_POPULATE;
+	options.bytes = 6 * MIB;
+	TAP_EQ(refused(&options, "dram:0 has 4194304 bytes free, not 6291456"), -ENOSPC,
+	       "a node that has less free is not populated");
+	options.parts = parts;
+	options.nr_parts = 2;
+	options.flags |= HMEM_SPACE_INTERLEAVE;
+	options.bytes = 8 * MIB;
+	TAP_EQ(refused(&options, "dram:0 has 4194304 bytes free, not 6291456"), -ENOSPC,
+	       "or of several one that has less than its part");
+	parts[0].weight = parts[1].weight;
+	hmem_space_unref(space_of(&options));
+	TAP_OK(nr_bounds, "where each has its part they are");
+	pretend = false;
+	on("");
+}
+
 /* --- what is refused ----------------------------------------------------------------- */
 
 static void test_names(void)
@@ -812,6 +838,7 @@ int main(void)
 	test_sizes();
 	test_limit();
 	test_populate();
+	test_too_full_to_populate();
 	test_names();
 	test_wrong_arguments();
 	test_contradictions();

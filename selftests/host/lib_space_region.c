@@ -273,6 +273,52 @@ static void test_no_region(void)
 	TAP_EQ(refused(&options, ""), -EOPNOTSUPP, "and no region that can be opened");
 }
 
+/* Layers that somebody registered: with a provider, with a node, with nothing. */
+static void test_registered(void)
+{
+	struct hmem_space_options options = HMEM_SPACE_OPTIONS_INIT;
+	struct hmem_layer_info info = HMEM_LAYER_INFO_INIT;
+	struct hmem_interface *interface;
+	struct hmem_space *space;
+	char *all;
+
+	strcpy(info.name, "card:0");
+	if (hmem_layer_register(ctx, &info, "anon"))
+		tap_bail("%s", hmem_last_error(ctx));
+	strcpy(info.name, "card:1");
+	if (hmem_layer_register(ctx, &info, NULL))
+		tap_bail("%s", hmem_last_error(ctx));
+	strcpy(info.name, "card:2");
+	info.nid = 0;
+	if (hmem_layer_register(ctx, &info, NULL))
+		tap_bail("%s", hmem_last_error(ctx));
+	options.bytes = 4 * MIB;
+	options.layer = "card:0";
+	space = space_of(&options);
+	interface = interface_on(space, HMEM_GENERAL);
+	all = all_of(interface);
+	memset(all, 1, info_of(space).bytes);
+	TAP_OK(is_mapped("hmem:space-"), "a provider gives the memory of a layer");
+	hmem_interface_unref(interface);
+	hmem_space_unref(space);
+	TAP_OK(!is_mapped("hmem:space-"), "and has it back");
+	options.layer = "card:1";
+	TAP_EQ(refused(&options, "registered without memory"), -EOPNOTSUPP, "one has none");
+	options.layer = "card:2";
+	space = space_of(&options);
+	TAP_EQ(info_of(space).bytes, 4 * MIB, "one is of a node");
+	hmem_space_unref(space);
+	options.layer = scratch_path("ram");
+	options.flags = HMEM_SPACE_POPULATE;
+	TAP_EQ(refused(&options, "is no system RAM"), -EINVAL, "what is not is not populated");
+	options.flags = HMEM_SPACE_PREFER;
+	TAP_EQ(refused(&options, "is no system RAM"), -EINVAL, "or taken from other nodes");
+	options.layer = "pool";
+	TAP_EQ(refused(&options, "is no system RAM"), -EINVAL, "nor is a pool");
+	options.flags = HMEM_SPACE_SHARED;
+	TAP_EQ(refused(&options, "make a region of it"), -EINVAL, "which is not shared either");
+}
+
 /* --- DAX ----------------------------------------------------------------------------- */
 
 static void test_fsdax(void)
@@ -425,15 +471,16 @@ static int gives_up(void *arg)
 	return *(volatile char *)at - 1;
 }
 
-static void test_child(const char *layer, const char *what)
+static void test_child(const char *layer, uint32_t flags, const char *what)
 {
 	struct hmem_space_options options = HMEM_SPACE_OPTIONS_INIT;
 	struct inherited inherited;
 
 	options.layer = layer;
+	options.flags = flags;
 	options.bytes = 4 * MIB;
 	inherited.space = space_of(&options);
-	inherited.interface = interface_on(inherited.space, HMEM_GENERAL);
+	inherited.interface = interface_on(inherited.space, flags ? HMEM_SHARED : HMEM_GENERAL);
 	inherited.block = hmem_malloc(inherited.interface, 100);
 	*inherited.block = 7;
 	if (SANITIZER == 2) {
@@ -455,10 +502,11 @@ static void test_children(void)
 	char name[PATH_MAX + 8];
 
 	snprintf(name, sizeof(name), "fsdax:%s", scratch_path("dax"));
-	test_child(name, "fsdax");
-	test_child(file_of("file", 4 * MIB), "file");
+	test_child(name, 0, "fsdax");
+	test_child(file_of("file", 4 * MIB), 0, "file");
+	test_child(scratch_path("shared"), HMEM_SPACE_SHARED, "shared");
 	destroyed = 0;
-	test_child("pool", "pool");
+	test_child("pool", 0, "pool");
 	TAP_OK(destroyed == 1 && files_in(scratch_path("dev/hmem")) == 1,
 	       "the region that was made is destroyed in the end");
 }
@@ -470,6 +518,7 @@ int main(void)
 	machine();
 	test_file();
 	test_no_region();
+	test_registered();
 	test_fsdax();
 	test_hmem();
 	test_children();
