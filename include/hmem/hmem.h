@@ -3,7 +3,9 @@
 #ifndef HMEM_HMEM_H
 #define HMEM_HMEM_H
 
+#include <hmem/allocation.h>
 #include <hmem/context.h>
+#include <hmem/copy.h>
 #include <hmem/export.h>
 #include <hmem/interface.h>
 #include <hmem/layer.h>

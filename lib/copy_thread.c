@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Copies that the caller does not wait for: one thread of the library makes them in their order.
+ *
+ * A child of fork(2) has no such thread, and copies that its parent had begun are not made there.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "copy.h"
+#include "ctx.h"
+#include "uncancelled.h"
+
+/*
+ * @done: 1 when it is, and a futex
+ * @refs: the caller's, and the thread's until it is done
+ */
+struct hmem_completion {
+	struct copy copy;
+	struct hmem_completion *next;
+	atomic_uint refs;
+	_Atomic uint32_t done;
+};
+
+/* Protects what is begun. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t begun = PTHREAD_COND_INITIALIZER;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static struct hmem_completion *first, **last = &first;
+static bool running;
+static int watch_error;
+
+static void before_fork(void)
+{
+	pthread_mutex_lock(&lock);
+}
+
+static void after_in_parent(void)
+{
+	pthread_mutex_unlock(&lock);
+}
+
+static void after_in_child(void)
+{
+	running = false;
+	first = NULL;
+	last = &first;
+	pthread_mutex_unlock(&lock);
+}
+
+static void watch(void)
+{
+	watch_error = pthread_atfork(before_fork, after_in_parent, after_in_child);
+}
+
+static void put(struct hmem_completion *completion)
+{
+	if (atomic_fetch_sub_explicit(&completion->refs, 1, memory_order_acq_rel) == 1)
+		free(completion);
+}
+
+static struct hmem_completion *await_next(void)
+{
+	struct hmem_completion *next;
+
+	pthread_mutex_lock(&lock);
+	while (!first)
+		pthread_cond_wait(&begun, &lock);
+	next = first;
+	first = next->next;
+	if (!first)
+		last = &first;
+	pthread_mutex_unlock(&lock);
+	return next;
+}
+
+static void *make_copies(void *arg)
+{
+	(void)arg;
+	for (;;) {
+		struct hmem_completion *completion = await_next();
+
+		copy_make(&completion->copy);
+		atomic_store_explicit(&completion->done, 1, memory_order_release);
+		syscall(SYS_futex, &completion->done, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+		put(completion);
+	}
+	return NULL;
+}
+
+/* Under the lock. Signals are for the program's threads. */
+static int run(void)
+{
+	sigset_t all, before;
+	pthread_t thread;
+	int err;
+
+	if (running)
+		return 0;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	err = pthread_create(&thread, NULL, make_copies, NULL);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (err)
+		return -EAGAIN;
+	pthread_detach(thread);
+	running = true;
+	return 0;
+}
+
+static int enqueue(struct hmem_completion *completion)
+{
+	int err;
+
+	pthread_mutex_lock(&lock);
+	err = run();
+	if (!err) {
+		*last = completion;
+		last = &completion->next;
+		pthread_cond_signal(&begun);
+	}
+	pthread_mutex_unlock(&lock);
+	return err;
+}
+
+static int do_copy_begin(struct hmem_allocation *to, const struct hmem_layout *to_layout,
+			 struct hmem_allocation *from, const struct hmem_layout *from_layout,
+			 const struct hmem_shape *shape, struct hmem_completion **completion)
+{
+	struct hmem_completion *new;
+	int err;
+
+	if (!to || !from)
+		return -EINVAL;
+	if (!completion)
+		return hmem_fail(to->ctx, -EINVAL, "no place for what to wait for");
+	pthread_once(&once, watch);
+	new = watch_error ? NULL : calloc(1, sizeof(*new));
+	if (!new)
+		return hmem_fail(to->ctx, -ENOMEM, "no memory to begin a copy");
+	atomic_init(&new->refs, 2);
+	err = copy_prepare(&new->copy, to, to_layout, from, from_layout, shape);
+	if (err) {
+		free(new);
+		return err;
+	}
+	err = enqueue(new);
+	if (err) {
+		copy_leave(&new->copy);
+		free(new);
+		return hmem_fail(to->ctx, err, "no thread can be had to make a copy");
+	}
+	*completion = new;
+	return 0;
+}
+
+int hmem_copy_begin(struct hmem_allocation *to, const struct hmem_layout *to_layout,
+		    struct hmem_allocation *from, const struct hmem_layout *from_layout,
+		    const struct hmem_shape *shape, struct hmem_completion **completion)
+{
+	return UNCANCELLED(do_copy_begin(to, to_layout, from, from_layout, shape, completion));
+}
+
+int hmem_completion_poll(const struct hmem_completion *completion)
+{
+	if (!completion)
+		return -EINVAL;
+	return (int)atomic_load_explicit(&completion->done, memory_order_acquire);
+}
+
+static int wait_until(struct hmem_completion *completion, int ms)
+{
+	int64_t end = now_ms() + ms;
+
+	while (!hmem_completion_poll(completion)) {
+		int64_t left = ms < 0 ? 1000 : end - now_ms();
+		struct timespec some = { left / 1000, left % 1000 * 1000000 };
+
+		if (left <= 0)
+			return -ETIMEDOUT;
+		syscall(SYS_futex, &completion->done, FUTEX_WAIT_PRIVATE, 0, &some, NULL, 0);
+	}
+	return 0;
+}
+
+int hmem_completion_wait(struct hmem_completion *completion, int ms)
+{
+	if (!completion)
+		return -EINVAL;
+	return UNCANCELLED(wait_until(completion, ms));
+}
+
+void hmem_completion_unref(struct hmem_completion *completion)
+{
+	if (completion)
+		put(completion);
+}
