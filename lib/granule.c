@@ -161,20 +161,26 @@ static uint64_t free_rest(struct granules *g, uint64_t at)
 }
 
 /*
- * Right as long as nobody claims or gives back meanwhile; when somebody does it is left as it is,
- * and he who dies next brings another try.
+ * Right as long as nobody claims or gives back meanwhile: that @used is what it was does not tell,
+ * as it is so after a claim and a release. False: somebody did, and it is left as it is; who
+ * finds no room brings another try.
  */
-static void count_again(struct granules *g)
+static bool count_again(struct granules *g)
 {
 	struct granule_table *table = g->table;
+	uint64_t deaths = atomic_load(&table->deaths), changes = atomic_load(&table->changes);
 	uint64_t before = atomic_load(&table->used), used = 0;
 
 	for (unsigned int i = 1; i < table->nr_owners; i++)
 		if (atomic_load(&table->owners[i].busy))
-			return;
+			return false;
 	for (uint64_t at = 0; at < g->count; at++)
 		used += get(g, at) != 0;
-	atomic_compare_exchange_strong(&table->used, &before, used);
+	if (atomic_load(&table->changes) != changes ||
+	    !atomic_compare_exchange_strong(&table->used, &before, used))
+		return false;
+	atomic_store(&table->counted, deaths);
+	return true;
 }
 
 static void bury(struct granules *g, unsigned int owner)
@@ -199,6 +205,8 @@ void granules_bury(struct granules *g, uint32_t member)
 	for (unsigned int i = 1; i < g->table->nr_owners; i++)
 		if (atomic_load(&owners[i].member) == member) {
 			bury(g, i);
+			/* Before he is forgotten: who does this may die as well. */
+			atomic_fetch_add(&g->table->deaths, 1);
 			atomic_store(&owners[i].busy, 0);
 			atomic_store(&owners[i].member, 0);
 		}
@@ -208,20 +216,50 @@ void granules_bury(struct granules *g, uint32_t member)
 
 /* --- spans --------------------------------------------------------------------------- */
 
-static void busy(struct granules *g, unsigned int owner, uint32_t value)
+static void begin(struct granules *g, unsigned int owner)
 {
-	atomic_store(&g->table->owners[owner].busy, value);
+	atomic_store(&g->table->owners[owner].busy, 1);
+	atomic_fetch_add(&g->table->changes, 1);
+}
+
+static void end(struct granules *g, unsigned int owner)
+{
+	atomic_store(&g->table->owners[owner].busy, 0);
+}
+
+static int no_room(const struct granules *g)
+{
+	return atomic_load_explicit(&g->table->limit, memory_order_relaxed) < g->count ? -EDQUOT :
+											 -ENOSPC;
+}
+
+static bool fits(const struct granules *g, uint64_t used, uint64_t n)
+{
+	uint64_t limit = atomic_load_explicit(&g->table->limit, memory_order_relaxed);
+
+	return n <= limit && used <= limit - n;
+}
+
+/*
+ * Whether there is room as far as is known. Without beginning anything, so that those who find
+ * none because of what somebody dead counted in do not keep each other from counting again.
+ */
+static bool may_fit(struct granules *g, uint64_t n)
+{
+	struct granule_table *table = g->table;
+
+	return fits(g, atomic_load(&table->used), n) ||
+	       (atomic_load(&table->counted) != atomic_load(&table->deaths) && count_again(g));
 }
 
 static int count_in(struct granules *g, uint64_t n)
 {
 	struct granule_table *table = g->table;
-	uint64_t limit = atomic_load_explicit(&table->limit, memory_order_relaxed);
 	uint64_t now = atomic_fetch_add(&table->used, n) + n, peak;
 
-	if (now > limit) {
+	if (!fits(g, now - n, n)) {
 		atomic_fetch_sub(&table->used, n);
-		return limit < g->count ? -EDQUOT : -ENOSPC;
+		return no_room(g);
 	}
 	peak = atomic_load_explicit(&table->peak, memory_order_relaxed);
 	while (now > peak && !atomic_compare_exchange_weak(&table->peak, &peak, now))
@@ -281,10 +319,12 @@ int64_t granules_claim(struct granules *g, uint32_t n, uint32_t align, unsigned 
 	uint64_t low = atomic_load_explicit(&g->table->low, memory_order_relaxed);
 	int64_t at;
 
-	busy(g, owner, 1);
+	if (!may_fit(g, n))
+		return no_room(g);
+	begin(g, owner);
 	at = count_in(g, n);
 	if (at < 0) {
-		busy(g, owner, 0);
+		end(g, owner);
 		return at;
 	}
 	at = find(g, low, n, align, claimed);
@@ -292,7 +332,7 @@ int64_t granules_claim(struct granules *g, uint32_t n, uint32_t align, unsigned 
 		at = find(g, 0, n, align, claimed);
 	if (at < 0) {
 		atomic_fetch_sub(&g->table->used, n);
-		busy(g, owner, 0);
+		end(g, owner);
 		return at;
 	}
 	for (uint32_t i = n - 1; i; i--)
@@ -305,7 +345,7 @@ int64_t granules_claim(struct granules *g, uint32_t n, uint32_t align, unsigned 
 void granules_settle(struct granules *g, uint64_t head, uint64_t word, unsigned int owner)
 {
 	set(g, head, word);
-	busy(g, owner, 0);
+	end(g, owner);
 }
 
 bool granules_release(struct granules *g, uint64_t head, unsigned int owner)
@@ -313,10 +353,10 @@ bool granules_release(struct granules *g, uint64_t head, unsigned int owner)
 	uint64_t word = get(g, head);
 	uint32_t n = granule_length(word);
 
-	busy(g, owner, 1);
+	begin(g, owner);
 	if (granule_state(word) != GRANULE_HEAD ||
 	    !cas(g, head, word, granule_word(GRANULE_LEAVING, 0, 0, owner, n))) {
-		busy(g, owner, 0);
+		end(g, owner);
 		return false;
 	}
 	for (uint32_t i = n - 1; i; i--)
@@ -325,7 +365,7 @@ bool granules_release(struct granules *g, uint64_t head, unsigned int owner)
 	atomic_fetch_sub(&g->table->used, n);
 	if (head < atomic_load_explicit(&g->table->low, memory_order_relaxed))
 		atomic_store_explicit(&g->table->low, head, memory_order_relaxed);
-	busy(g, owner, 0);
+	end(g, owner);
 	return true;
 }
 

@@ -97,6 +97,8 @@ struct granule_owner {
  * @first: bytes from the table to the first granule, where that is behind it
  * @low: about the first one that is free
  * @orphans: about how many spans have no owner
+ * @changes: claims and releases that ever began
+ * @deaths: of owners; @counted: after how many of them @used was counted again
  */
 struct granule_table {
 	uint64_t magic;
@@ -112,7 +114,10 @@ struct granule_table {
 	_Atomic uint64_t peak;
 	_Atomic uint64_t low;
 	_Atomic uint64_t orphans;
-	uint64_t reserved2[4];
+	_Atomic uint64_t changes;
+	_Atomic uint64_t deaths;
+	_Atomic uint64_t counted;
+	uint64_t reserved2;
 	struct granule_owner owners[];
 };
 

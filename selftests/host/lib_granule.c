@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The table of granules, at instants that are hard to meet: what is counted again after a death
+ * while others claim and give back.
+ */
+#include <signal.h>
+#include <stdint.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tap.h"
+
+#include "../../lib/granule.c"
+
+#define GRANULES 40
+#define SHIFT	 12
+#define DEAD	 1	/* members */
+#define LIVES	 2
+#define NUMBER	 1	/* of an interface */
+
+static char *memory;
+static uint64_t *shared;
+static struct granules g;
+
+static unsigned int alive, dead;
+
+static void fresh(void)
+{
+	memset(shared, 0, granules_table_bytes(GRANULES, SHIFT));
+	granules_format(shared, GRANULES, SHIFT, 0);
+	granules_at(&g, shared, memory);
+	alive = granules_join(&g, LIVES);
+	dead = granules_join(&g, DEAD);
+}
+
+/* A span of so many that is there; what claiming it returns. */
+static int64_t span(uint32_t n, unsigned int use, unsigned int interface)
+{
+	int64_t at = granules_claim(&g, n, 1, alive);
+
+	if (at >= 0)
+		granules_settle(&g, (uint64_t)at,
+				granule_word(GRANULE_HEAD, use, interface, GRANULE_NOBODY, n), alive);
+	return at;
+}
+
+static uint64_t really_used(void)
+{
+	uint64_t n = 0;
+
+	for (uint64_t at = 0; at < GRANULES; at++)
+		n += get(&g, at) != 0;
+	return n;
+}
+
+static void test_counted_later(void)
+{
+	fresh();
+	if (granules_claim(&g, 30, 1, dead) < 0)
+		tap_bail("no room");
+	/* While he is buried somebody is at something. */
+	atomic_store(&g.table->owners[alive].busy, 1);
+	granules_bury(&g, DEAD);
+	atomic_store(&g.table->owners[alive].busy, 0);
+	TAP_OK(span(20, 0, NUMBER) >= 0,
+	       "what the dead counted in is there for others, though it was not counted at once");
+	TAP_EQ(atomic_load(&g.table->used), 20, "and they are counted right");
+}
+
+/* Steps a child through @fn, and does @meanwhile after @steps; false: it was over before that. */
+static bool meanwhile_in(unsigned long steps, void (*fn)(void), void (*meanwhile)(void))
+{
+	bool met = false;
+	int status;
+	pid_t child = fork();
+
+	if (!child) {
+		if (ptrace(PTRACE_TRACEME, 0, 0, 0))
+			_exit(4);
+		raise(SIGSTOP);
+		fn();
+		_exit(0);
+	}
+	if (child < 0 || waitpid(child, &status, 0) != child || !WIFSTOPPED(status))
+		tap_bail("a child could not be traced");
+	while (WIFSTOPPED(status)) {
+		if (!steps--) {
+			met = true;
+			meanwhile();
+		}
+		if (ptrace(met ? PTRACE_CONT : PTRACE_SINGLESTEP, child, 0, 0) ||
+		    waitpid(child, &status, 0) != child)
+			tap_bail("a child could not be led");
+	}
+	if (!WIFEXITED(status) || WEXITSTATUS(status))
+		tap_bail("a child has ended with %d", status);
+	return met;
+}
+
+static void counts(void)
+{
+	granules_bury(&g, DEAD + LIVES);
+}
+
+/* The number of those that are used stays. */
+static void low_for_high(void)
+{
+	if (span(1, 0, NUMBER) != 0 || !granules_release(&g, 20, alive))
+		tap_bail("that is not there");
+}
+
+static void high_for_low(void)
+{
+	if (span(1, 0, NUMBER) != 20 || !granules_release(&g, 1, alive))
+		tap_bail("that is not there");
+}
+
+static void test_counted_meanwhile(void)
+{
+	unsigned long n = 0, wrong = 0;
+
+	for (unsigned long steps = 0;; steps += 8) {
+		bool met;
+
+		fresh();
+		for (int i = 0; i < 21; i++)
+			span(1, 0, NUMBER);
+		granules_release(&g, steps % 16 ? 20 : 0, alive);
+		met = meanwhile_in(steps, counts, steps % 16 ? high_for_low : low_for_high);
+		wrong += atomic_load(&g.table->used) != really_used();
+		n += met;
+		if (!met)
+			break;
+	}
+	TAP_OK(n > 50, "one is claimed and one given back at %lu instants of counting", n);
+	TAP_EQ(wrong, 0, "after which they are counted right");
+}
+
+int main(void)
+{
+	shared = mmap(NULL, granules_table_bytes(GRANULES, SHIFT), PROT_READ | PROT_WRITE,
+		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	memory = mmap(NULL, GRANULES << SHIFT, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+		      0);
+	if (shared == MAP_FAILED || memory == MAP_FAILED)
+		tap_bail("no memory");
+	test_counted_later();
+	test_counted_meanwhile();
+	return tap_done();
+}
