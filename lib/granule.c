@@ -8,6 +8,7 @@
 #include "granule.h"
 
 #define MAGIC	0x656c756e6172676dULL
+#define MAKING	0x676e696b616d676dULL	/* in its place while the table is made */
 #define VERSION 1
 
 /* Spaces of less than this many granules have smaller ones: each use takes one at least. */
@@ -53,6 +54,20 @@ static uint64_t spans_offset(uint64_t count)
 uint64_t granules_table_bytes(uint64_t count, unsigned int shift)
 {
 	return spans_offset(count) + count * stride_for(shift);
+}
+
+void granules_clear(void *memory, uint64_t count)
+{
+	struct granule_table *table = memory;
+
+	table->magic = MAKING;
+	atomic_thread_fence(memory_order_release);
+	memset((char *)memory + sizeof(table->magic), 0, spans_offset(count) - sizeof(table->magic));
+}
+
+bool granules_half_made(const void *table)
+{
+	return ((const struct granule_table *)table)->magic == MAKING;
 }
 
 void granules_format(void *memory, uint64_t count, unsigned int shift, uint64_t first)

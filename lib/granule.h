@@ -158,6 +158,12 @@ unsigned int granules_shift(uint64_t bytes);
 /* Bytes that a table for so many granules has. */
 uint64_t granules_table_bytes(uint64_t count, unsigned int shift);
 
+/* Make memory that has anything in it read as zeroes, as far as a table has to. */
+void granules_clear(void *table, uint64_t count);
+
+/* Whether somebody died who was making a table, which another one may make then. */
+bool granules_half_made(const void *table);
+
 /* A new table, in memory that reads as zeroes. @first: 0: granules are elsewhere. */
 void granules_format(void *table, uint64_t count, unsigned int shift, uint64_t first);
 

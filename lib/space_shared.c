@@ -124,6 +124,8 @@ static int make_table(struct hmem_space *space)
 	if (!count)
 		return hmem_fail(space->ctx, -EINVAL, "%s: %llu bytes are too few for a space",
 				 space->name, (unsigned long long)space->bytes);
+	/* Behind what is known to be zeroes there may be what another space left. */
+	granules_clear(space->base, count);
 	granules_format(space->base, count, shift, first);
 	return 0;
 }
@@ -195,7 +197,8 @@ static int become_member(struct hmem_space *space)
 static int join_locked(struct hmem_space *space)
 {
 	const struct granule_table *table = (void *)space->base;
-	int err = is_blank(space->base) ? make_table(space) : check_table(space);
+	int err = is_blank(space->base) || granules_half_made(space->base) ? make_table(space) :
+									     check_table(space);
 
 	if (err)
 		return err;

@@ -435,6 +435,33 @@ static void test_errors(void)
 	hmem_ctx_unref(user.ctx);
 }
 
+/* What is there before a space is made: another one, of which but its begin was cleared; half of one. */
+static void test_made_again(void)
+{
+	static const char zeroes[4096];
+	struct user user;
+	void *all;
+
+	unlink(path);
+	must_join(&user, 64 * MIB);
+	for (int i = 0; i < 1000; i++)
+		if (!hmem_malloc(user.interface, 40000))
+			tap_bail("no block");
+	part(&user);
+	must_write(zeroes, sizeof(zeroes));
+	must_join(&user, 0);
+	TAP_EQ(blocks_of(&user), 0, "a space whose begin was cleared is a new one, without blocks");
+	all = hmem_malloc(user.interface, info_of(&user).bytes);
+	TAP_OK(all && !hmem_free(user.interface, all), "all of which can be one block");
+	part(&user);
+	/* lib/granule.c: MAKING, and some of what follows. */
+	must_write("mgmaking\1\0\0\0\14\0\0\0\377", 17);
+	must_join(&user, 0);
+	all = hmem_malloc(user.interface, info_of(&user).bytes);
+	TAP_OK(all && !hmem_free(user.interface, all), "so is one whose maker died");
+	part(&user);
+}
+
 int main(void)
 {
 	const char *said = getenv("HMEM_TEST_SEED"), *many = getenv("HMEM_TEST_KILLS");
@@ -450,6 +477,7 @@ int main(void)
 	test_stays();
 	test_fork();
 	test_errors();
+	test_made_again();
 	test_kills(kills, 8 * MIB);
 	test_kills(kills, 256 * MIB);
 	unlink(path);
