@@ -422,7 +422,7 @@ static void *alloc_run(struct binned *heap, size_t bytes, size_t align)
 		return NULL;
 	}
 	granules_settle(g, (uint64_t)at,
-			granule_word(GRANULE_HEAD, BINNED_RUN, heap->interface, GRANULE_NOBODY, n),
+			granule_word(GRANULE_HEAD, GRANULE_RUN, heap->interface, GRANULE_NOBODY, n),
 			cache->owner);
 	return granule_address(g, (uint64_t)at);
 }
@@ -530,7 +530,7 @@ int binned_free(struct binned *heap, void *block)
 
 	if (granule_state(word) != GRANULE_HEAD || granule_interface(word) != heap->interface)
 		return word ? -EINVAL : -EALREADY;
-	if (granule_use(word) == BINNED_RUN)
+	if (granule_use(word) == GRANULE_RUN)
 		return free_run(heap, head, block);
 	class = &heap->classes[granule_use(word)];
 	offset = (uint32_t)((char *)block - granule_address(g, head));
@@ -564,7 +564,7 @@ size_t binned_size(const struct binned *heap, const void *block)
 	if (granule_state(word) != GRANULE_HEAD || granule_interface(word) != heap->interface)
 		return 0;
 	offset = (uint64_t)((const char *)block - granule_address(g, head));
-	if (granule_use(word) == BINNED_RUN)
+	if (granule_use(word) == GRANULE_RUN)
 		return offset ? 0 : (size_t)granule_length(word) << g->shift;
 	class = &heap->classes[granule_use(word)];
 	if (offset % class->size || offset / class->size >= class->blocks)
@@ -589,7 +589,7 @@ void binned_count(const struct binned *heap, uint64_t *blocks, uint64_t *bytes)
 		if (granule_state(word) != GRANULE_HEAD ||
 		    granule_interface(word) != heap->interface)
 			continue;
-		if (granule_use(word) == BINNED_RUN) {
+		if (granule_use(word) == GRANULE_RUN) {
 			++*blocks;
 			*bytes += (uint64_t)granule_length(word) << g->shift;
 			continue;

@@ -22,8 +22,7 @@
 #include "granule.h"
 #include "thread_part.h"
 
-#define BINNED_CLASSES	(GRANULE_USES - 1)
-#define BINNED_RUN	(GRANULE_USES - 1)	/* use of a span that is one block */
+#define BINNED_CLASSES	GRANULE_RUN
 
 /*
  * @size: of its blocks

@@ -400,7 +400,8 @@ void granules_release_interface(struct granules *g, unsigned int interface, unsi
 		uint64_t word = get(g, at);
 
 		if (granule_state(word) == GRANULE_HEAD && granule_interface(word) == interface) {
-			if (granule_owner(word) == GRANULE_NOBODY)
+			if (granule_owner(word) == GRANULE_NOBODY &&
+			    granule_use(word) != GRANULE_RUN)
 				atomic_fetch_sub_explicit(&g->table->orphans, 1,
 							  memory_order_relaxed);
 			granules_release(g, at, owner);

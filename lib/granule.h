@@ -74,6 +74,7 @@ static inline uint32_t granule_length(uint64_t word)
 }
 
 #define GRANULE_USES		0x80
+#define GRANULE_RUN		(GRANULE_USES - 1)	/* not cut up: nobody's from the begin */
 #define GRANULE_INTERFACES	0x400
 
 /*

@@ -62,7 +62,8 @@ void *interface_take(struct hmem_interface *interface, size_t bytes, size_t alig
 		return NULL;
 	}
 	granules_settle(g, (uint64_t)at,
-			granule_word(GRANULE_HEAD, 0, interface->number, GRANULE_NOBODY, n), owner);
+			granule_word(GRANULE_HEAD, GRANULE_RUN, interface->number, GRANULE_NOBODY, n),
+			owner);
 	return granule_address(g, (uint64_t)at);
 }
 
@@ -73,9 +74,15 @@ void interface_give_all(struct hmem_interface *interface)
 	granules_release_interface(&interface->space->g, interface->number, owner);
 }
 
+/* The library's strategies know what all is that their interface has. */
+static bool is_own(const struct hmem_interface *interface)
+{
+	return interface->options.strategy == HMEM_OTHER;
+}
+
 void *hmem_space_take(struct hmem_interface *interface, size_t bytes)
 {
-	if (!interface) {
+	if (!interface || !is_own(interface)) {
 		errno = EINVAL;
 		return NULL;
 	}
@@ -91,8 +98,8 @@ int hmem_space_give(struct hmem_interface *interface, void *memory)
 		return -EINVAL;
 	g = &interface->space->g;
 	head = granule_of(g, memory, &word);
-	if (granule_state(word) != GRANULE_HEAD || granule_interface(word) != interface->number ||
-	    granule_address(g, head) != memory)
+	if (!is_own(interface) || granule_state(word) != GRANULE_HEAD ||
+	    granule_interface(word) != interface->number || granule_address(g, head) != memory)
 		return hmem_fail(interface->space->ctx, -EINVAL,
 				 "%s: %p was not taken by this interface", interface->space->name,
 				 memory);

@@ -193,7 +193,7 @@ HMEM_API int hmem_interface_reset(struct hmem_interface *interface);
  * hmem_space_take - memory for a strategy of a caller's own
  * @bytes: rounded up to granules
  *
- * Return: as hmem_malloc().
+ * Return: as hmem_malloc(); errno EINVAL also: no interface, or none of HMEM_OTHER.
  */
 HMEM_API void *hmem_space_take(struct hmem_interface *interface, size_t bytes);
 

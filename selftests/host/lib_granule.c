@@ -138,6 +138,17 @@ static void test_counted_meanwhile(void)
 	TAP_EQ(wrong, 0, "after which they are counted right");
 }
 
+static void test_released_together(void)
+{
+	fresh();
+	span(3, GRANULE_USES - 1, NUMBER);
+	span(1, 0, NUMBER);
+	granules_orphan(&g, 3);
+	granules_release_interface(&g, NUMBER, alive);
+	TAP_EQ(really_used() + atomic_load(&g.table->used), 0, "all of an interface is given back");
+	TAP_EQ(atomic_load(&g.table->orphans), 0, "and no span is without an owner then");
+}
+
 int main(void)
 {
 	shared = mmap(NULL, granules_table_bytes(GRANULES, SHIFT), PROT_READ | PROT_WRITE,
@@ -148,5 +159,6 @@ int main(void)
 		tap_bail("no memory");
 	test_counted_later();
 	test_counted_meanwhile();
+	test_released_together();
 	return tap_done();
 }

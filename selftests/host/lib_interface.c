@@ -147,6 +147,10 @@ static void test_wrong_calls(void)
 	TAP_EQ(hmem_free(one, small + 16), -EINVAL, "an address within a block");
 	TAP_EQ(hmem_free(one, large + 4096), -EINVAL, "or a large one");
 	TAP_EQ(hmem_free(one, &local), -EINVAL, "an address that is not of the space");
+	errno = 0;
+	TAP_OK(!hmem_space_take(one, MIB) && errno == EINVAL && !hmem_space_take(NULL, MIB),
+	       "who has no strategy of his own takes nothing of the space");
+	TAP_EQ(hmem_space_give(one, large), -EINVAL, "nor gives he anything back");
 	TAP_EQ(hmem_free(one, NULL), 0, "NULL is nothing");
 	TAP_EQ(hmem_free(one, small), 0, "a block is freed");
 	TAP_EQ(hmem_free(one, small), -EALREADY, "but not twice");
