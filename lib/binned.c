@@ -314,11 +314,12 @@ static unsigned int give_back_orphans(struct binned_cache *cache)
 static bool make_room(struct binned_cache *cache)
 {
 	const struct binned *heap = cache->heap;
-	unsigned int n = give_back(cache);
+	bool any = give_back(cache);
 
-	if (heap->bury)
-		heap->bury(heap->bury_arg);
-	return n + give_back_orphans(cache);
+	/* Also what the dead had claimed, and was no span yet. */
+	if (heap->bury && heap->bury(heap->bury_arg))
+		any = true;
+	return give_back_orphans(cache) || any;
 }
 
 /* A word with free blocks comes to hand: 0, or what keeps it from that. */

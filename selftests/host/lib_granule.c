@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The table of granules, at instants that are hard to meet: what is counted again after a death
- * while others claim and give back.
+ * while others claim and give back, and what the dead had.
  */
 #include <signal.h>
 #include <stdint.h>
@@ -12,7 +12,9 @@
 
 #include "tap.h"
 
+#include "../../lib/binned.c"
 #include "../../lib/granule.c"
+#include "../../lib/thread_part.c"
 
 #define GRANULES 40
 #define SHIFT	 12
@@ -149,6 +151,29 @@ static void test_released_together(void)
 	TAP_EQ(atomic_load(&g.table->orphans), 0, "and no span is without an owner then");
 }
 
+static bool buries(void *unused)
+{
+	(void)unused;
+	granules_bury(&g, DEAD);
+	return true;
+}
+
+static void test_claimed_by_the_dead(void)
+{
+	struct binned heap;
+
+	for (int large = 0; large < 2; large++) {
+		fresh();
+		if (granules_claim(&g, GRANULES, 1, dead) < 0 ||
+		    binned_init(&heap, &g, NUMBER, LIVES, 0, true))
+			tap_bail("no room");
+		heap.bury = buries;
+		TAP_OK(binned_alloc(&heap, large ? 5u << SHIFT : 100),
+		       "%s is had of what the dead had claimed", large ? "a large block" : "a block");
+		binned_fini(&heap);
+	}
+}
+
 int main(void)
 {
 	shared = mmap(NULL, granules_table_bytes(GRANULES, SHIFT), PROT_READ | PROT_WRITE,
@@ -160,5 +185,6 @@ int main(void)
 	test_counted_later();
 	test_counted_meanwhile();
 	test_released_together();
+	test_claimed_by_the_dead();
 	return tap_done();
 }
