@@ -267,15 +267,17 @@ static bool may_fit(struct granules *g, uint64_t n)
 	       (atomic_load(&table->counted) != atomic_load(&table->deaths) && count_again(g));
 }
 
+/* Never more than there may be, not for an instant: others would find no room because of it. */
 static int count_in(struct granules *g, uint64_t n)
 {
 	struct granule_table *table = g->table;
-	uint64_t now = atomic_fetch_add(&table->used, n) + n, peak;
+	uint64_t was = atomic_load(&table->used), now, peak;
 
-	if (!fits(g, now - n, n)) {
-		atomic_fetch_sub(&table->used, n);
-		return no_room(g);
-	}
+	do
+		if (!fits(g, was, n))
+			return no_room(g);
+	while (!atomic_compare_exchange_weak(&table->used, &was, was + n));
+	now = was + n;
 	peak = atomic_load_explicit(&table->peak, memory_order_relaxed);
 	while (now > peak && !atomic_compare_exchange_weak(&table->peak, &peak, now))
 		;

@@ -3,6 +3,7 @@
  * The table of granules, at instants that are hard to meet: what is counted again after a death
  * while others claim and give back, and what the dead had.
  */
+#include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
 #include <sys/mman.h>
@@ -174,6 +175,36 @@ static void test_claimed_by_the_dead(void)
 	}
 }
 
+static _Atomic bool enough;
+
+static void *asks_for_too_much(void *owner)
+{
+	while (!atomic_load(&enough))
+		granules_claim(&g, GRANULES, 1, *(unsigned int *)owner);
+	return NULL;
+}
+
+static void test_refused_beside(void)
+{
+	unsigned long tries = 200000, refused = 0;
+	unsigned int other;
+	pthread_t thread;
+
+	fresh();
+	other = granules_join(&g, LIVES);
+	span(1, 0, NUMBER);
+	if (pthread_create(&thread, NULL, asks_for_too_much, &other))
+		tap_bail("no thread");
+	for (unsigned long i = 0; i < tries; i++) {
+		int64_t at = span(1, 0, NUMBER);
+
+		refused += at < 0 || !granules_release(&g, (uint64_t)at, alive);
+	}
+	atomic_store(&enough, true);
+	pthread_join(thread, NULL);
+	TAP_EQ(refused, 0, "who is refused because he asks for too much leaves others what there is");
+}
+
 int main(void)
 {
 	shared = mmap(NULL, granules_table_bytes(GRANULES, SHIFT), PROT_READ | PROT_WRITE,
@@ -186,5 +217,6 @@ int main(void)
 	test_counted_meanwhile();
 	test_released_together();
 	test_claimed_by_the_dead();
+	test_refused_beside();
 	return tap_done();
 }
