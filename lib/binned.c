@@ -244,6 +244,14 @@ static int64_t claim(struct binned_cache *cache, unsigned int c)
 	return at;
 }
 
+/* One that the thread owns. */
+static void release(struct binned_cache *cache, uint64_t head)
+{
+	struct granules *g = cache->heap->g;
+
+	granules_release(g, head, load(&g->words[head]), cache->owner);
+}
+
 /* Give back what is empty, of all classes; returns how many spans. */
 static unsigned int give_back(struct binned_cache *cache)
 {
@@ -260,7 +268,7 @@ static unsigned int give_back(struct binned_cache *cache)
 			bin->span = 0;
 			bin->word = NULL;
 			bin->free = 0;
-			granules_release(g, head, cache->owner);
+			release(cache, head);
 			n++;
 		}
 		for (unsigned int list = IN_SOME; list <= IN_FULL; list++) {
@@ -274,7 +282,7 @@ static unsigned int give_back(struct binned_cache *cache)
 
 				if (is_empty(g, class, granule_span(g, head))) {
 					pull(g, bin, head);
-					granules_release(g, head, cache->owner);
+					release(cache, head);
 					n++;
 				}
 				at = done ? 0 : next;
@@ -301,7 +309,7 @@ static unsigned int give_back_orphans(struct binned_cache *cache)
 		    !granules_adopt(g, at, word, cache->owner))
 			continue;
 		if (is_empty(g, &heap->classes[c], granule_span(g, at))) {
-			granules_release(g, at, cache->owner);
+			release(cache, at);
 			n++;
 		} else {
 			granules_orphan(g, at);
@@ -481,7 +489,7 @@ static void emptied(struct binned_cache *cache, unsigned int c, uint32_t head)
 	if (bin->some && granule_span(g, bin->some - 1)->next != bin->some &&
 	    is_empty(g, &cache->heap->classes[c], granule_span(g, head))) {
 		pull(g, bin, head);
-		granules_release(g, head, cache->owner);
+		release(cache, head);
 	}
 }
 
@@ -509,15 +517,16 @@ static int free_to_owner(const struct granules *g, struct granule_span *span, un
 	return 0;
 }
 
-static int free_run(struct binned *heap, uint64_t head, const void *block)
+static int free_run(struct binned *heap, uint64_t head, uint64_t word, const void *block)
 {
 	struct binned_cache *cache = binned_cache(heap);
 
 	if (granule_address(heap->g, head) != block)
 		return -EINVAL;
 	/* Giving back does not fail for want of an owner: nobody will do. */
-	return granules_release(heap->g, head, cache ? cache->owner : GRANULE_NOBODY) ? 0 :
-											-EALREADY;
+	if (!granules_release(heap->g, head, word, cache ? cache->owner : GRANULE_NOBODY))
+		return -EALREADY;
+	return 0;
 }
 
 int binned_free(struct binned *heap, void *block)
@@ -532,7 +541,7 @@ int binned_free(struct binned *heap, void *block)
 	if (granule_state(word) != GRANULE_HEAD || granule_interface(word) != heap->interface)
 		return word ? -EINVAL : -EALREADY;
 	if (granule_use(word) == GRANULE_RUN)
-		return free_run(heap, head, block);
+		return free_run(heap, head, word, block);
 	class = &heap->classes[granule_use(word)];
 	offset = (uint32_t)((char *)block - granule_address(g, head));
 	i = (uint32_t)((uint64_t)offset * class->reciprocal >> 32);

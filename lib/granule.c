@@ -365,9 +365,8 @@ void granules_settle(struct granules *g, uint64_t head, uint64_t word, unsigned 
 	end(g, owner);
 }
 
-bool granules_release(struct granules *g, uint64_t head, unsigned int owner)
+bool granules_release(struct granules *g, uint64_t head, uint64_t word, unsigned int owner)
 {
-	uint64_t word = get(g, head);
 	uint32_t n = granule_length(word);
 
 	begin(g, owner);
@@ -406,7 +405,7 @@ void granules_release_interface(struct granules *g, unsigned int interface, unsi
 			    granule_use(word) != GRANULE_RUN)
 				atomic_fetch_sub_explicit(&g->table->orphans, 1,
 							  memory_order_relaxed);
-			granules_release(g, at, owner);
+			granules_release(g, at, word, owner);
 		}
 		at += granule_state(word) == GRANULE_HEAD ? granule_length(word) : 1;
 	}

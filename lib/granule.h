@@ -202,8 +202,11 @@ int64_t granules_claim(struct granules *g, uint32_t n, uint32_t align, unsigned 
 /* @word: of a head, with its use, its interface and who owns it, who may be nobody. */
 void granules_settle(struct granules *g, uint64_t head, uint64_t word, unsigned int owner);
 
-/* Give one back, whoever has it; @owner is the caller's. False: somebody else just did. */
-bool granules_release(struct granules *g, uint64_t head, unsigned int owner);
+/*
+ * Give one back, whoever has it, whose head has this @word; @owner is the caller's. False: it has
+ * another one by now, as somebody else just did.
+ */
+bool granules_release(struct granules *g, uint64_t head, uint64_t word, unsigned int owner);
 
 /* Take a span that has no owner; false: somebody else has it now. */
 bool granules_adopt(struct granules *g, uint64_t head, uint64_t word, unsigned int owner);

@@ -103,7 +103,7 @@ int hmem_space_give(struct hmem_interface *interface, void *memory)
 		return hmem_fail(interface->space->ctx, -EINVAL,
 				 "%s: %p was not taken by this interface", interface->space->name,
 				 memory);
-	return granules_release(g, head, owner_of(interface)) ? 0 : -EINVAL;
+	return granules_release(g, head, word, owner_of(interface)) ? 0 : -EINVAL;
 }
 
 /* --- interfaces ---------------------------------------------------------------------- */

@@ -49,6 +49,12 @@ static int64_t span(uint32_t n, unsigned int use, unsigned int interface)
 	return at;
 }
 
+/* What is there is given back. */
+static bool give(uint64_t head)
+{
+	return granules_release(&g, head, get(&g, head), alive);
+}
+
 static uint64_t really_used(void)
 {
 	uint64_t n = 0;
@@ -110,13 +116,13 @@ static void counts(void)
 /* The number of those that are used stays. */
 static void low_for_high(void)
 {
-	if (span(1, 0, NUMBER) != 0 || !granules_release(&g, 20, alive))
+	if (span(1, 0, NUMBER) != 0 || !give(20))
 		tap_bail("that is not there");
 }
 
 static void high_for_low(void)
 {
-	if (span(1, 0, NUMBER) != 20 || !granules_release(&g, 1, alive))
+	if (span(1, 0, NUMBER) != 20 || !give(1))
 		tap_bail("that is not there");
 }
 
@@ -130,7 +136,7 @@ static void test_counted_meanwhile(void)
 		fresh();
 		for (int i = 0; i < 21; i++)
 			span(1, 0, NUMBER);
-		granules_release(&g, steps % 16 ? 20 : 0, alive);
+		give(steps % 16 ? 20 : 0);
 		met = meanwhile_in(steps, counts, steps % 16 ? high_for_low : low_for_high);
 		wrong += atomic_load(&g.table->used) != really_used();
 		n += met;
@@ -175,6 +181,43 @@ static void test_claimed_by_the_dead(void)
 	}
 }
 
+/* A large block that two free at the same time; where it was there is something else then. */
+static struct binned freeing;
+
+static void frees(void)
+{
+	binned_free(&freeing, memory);
+}
+
+static void frees_before(void)
+{
+	if (granule_state(get(&g, 0)) == GRANULE_HEAD)
+		give(0);
+	span(1, 5, NUMBER + 1);
+}
+
+static void test_freed_by_two(void)
+{
+	unsigned long n = 0, wrong = 0;
+
+	for (unsigned long steps = 0;; steps++) {
+		bool met;
+
+		fresh();
+		if (binned_init(&freeing, &g, NUMBER, LIVES, 0, true) ||
+		    binned_alloc(&freeing, 5u << SHIFT) != memory)
+			tap_bail("no block");
+		met = meanwhile_in(steps, frees, frees_before);
+		wrong += met && granules_of_interface(&g, NUMBER + 1) != 1;
+		binned_fini(&freeing);
+		n += met;
+		if (!met)
+			break;
+	}
+	TAP_OK(n > 20, "at %lu instants of freeing somebody else frees the block", n);
+	TAP_EQ(wrong, 0, "and what was claimed where it was stays");
+}
+
 static _Atomic bool enough;
 
 static void *asks_for_too_much(void *owner)
@@ -198,7 +241,7 @@ static void test_refused_beside(void)
 	for (unsigned long i = 0; i < tries; i++) {
 		int64_t at = span(1, 0, NUMBER);
 
-		refused += at < 0 || !granules_release(&g, (uint64_t)at, alive);
+		refused += at < 0 || !give((uint64_t)at);
 	}
 	atomic_store(&enough, true);
 	pthread_join(thread, NULL);
@@ -217,6 +260,7 @@ int main(void)
 	test_counted_meanwhile();
 	test_released_together();
 	test_claimed_by_the_dead();
+	test_freed_by_two();
 	test_refused_beside();
 	return tap_done();
 }
