@@ -309,11 +309,13 @@ static uint64_t behind(const struct granules *g, uint64_t at, uint32_t align)
 	return (at + align - 1) & ~(uint64_t)(align - 1);
 }
 
+/* @first: the first one that was free from @from on, where all were looked at that could be */
 static int64_t find(struct granules *g, uint64_t from, uint32_t n, uint32_t align,
-		    uint64_t claimed)
+		    uint64_t claimed, uint64_t *first)
 {
 	uint64_t at = (from + align - 1) & ~(uint64_t)(align - 1);
 
+	*first = align == 1 ? GRANULES_MAX : from;
 	while (at < g->count && n <= g->count - at) {
 		uint32_t got;
 
@@ -321,6 +323,8 @@ static int64_t find(struct granules *g, uint64_t from, uint32_t n, uint32_t alig
 			at = behind(g, at, align);
 			continue;
 		}
+		if (at < *first)
+			*first = at;
 		got = claim_at(g, at, n, claimed);
 		if (got == n)
 			return (int64_t)at;
@@ -334,6 +338,7 @@ int64_t granules_claim(struct granules *g, uint32_t n, uint32_t align, unsigned 
 {
 	uint64_t claimed = granule_word(GRANULE_CLAIMED, 0, 0, owner, 0);
 	uint64_t low = atomic_load_explicit(&g->table->low, memory_order_relaxed);
+	uint64_t first;
 	int64_t at;
 
 	if (!may_fit(g, n))
@@ -344,9 +349,9 @@ int64_t granules_claim(struct granules *g, uint32_t n, uint32_t align, unsigned 
 		end(g, owner);
 		return at;
 	}
-	at = find(g, low, n, align, claimed);
+	at = find(g, low, n, align, claimed, &first);
 	if (at < 0 && low)
-		at = find(g, 0, n, align, claimed);
+		at = find(g, 0, n, align, claimed, &first);
 	if (at < 0) {
 		atomic_fetch_sub(&g->table->used, n);
 		end(g, owner);
@@ -354,8 +359,10 @@ int64_t granules_claim(struct granules *g, uint32_t n, uint32_t align, unsigned 
 	}
 	for (uint32_t i = n - 1; i; i--)
 		set(g, (uint64_t)at + i, granule_word(GRANULE_BODY, 0, 0, 0, i));
-	if (n == 1)
-		atomic_store_explicit(&g->table->low, (uint64_t)at + 1, memory_order_relaxed);
+	if (first == (uint64_t)at)
+		first += n;
+	if (first != low)
+		atomic_store_explicit(&g->table->low, first, memory_order_relaxed);
 	return at;
 }
 

@@ -248,6 +248,23 @@ static void test_refused_beside(void)
 	TAP_EQ(refused, 0, "who is refused because he asks for too much leaves others what there is");
 }
 
+/* So that as many as there are are not looked at for each that is claimed. */
+static void test_low(void)
+{
+	bool good = true;
+
+	fresh();
+	for (uint32_t i = 1; i < 6; i++)
+		good = span(2, 0, NUMBER) >= 0 && atomic_load(&g.table->low) == 2u * i && good;
+	TAP_OK(good, "the next place is looked for behind spans of several granules too");
+	good = give(4) && span(1, 0, NUMBER) == 4 && span(2, 0, NUMBER) == 10;
+	TAP_OK(good && atomic_load(&g.table->low) == 5, "but not behind one that is free");
+	if (granules_claim(&g, 1, 16, alive) != 16)
+		tap_bail("no room");
+	TAP_OK(atomic_load(&g.table->low) == 5 && span(1, 0, NUMBER) == 5,
+	       "nor behind those that an alignment passes over");
+}
+
 int main(void)
 {
 	shared = mmap(NULL, granules_table_bytes(GRANULES, SHIFT), PROT_READ | PROT_WRITE,
@@ -262,5 +279,6 @@ int main(void)
 	test_claimed_by_the_dead();
 	test_freed_by_two();
 	test_refused_beside();
+	test_low();
 	return tap_done();
 }
