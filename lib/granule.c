@@ -284,6 +284,16 @@ static int count_in(struct granules *g, uint64_t n)
 	return 0;
 }
 
+/* How many are free from @at on, up to @n. */
+static uint32_t free_at(const struct granules *g, uint64_t at, uint32_t n)
+{
+	uint32_t i = 0;
+
+	while (i < n && !get(g, at + i))
+		i++;
+	return i;
+}
+
 /* From @at on; returns how many were free, up to @n. All those are claimed. */
 static uint32_t claim_at(struct granules *g, uint64_t at, uint32_t n, uint64_t claimed)
 {
@@ -325,10 +335,14 @@ static int64_t find(struct granules *g, uint64_t from, uint32_t n, uint32_t alig
 		}
 		if (at < *first)
 			*first = at;
-		got = claim_at(g, at, n, claimed);
-		if (got == n)
-			return (int64_t)at;
-		unclaim(g, at, got);
+		/* Others are not kept from places that are too short. */
+		got = free_at(g, at, n);
+		if (got == n) {
+			got = claim_at(g, at, n, claimed);
+			if (got == n)
+				return (int64_t)at;
+			unclaim(g, at, got);
+		}
 		at = behind(g, at + got, align);
 	}
 	return -ENOSPC;

@@ -218,6 +218,38 @@ static void test_freed_by_two(void)
 	TAP_EQ(wrong, 0, "and what was claimed where it was stays");
 }
 
+static unsigned long held;
+
+static void looks_for_twenty(void)
+{
+	granules_claim(&g, 20, 1, alive);
+}
+
+static void count_held(void)
+{
+	held += really_used() != 3;
+}
+
+/* Three spans leave no twenty together. */
+static void test_too_short(void)
+{
+	unsigned long n = 0;
+	bool met = true;
+
+	for (unsigned long steps = 0; met; steps += 8) {
+		fresh();
+		for (int i = 0; i < 31; i++)
+			span(1, 0, NUMBER);
+		for (uint64_t i = 0; i < 31; i++)
+			if (i % 15)
+				give(i);
+		met = meanwhile_in(steps, looks_for_twenty, count_held);
+		n += met;
+	}
+	TAP_OK(n > 20, "a claim for which no place is long enough is looked at %lu times", n);
+	TAP_EQ(held, 0, "and has none that is shorter meanwhile");
+}
+
 static _Atomic bool enough;
 
 static void *asks_for_too_much(void *owner)
@@ -278,6 +310,7 @@ int main(void)
 	test_released_together();
 	test_claimed_by_the_dead();
 	test_freed_by_two();
+	test_too_short();
 	test_refused_beside();
 	test_low();
 	return tap_done();
