@@ -198,12 +198,16 @@ static bool count_again(struct granules *g)
 	return true;
 }
 
-static void bury(struct granules *g, unsigned int owner)
+#define OWNERS_WORDS ((GRANULE_OWNERS_MAX + 64) / 64)
+
+/* @dead: a bit for each owner */
+static void bury(struct granules *g, const uint64_t *dead)
 {
 	for (uint64_t at = 0; at < g->count; at++) {
 		uint64_t word = get(g, at);
+		unsigned int owner = granule_owner(word);
 
-		if (granule_owner(word) != owner)
+		if (!(dead[owner / 64] >> owner % 64 & 1))
 			continue;
 		if (granule_state(word) == GRANULE_HEAD)
 			granules_orphan(g, at);
@@ -216,12 +220,21 @@ static void bury(struct granules *g, unsigned int owner)
 void granules_bury(struct granules *g, uint32_t member)
 {
 	struct granule_owner *owners = g->table->owners;
+	uint64_t dead[OWNERS_WORDS] = { 0 };
+	bool any = false;
 
 	for (unsigned int i = 1; i < g->table->nr_owners; i++)
 		if (atomic_load(&owners[i].member) == member) {
-			bury(g, i);
-			/* Before he is forgotten: who does this may die as well. */
-			atomic_fetch_add(&g->table->deaths, 1);
+			dead[i / 64] |= 1ull << i % 64;
+			any = true;
+		}
+	if (any) {
+		bury(g, dead);
+		/* Before he is forgotten: who does this may die as well. */
+		atomic_fetch_add(&g->table->deaths, 1);
+	}
+	for (unsigned int i = 1; any && i < g->table->nr_owners; i++)
+		if (dead[i / 64] >> i % 64 & 1) {
 			atomic_store(&owners[i].busy, 0);
 			atomic_store(&owners[i].member, 0);
 		}

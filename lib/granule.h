@@ -99,7 +99,7 @@ struct granule_owner {
  * @low: about the first one that is free
  * @orphans: about how many spans have no owner
  * @changes: claims and releases that ever began
- * @deaths: of owners; @counted: after how many of them @used was counted again
+ * @deaths: of members; @counted: after how many of them @used was counted again
  */
 struct granule_table {
 	uint64_t magic;
