@@ -328,7 +328,7 @@ static void test_stays(void)
 /* The dead have a child that lives: it must not keep what they held. */
 static void test_fork(void)
 {
-	int ready[2], status;
+	int ready[2], end_of_test[2], status;
 	struct user user;
 	size_t fresh;
 	pid_t pid;
@@ -337,24 +337,23 @@ static void test_fork(void)
 	unlink(path);
 	must_join(&user, 4 * MIB);
 	fresh = fits(&user, 4096);
-	if (pipe(ready))
+	if (pipe(ready) || pipe(end_of_test))
 		tap_bail("pipe: %s", strerror(errno));
 	pid = fork();
 	if (!pid) {
 		struct user dead;
 		pid_t child;
 
+		close(end_of_test[1]);
+
 		if (join(&dead, 0) || !hmem_malloc(dead.interface, 4096))
 			_exit(1);
 		hmem_free(dead.interface, hmem_malloc(dead.interface, 100));
 		child = fork();
 		if (!child) {
-			/* It has not got the memory; the table is a part of that. */
-			signal(SIGSEGV, SIG_DFL);
 			if (write(ready[1], "c", 1) != 1)
 				_exit(1);
-			pause();
-			_exit(0);
+			_exit((int)read(end_of_test[0], &said, 1));
 		}
 		if (write(ready[1], &child, sizeof(child)) != sizeof(child))
 			_exit(1);
@@ -368,6 +367,10 @@ static void test_fork(void)
 	TAP_EQ(fits(&user, 4096), fresh - 1,
 	       "what the dead held can be had while their child lives, but for one block");
 	part(&user);
+	close(ready[0]);
+	close(ready[1]);
+	close(end_of_test[0]);
+	close(end_of_test[1]);
 }
 
 static void must_write(const void *bytes, size_t n)
