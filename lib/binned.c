@@ -709,6 +709,14 @@ static void leave(struct thread_part *part)
 	munmap(cache, cache_bytes(cache->heap));
 }
 
+/* Its spans stay as they are, until the interface gives back all that it has. */
+static void abandon(struct thread_part *part)
+{
+	struct binned_cache *cache = (struct binned_cache *)(void *)part;
+
+	munmap(cache, cache_bytes(cache->heap));
+}
+
 static struct thread_part *make(struct thread_parts *threads)
 {
 	struct binned_cache *cache = new_cache((struct binned *)(void *)threads);
@@ -727,6 +735,7 @@ int binned_init(struct binned *heap, struct granules *g, unsigned int interface,
 	heap->threads.make = make;
 	heap->threads.leave = leave;
 	heap->threads.forget = leave;
+	heap->threads.abandon = abandon;
 	thread_parts_init(&heap->threads);
 	if (object)
 		add_class(heap, object);

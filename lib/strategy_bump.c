@@ -91,6 +91,7 @@ static int create(struct hmem_interface *interface, void *arg, void **state)
 	bump->threads.make = make;
 	bump->threads.leave = leave;
 	bump->threads.forget = forget;
+	bump->threads.abandon = forget;
 	thread_parts_init(&bump->threads);
 	if (interface->options.flags & HMEM_INTERFACE_ONE_THREAD) {
 		bump->only = (struct bump_part *)(void *)make(NULL);

@@ -107,7 +107,10 @@ void thread_parts_fini(struct thread_parts *whole)
 	pthread_mutex_lock(&lock);
 	while ((part = whole->first)) {
 		take_out(part);
-		whole->forget(part);
+		if (part->forks == forks)
+			whole->forget(part);
+		else
+			whole->abandon(part);
 	}
 	pthread_mutex_unlock(&lock);
 }

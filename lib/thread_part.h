@@ -23,8 +23,9 @@ struct thread_part {
  * @make: one for the calling thread; NULL with errno
  * @leave: the thread ends: free it, and see to it that nothing is lost
  * @forget: the whole goes away: free it
+ * @abandon: likewise, but the thread is one that fork(2) left in the parent, wherever it was
  *
- * All three are called with a lock held under which none may use thread parts.
+ * All are called with a lock held under which none may use thread parts.
  */
 struct thread_parts {
 	uint64_t id;
@@ -32,6 +33,7 @@ struct thread_parts {
 	struct thread_part *(*make)(struct thread_parts *whole);
 	void (*leave)(struct thread_part *part);
 	void (*forget)(struct thread_part *part);
+	void (*abandon)(struct thread_part *part);
 };
 
 /* Few are used in turn; those that fall on the same place are looked for. */
