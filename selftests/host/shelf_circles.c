@@ -158,6 +158,10 @@ static void test_bent_meanwhile(void)
 		media_unmap(&media);
 		need(hmem_region_destroy(ctx, region_name), "destroying");
 	}
+	if (status)
+		tap_diag("who puts has ended with %s %d",
+			 WIFSIGNALED(status) ? "signal" : "status",
+			 WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
 	TAP_EQ(ended, SHELVES, "puts end while chains are bent, and hit nothing outside of the shelf");
 }
 
