@@ -16,6 +16,7 @@
 #include "tap.h"
 
 #include "../../lib/binned.c"
+#include "../../lib/binned_span.c"
 #include "../../lib/granule.c"
 #include "../../lib/thread_part.c"
 
@@ -106,7 +107,7 @@ static bool is_whole(const struct granules *g)
 	uint64_t at = 0, n = 0;
 
 	while (at < g->count) {
-		uint64_t word = load(&g->words[at]);
+		uint64_t word = binned_load(&g->words[at]);
 		uint32_t length = granule_length(word);
 
 		if (!word) {
@@ -117,7 +118,7 @@ static bool is_whole(const struct granules *g)
 		    granule_owner(word) != GRANULE_NOBODY)
 			return false;
 		for (uint32_t i = 1; i < length; i++)
-			if (load(&g->words[at + i]) !=
+			if (binned_load(&g->words[at + i]) !=
 			    granule_word(GRANULE_BODY, 0, 0, 0, i))
 				return false;
 		n += length;

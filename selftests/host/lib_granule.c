@@ -14,6 +14,7 @@
 #include "tap.h"
 
 #include "../../lib/binned.c"
+#include "../../lib/binned_span.c"
 #include "../../lib/granule.c"
 #include "../../lib/thread_part.c"
 
