@@ -3,40 +3,12 @@
  * Allocations: slices, other sizes, other spaces; and copies between them, at once and by another
  * thread, of bytes, rows and planes.
  */
-#include <hmem/hmem.h>
-
 #include <stdint.h>
 
-#include "sanitized.h"
-#include "tap.h"
+#include "interface_user.h"
 
-#define MIB (1ull << 20)
-
-static struct hmem_ctx *ctx;
 static struct hmem_space *space, *small;
 static struct hmem_interface *binned, *bump, *elsewhere;
-
-static struct hmem_space *must_space(uint64_t bytes)
-{
-	struct hmem_space_options options = HMEM_SPACE_OPTIONS_INIT;
-	struct hmem_space *new;
-
-	options.bytes = bytes;
-	if (hmem_space_create(ctx, "test", &options, &new))
-		tap_bail("%s", hmem_last_error(ctx));
-	return new;
-}
-
-static struct hmem_interface *must_interface(struct hmem_space *on, uint32_t strategy)
-{
-	struct hmem_interface_options options = HMEM_INTERFACE_OPTIONS_INIT;
-	struct hmem_interface *new;
-
-	options.strategy = strategy;
-	if (hmem_interface_create(on, &options, &new))
-		tap_bail("%s", hmem_last_error(ctx));
-	return new;
-}
 
 static struct hmem_allocation *must_have(struct hmem_interface *interface, size_t bytes)
 {
@@ -63,15 +35,6 @@ static struct hmem_allocation_info info_of(const struct hmem_allocation *allocat
 	if (hmem_allocation_get_info(allocation, &info))
 		tap_bail("%s", hmem_last_error(ctx));
 	return info;
-}
-
-static uint64_t blocks_of(const struct hmem_interface *interface)
-{
-	struct hmem_interface_stats stats = { .size = sizeof(stats) };
-
-	if (hmem_interface_get_stats(interface, &stats))
-		tap_bail("%s", hmem_last_error(ctx));
-	return stats.blocks;
 }
 
 static unsigned char *bytes_of(struct hmem_allocation *allocation)
@@ -107,9 +70,9 @@ static void test_handles(void)
 	TAP_OK((uintptr_t)info.data % 256 == 0 && !bytes_of(a)[0] &&
 		       !memcmp(bytes_of(a), bytes_of(a) + 1, 999),
 	       "it is aligned, and zeroes");
-	TAP_EQ(blocks_of(binned), 1, "it is a block of its interface");
+	TAP_EQ(stats_of(binned).blocks, 1, "it is a block of its interface");
 	TAP_EQ(hmem_allocation_free(a), 0, "it is freed");
-	TAP_EQ(blocks_of(binned), 0, "with its block");
+	TAP_EQ(stats_of(binned).blocks, 0, "with its block");
 	TAP_EQ(hmem_allocation_free(NULL), 0, "NULL is nothing");
 	TAP_EQ(hmem_allocation_new(NULL, 1, 0, 0, &b), -EINVAL, "of no interface");
 	TAP_EQ(hmem_allocation_new(binned, 0, 0, 0, &b), -EINVAL, "of no bytes");
@@ -121,7 +84,7 @@ static void test_handles(void)
 	hmem_space_set_limit(small, MIB);
 	TAP_EQ(hmem_allocation_new(elsewhere, 2 * MIB, 0, 0, &b), -EDQUOT, "more than the limit");
 	hmem_space_set_limit(small, 0);
-	TAP_OK(!b && !blocks_of(binned), "none of which has left anything");
+	TAP_OK(!b && !stats_of(binned).blocks, "none of which has left anything");
 	TAP_OK(!hmem_allocation_data(NULL) && !hmem_allocation_bytes(NULL), "no handle, no data");
 	TAP_EQ(hmem_allocation_get_info(NULL, &info), -EINVAL, "nor info");
 	a = must_have(binned, 1);
@@ -156,10 +119,10 @@ static void test_adopt(void)
 	TAP_EQ(hmem_allocation_adopt(NULL, NULL, mine, 1, 0, &a), -EINVAL, "no context");
 	TAP_EQ(hmem_allocation_adopt(ctx, binned, block, 100, 0, &a), 0, "a block, for a while");
 	TAP_EQ(hmem_allocation_free(a), 0, "is given up");
-	TAP_EQ(blocks_of(binned), 1, "and stays");
+	TAP_EQ(stats_of(binned).blocks, 1, "and stays");
 	TAP_EQ(hmem_allocation_adopt(ctx, binned, block, 100, HMEM_ALLOCATION_OWNS, &a), 0, "or for good");
 	TAP_EQ(hmem_allocation_free(a), 0, "is freed");
-	TAP_EQ(blocks_of(binned), 0, "with its handle");
+	TAP_EQ(stats_of(binned).blocks, 0, "with its handle");
 	block = hmem_malloc(bump, 100);
 	TAP_EQ(hmem_allocation_adopt(ctx, bump, block, 100, HMEM_ALLOCATION_OWNS, &a), 0,
 	       "bump does not know its blocks");
@@ -194,7 +157,7 @@ static void test_slices(void)
 	TAP_EQ(hmem_allocation_free(t), 0, "and the other");
 	TAP_EQ(hmem_allocation_move(a, elsewhere), 0, "then it moves");
 	TAP_OK(counts_up(a, 1000) && info_of(a).interface == elsewhere, "with what is in it");
-	TAP_OK(!blocks_of(binned) && blocks_of(elsewhere) == 1, "and leaves nothing behind");
+	TAP_OK(!stats_of(binned).blocks && stats_of(elsewhere).blocks == 1, "and leaves nothing behind");
 	TAP_EQ(hmem_allocation_move(a, elsewhere), 0, "to where it is");
 	TAP_EQ(hmem_allocation_move(a, NULL), -EINVAL, "to nowhere");
 	TAP_EQ(hmem_allocation_move(NULL, binned), -EINVAL, "nothing");
@@ -228,7 +191,7 @@ static void test_sizes(void)
 	TAP_EQ(hmem_allocation_move(a, elsewhere), -ENOSPC, "then there is no room elsewhere");
 	TAP_OK(counts_up(a, 100) && info_of(a).interface == bump, "and it stays");
 	TAP_EQ(hmem_allocation_free(a), 0, "it is freed");
-	TAP_EQ(blocks_of(binned), 0, "nothing is left");
+	TAP_EQ(stats_of(binned).blocks, 0, "nothing is left");
 }
 
 /* Rows and planes, by the definition. */
@@ -385,9 +348,9 @@ int main(void)
 		tap_bail("no context");
 	space = must_space(256 * MIB);
 	small = must_space(8 * MIB);
-	binned = must_interface(space, HMEM_BINNED);
-	bump = must_interface(space, HMEM_BUMP);
-	elsewhere = must_interface(small, HMEM_BINNED);
+	binned = must_interface(space, HMEM_BINNED, 0, 0);
+	bump = must_interface(space, HMEM_BUMP, 0, 0);
+	elsewhere = must_interface(small, HMEM_BINNED, 0, 0);
 	test_handles();
 	test_adopt();
 	test_slices();
@@ -395,7 +358,7 @@ int main(void)
 	test_shapes();
 	test_copies();
 	test_under_way();
-	TAP_EQ(blocks_of(binned) + blocks_of(elsewhere), 0, "nothing is left at the end");
+	TAP_EQ(stats_of(binned).blocks + stats_of(elsewhere).blocks, 0, "nothing is left at the end");
 	hmem_interface_unref(binned);
 	hmem_interface_unref(bump);
 	hmem_interface_unref(elsewhere);
