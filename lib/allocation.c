@@ -138,7 +138,7 @@ static int check_block(struct hmem_ctx *ctx, struct hmem_interface *interface, c
 {
 	size_t has = hmem_usable_size(interface, data);
 
-	if (interface->options.strategy == HMEM_BUMP)
+	if (interface->options.strategy == HMEM_STRATEGY_BUMP)
 		return 0;
 	if (!has)
 		return hmem_fail(ctx, -EINVAL, "%s: %p is no block of this interface",

@@ -77,7 +77,7 @@ void interface_give_all(struct hmem_interface *interface)
 /* The library's strategies know what all is that their interface has. */
 static bool is_own(const struct hmem_interface *interface)
 {
-	return interface->options.strategy == HMEM_OTHER;
+	return interface->options.strategy == HMEM_STRATEGY_CUSTOM;
 }
 
 void *hmem_space_take(struct hmem_interface *interface, size_t bytes)
@@ -111,16 +111,16 @@ int hmem_space_give(struct hmem_interface *interface, void *memory)
 static const struct hmem_strategy_ops *ops_of(const struct hmem_interface_options *options)
 {
 	switch (options->strategy) {
-	case HMEM_GENERAL:
-	case HMEM_BINNED:
+	case HMEM_STRATEGY_GENERAL:
+	case HMEM_STRATEGY_BINNED:
 		return &strategy_binned;
-	case HMEM_SLAB:
+	case HMEM_STRATEGY_SLAB:
 		return &strategy_slab;
-	case HMEM_BUMP:
+	case HMEM_STRATEGY_BUMP:
 		return &strategy_bump;
-	case HMEM_SHARED:
+	case HMEM_STRATEGY_SHARED:
 		return &strategy_shared;
-	case HMEM_OTHER:
+	case HMEM_STRATEGY_CUSTOM:
 		return options->ops;
 	default:
 		return NULL;
@@ -131,7 +131,7 @@ static int choose(struct hmem_space *space, const struct hmem_interface_options 
 		  struct hmem_strategy_ops *ops)
 {
 	const struct hmem_strategy_ops *from = ops_of(options);
-	bool shared = options->strategy == HMEM_SHARED;
+	bool shared = options->strategy == HMEM_STRATEGY_SHARED;
 	struct hmem_ctx *ctx = space->ctx;
 	int err;
 
@@ -140,7 +140,7 @@ static int choose(struct hmem_space *space, const struct hmem_interface_options 
 				 options->flags & ~HMEM_INTERFACE_ONE_THREAD);
 	if (!from)
 		return hmem_fail(ctx, -EINVAL,
-				 options->strategy == HMEM_OTHER ?
+				 options->strategy == HMEM_STRATEGY_CUSTOM ?
 					 "a strategy of the caller's own needs its functions" :
 					 "there is no strategy %u",
 				 options->strategy);
@@ -162,7 +162,7 @@ static int choose(struct hmem_space *space, const struct hmem_interface_options 
 static void interface_drop(struct hmem_interface *interface)
 {
 	/* What is shared is of others as well. */
-	if (interface->options.strategy != HMEM_SHARED) {
+	if (interface->options.strategy != HMEM_STRATEGY_SHARED) {
 		interface_give_all(interface);
 		granules_leave(&interface->space->g, interface->owner);
 	}
@@ -216,6 +216,8 @@ int hmem_interface_create(struct hmem_space *space, const struct hmem_interface_
 
 struct hmem_interface *hmem_interface_ref(struct hmem_interface *interface)
 {
+	if (!interface)
+		return NULL;
 	atomic_fetch_add_explicit(&interface->refs, 1, memory_order_relaxed);
 	return interface;
 }
@@ -261,7 +263,7 @@ int hmem_interface_reset(struct hmem_interface *interface)
 {
 	if (!interface)
 		return -EINVAL;
-	if (interface->options.strategy != HMEM_BUMP)
+	if (interface->options.strategy != HMEM_STRATEGY_BUMP)
 		return hmem_fail(interface->space->ctx, -EOPNOTSUPP,
 				 "%s: only interfaces of strategy bump are reset",
 				 interface->space->name);
@@ -308,7 +310,7 @@ void *hmem_realloc(struct hmem_interface *interface, void *block, size_t bytes)
 
 	if (!block)
 		return hmem_malloc(interface, bytes);
-	if (interface->options.strategy == HMEM_BUMP) {
+	if (interface->options.strategy == HMEM_STRATEGY_BUMP) {
 		errno = EOPNOTSUPP;
 		return NULL;
 	}

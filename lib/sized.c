@@ -29,14 +29,10 @@ int hmem_sized_check(struct hmem_ctx *ctx, const char *what, const void *to, siz
 	return 0;
 }
 
-int hmem_sized_read(struct hmem_ctx *ctx, const char *what, void *to, size_t size,
-		    size_t first_size, const void *from)
+/* @theirs: bytes that @from has, which is not less than the first version had. */
+static int copy_known(struct hmem_ctx *ctx, const char *what, void *to, size_t size,
+		      const void *from, size_t theirs)
 {
-	size_t theirs = size_of(from);
-	int err = hmem_sized_check(ctx, what, from, first_size);
-
-	if (err)
-		return err;
 	for (size_t i = size; i < theirs; i++)
 		if (((const unsigned char *)from)[i])
 			return hmem_fail(ctx, -E2BIG,
@@ -45,6 +41,23 @@ int hmem_sized_read(struct hmem_ctx *ctx, const char *what, void *to, size_t siz
 	memset(to, 0, size);
 	memcpy(to, from, theirs < size ? theirs : size);
 	return 0;
+}
+
+int hmem_sized_read(struct hmem_ctx *ctx, const char *what, void *to, size_t size,
+		    size_t first_size, const void *from)
+{
+	int err = hmem_sized_check(ctx, what, from, first_size);
+
+	return err ? err : copy_known(ctx, what, to, size, from, size_of(from));
+}
+
+int hmem_sized_read_element(struct hmem_ctx *ctx, const char *what, void *to, size_t size,
+			    size_t first_size, const void *array, size_t index, size_t theirs)
+{
+	if (theirs < first_size || theirs > SIZE_SANE)
+		return hmem_fail(ctx, -EINVAL, "%s: an array of these, of %zu bytes each; say sizeof(%s)",
+				 what, theirs, what);
+	return copy_known(ctx, what, to, size, (const char *)array + index * theirs, theirs);
 }
 
 void hmem_sized_write(void *to, const void *from, size_t size)

@@ -18,6 +18,10 @@ struct hmem_ctx;
 int hmem_sized_read(struct hmem_ctx *ctx, const char *what, void *to, size_t size,
 		    size_t first_size, const void *from);
 
+/* Likewise of an array whose elements have @theirs bytes, and no size of their own. */
+int hmem_sized_read_element(struct hmem_ctx *ctx, const char *what, void *to, size_t size,
+			    size_t first_size, const void *array, size_t index, size_t theirs);
+
 /* The size that the caller gave in the output struct @to, checked: 0 or -EINVAL. */
 int hmem_sized_check(struct hmem_ctx *ctx, const char *what, const void *to,
 		     size_t first_size);

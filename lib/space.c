@@ -16,6 +16,7 @@
 #include "uncancelled.h"
 
 #define FIRST_OPTIONS	sizeof(struct hmem_space_options)
+#define FIRST_PART	sizeof(struct hmem_space_part)
 #define FIRST_INFO	sizeof(struct hmem_space_info)
 #define BYTES_MIN	(64u << 10)
 #define FLAGS                                                                    \
@@ -227,22 +228,24 @@ static int map_named_region(struct hmem_space *space, const struct hmem_space_op
 
 static int map_memory(struct hmem_space *space, const struct hmem_space_options *use)
 {
-	struct hmem_space_part one = { .layer = use->layer }, *from = &one;
+	uint32_t n = use->parts ? use->nr_parts : 1;
+	struct hmem_space_part part = { .layer = use->layer };
 	struct space_part *parts;
-	uint32_t n = 1;
 	int err = 0;
 
 	if (use->layer && is_region(use->layer))
 		return map_named_region(space, use);
-	if (use->parts) {
-		from = (struct hmem_space_part *)use->parts;
-		n = use->nr_parts;
-	}
 	parts = calloc(n, sizeof(*parts));
 	if (!parts)
 		return hmem_fail(space->ctx, -ENOMEM, "no memory for the parts of %s", space->name);
-	for (uint32_t i = 0; !err && i < n; i++)
-		err = settle_part(space, &from[i], &parts[i]);
+	for (uint32_t i = 0; !err && i < n; i++) {
+		if (use->parts)
+			err = hmem_sized_read_element(space->ctx, "struct hmem_space_part", &part,
+						      sizeof(part), FIRST_PART, use->parts, i,
+						      use->part_size);
+		if (!err)
+			err = settle_part(space, &part, &parts[i]);
+	}
 	if (!err)
 		err = check_bytes(space, &parts[0].layer, use->bytes);
 	if (!err && (n > 1 || is_node(&parts[0].layer)))
@@ -366,6 +369,8 @@ int hmem_space_create(struct hmem_ctx *ctx, const char *name,
 
 struct hmem_space *hmem_space_ref(struct hmem_space *space)
 {
+	if (!space)
+		return NULL;
 	atomic_fetch_add_explicit(&space->refs, 1, memory_order_relaxed);
 	return space;
 }

@@ -32,12 +32,12 @@ extern "C" {
 struct hmem_interface;
 
 enum hmem_strategy {
-	HMEM_GENERAL,
-	HMEM_BINNED,
-	HMEM_SLAB,
-	HMEM_BUMP,
-	HMEM_SHARED,
-	HMEM_OTHER,	/* a caller's */
+	HMEM_STRATEGY_GENERAL,
+	HMEM_STRATEGY_BINNED,
+	HMEM_STRATEGY_SLAB,
+	HMEM_STRATEGY_BUMP,
+	HMEM_STRATEGY_SHARED,
+	HMEM_STRATEGY_CUSTOM,	/* a caller's */
 };
 
 /* In struct hmem_interface_options */
@@ -51,8 +51,8 @@ struct hmem_strategy_ops;
  * @strategy: enum hmem_strategy
  * @flags: HMEM_INTERFACE_*
  * @object: slab: bytes of an object, up to 64 MiB
- * @ops: HMEM_OTHER: the strategy
- * @arg: HMEM_OTHER: handed to its create()
+ * @ops: HMEM_STRATEGY_CUSTOM: the strategy
+ * @arg: HMEM_STRATEGY_CUSTOM: handed to its create()
  */
 struct hmem_interface_options {
 	size_t size;
@@ -63,7 +63,7 @@ struct hmem_interface_options {
 	void *arg;
 };
 #define HMEM_INTERFACE_OPTIONS_INIT \
-	{ sizeof(struct hmem_interface_options), HMEM_GENERAL, 0, 0, NULL, NULL }
+	{ sizeof(struct hmem_interface_options), HMEM_STRATEGY_GENERAL, 0, 0, NULL, NULL }
 
 /**
  * struct hmem_interface_stats - what is allocated
@@ -118,7 +118,7 @@ HMEM_API int hmem_interface_create(struct hmem_space *space,
 				   const struct hmem_interface_options *options,
 				   struct hmem_interface **interface);
 
-/** hmem_interface_ref - one more reference. Return: @interface. */
+/** hmem_interface_ref - one more reference; NULL: nothing happens. Return: @interface. */
 HMEM_API struct hmem_interface *hmem_interface_ref(struct hmem_interface *interface);
 
 /**
@@ -194,7 +194,7 @@ HMEM_API int hmem_interface_reset(struct hmem_interface *interface);
  * hmem_space_take - memory for a strategy of a caller's own
  * @bytes: rounded up to granules
  *
- * Return: as hmem_malloc(); errno EINVAL also: no interface, or none of HMEM_OTHER.
+ * Return: as hmem_malloc(); errno EINVAL also: no interface, or none of HMEM_STRATEGY_CUSTOM.
  */
 HMEM_API void *hmem_space_take(struct hmem_interface *interface, size_t bytes);
 

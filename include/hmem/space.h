@@ -64,6 +64,7 @@ struct hmem_space_part {
  * @limit: bytes of that which may be used; 0: all
  * @parts: all of system RAM, or a single one
  * @nr_parts: how many, at most 64
+ * @part_size: sizeof(struct hmem_space_part), which may have more members in a later version
  */
 struct hmem_space_options {
 	size_t size;
@@ -73,8 +74,11 @@ struct hmem_space_options {
 	uint64_t bytes;
 	uint64_t limit;
 	const struct hmem_space_part *parts;
+	size_t part_size;
 };
-#define HMEM_SPACE_OPTIONS_INIT { sizeof(struct hmem_space_options), 0, 0, NULL, 0, 0, NULL }
+#define HMEM_SPACE_OPTIONS_INIT \
+	{ sizeof(struct hmem_space_options), 0, 0, NULL, 0, 0, NULL, \
+	  sizeof(struct hmem_space_part) }
 
 /**
  * struct hmem_space_info - what a space is, and how full
@@ -127,7 +131,7 @@ HMEM_API int hmem_space_create(struct hmem_ctx *ctx, const char *name,
 			       const struct hmem_space_options *options,
 			       struct hmem_space **space);
 
-/** hmem_space_ref - one more reference. Return: @space. */
+/** hmem_space_ref - one more reference; NULL: nothing happens. Return: @space. */
 HMEM_API struct hmem_space *hmem_space_ref(struct hmem_space *space);
 
 /**

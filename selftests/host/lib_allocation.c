@@ -348,9 +348,9 @@ int main(void)
 		tap_bail("no context");
 	space = must_space(256 * MIB);
 	small = must_space(8 * MIB);
-	binned = must_interface(space, HMEM_BINNED, 0, 0);
-	bump = must_interface(space, HMEM_BUMP, 0, 0);
-	elsewhere = must_interface(small, HMEM_BINNED, 0, 0);
+	binned = must_interface(space, HMEM_STRATEGY_BINNED, 0, 0);
+	bump = must_interface(space, HMEM_STRATEGY_BUMP, 0, 0);
+	elsewhere = must_interface(small, HMEM_STRATEGY_BINNED, 0, 0);
 	test_handles();
 	test_adopt();
 	test_slices();

@@ -47,7 +47,7 @@ static bool holds_sizes(struct hmem_interface *interface, size_t most, size_t st
 
 static void test_sizes(uint32_t flags, const char *who)
 {
-	struct hmem_interface *interface = must_interface(space, HMEM_BINNED, 0, flags);
+	struct hmem_interface *interface = must_interface(space, HMEM_STRATEGY_BINNED, 0, flags);
 	struct hmem_interface_stats stats;
 	void *large;
 
@@ -71,8 +71,8 @@ static void test_sizes(uint32_t flags, const char *who)
 
 static void test_alignment(void)
 {
-	struct hmem_interface *binned = must_interface(space, HMEM_BINNED, 0, 0);
-	struct hmem_interface *bump = must_interface(space, HMEM_BUMP, 0, 0);
+	struct hmem_interface *binned = must_interface(space, HMEM_STRATEGY_BINNED, 0, 0);
+	struct hmem_interface *bump = must_interface(space, HMEM_STRATEGY_BUMP, 0, 0);
 	bool good = true;
 
 	for (size_t align = 1; align <= 2 * MIB; align *= 2)
@@ -98,8 +98,8 @@ static void test_alignment(void)
 
 static void test_wrong_calls(void)
 {
-	struct hmem_interface *one = must_interface(space, HMEM_BINNED, 0, 0);
-	struct hmem_interface *two = must_interface(space, HMEM_BINNED, 0, 0);
+	struct hmem_interface *one = must_interface(space, HMEM_STRATEGY_BINNED, 0, 0);
+	struct hmem_interface *two = must_interface(space, HMEM_STRATEGY_BINNED, 0, 0);
 	char *small = hmem_malloc(one, 40), *large = hmem_malloc(one, MIB), local;
 
 	TAP_EQ(hmem_free(two, small), -EINVAL, "freed through another interface: refused");
@@ -128,11 +128,12 @@ static void test_wrong_calls(void)
 	hmem_interface_unref(one);
 	hmem_interface_unref(two);
 	hmem_interface_unref(NULL);
+	TAP_OK(!hmem_interface_ref(NULL), "no interface is none however often");
 }
 
 static void test_realloc(void)
 {
-	struct hmem_interface *interface = must_interface(space, HMEM_GENERAL, 0, 0);
+	struct hmem_interface *interface = must_interface(space, HMEM_STRATEGY_GENERAL, 0, 0);
 	unsigned char *block = NULL;
 	bool good = true;
 	size_t had = 0;
@@ -165,7 +166,7 @@ static void test_realloc(void)
 
 static void test_slab(void)
 {
-	struct hmem_interface *interface = must_interface(space, HMEM_SLAB, 200, 0);
+	struct hmem_interface *interface = must_interface(space, HMEM_STRATEGY_SLAB, 200, 0);
 	char *a = hmem_malloc(interface, 200), *b = hmem_malloc(interface, 1);
 
 	TAP_OK(a && b && hmem_usable_size(interface, a) == 208 &&
@@ -178,7 +179,7 @@ static void test_slab(void)
 	TAP_EQ(hmem_free(interface, a), -EALREADY, "once");
 	TAP_EQ(stats_of(interface).blocks, 2, "two are left");
 	hmem_interface_unref(interface);
-	interface = must_interface(space, HMEM_SLAB, 3 * MIB, 0);
+	interface = must_interface(space, HMEM_STRATEGY_SLAB, 3 * MIB, 0);
 	a = hmem_malloc(interface, 3 * MIB);
 	TAP_OK(a && memset(a, 1, 3 * MIB), "objects may be larger than granules");
 	hmem_interface_unref(interface);
@@ -186,7 +187,7 @@ static void test_slab(void)
 
 static void test_bump(uint32_t flags)
 {
-	struct hmem_interface *interface = must_interface(space, HMEM_BUMP, 0, flags);
+	struct hmem_interface *interface = must_interface(space, HMEM_STRATEGY_BUMP, 0, flags);
 	char *a = hmem_malloc(interface, 24), *b = hmem_malloc(interface, 8);
 	struct hmem_interface_stats stats;
 
@@ -211,8 +212,8 @@ static void test_bump(uint32_t flags)
 static void test_full(void)
 {
 	struct hmem_space *small = must_space(2 * MIB);
-	struct hmem_interface *interface = must_interface(small, HMEM_BINNED, 0, 0);
-	struct hmem_interface *bump = must_interface(small, HMEM_BUMP, 0, 0);
+	struct hmem_interface *interface = must_interface(small, HMEM_STRATEGY_BINNED, 0, 0);
+	struct hmem_interface *bump = must_interface(small, HMEM_STRATEGY_BUMP, 0, 0);
 	static char *blocks[MIB / 4];
 	size_t n = 0, again = 0;
 
@@ -302,7 +303,7 @@ static void test_own(void)
 	struct single single = { 0 };
 	char *block;
 
-	options.strategy = HMEM_OTHER;
+	options.strategy = HMEM_STRATEGY_CUSTOM;
 	TAP_EQ(hmem_interface_create(space, &options, &interface), -EINVAL,
 	       "a caller's strategy without functions is none");
 	less.usable = NULL;
@@ -338,11 +339,11 @@ static void test_options(void)
 	TAP_EQ(hmem_interface_create(space, NULL, NULL), -EINVAL, "no place for the handle");
 	options.strategy = 99;
 	TAP_EQ(hmem_interface_create(space, &options, &interface), -EINVAL, "no such strategy");
-	options.strategy = HMEM_SLAB;
+	options.strategy = HMEM_STRATEGY_SLAB;
 	TAP_EQ(hmem_interface_create(space, &options, &interface), -EINVAL, "a slab of nothing");
 	options.object = 65 * MIB;
 	TAP_EQ(hmem_interface_create(space, &options, &interface), -EINVAL, "or of 65 MiB");
-	options.strategy = HMEM_BINNED;
+	options.strategy = HMEM_STRATEGY_BINNED;
 	options.flags = 1u << 31;
 	TAP_EQ(hmem_interface_create(space, &options, &interface), -EINVAL, "no such flag");
 	options.flags = 0;
@@ -377,7 +378,7 @@ static void test_threads_that_end(void)
 	bool good = true;
 	uint64_t most = 0;
 
-	passed = must_interface(space, HMEM_BINNED, 0, 0);
+	passed = must_interface(space, HMEM_STRATEGY_BINNED, 0, 0);
 	for (int round = 0; round < 200; round++) {
 		pthread_t thread;
 

@@ -213,7 +213,7 @@ static void run(const struct kind *kind, uint64_t seed)
 	    hmem_interface_create(space, &options, &interface))
 		tap_bail("%s", hmem_last_error(ctx));
 	largest = kind->largest;
-	grows = kind->strategy != HMEM_BUMP;
+	grows = kind->strategy != HMEM_STRATEGY_BUMP;
 	atomic_store(&wrong, 0);
 	memset(threads, 0, sizeof(threads));
 	for (unsigned int i = 0; i < kind->threads; i++) {
@@ -237,7 +237,7 @@ static void run(const struct kind *kind, uint64_t seed)
 	TAP_EQ(atomic_load(&wrong), 0, "%s: blocks hold what was written to them", kind->name);
 	if (hmem_interface_get_stats(interface, &stats))
 		tap_bail("%s", hmem_last_error(ctx));
-	TAP_OK(kind->strategy == HMEM_BUMP ? stats.blocks > 0 : !stats.blocks,
+	TAP_OK(kind->strategy == HMEM_STRATEGY_BUMP ? stats.blocks > 0 : !stats.blocks,
 	       "%s: what was freed is free", kind->name);
 	tap_diag("%lu of %lu allocations found no room, %llu MiB held at the end", refused,
 		 calls * kind->threads / 2, (unsigned long long)stats.held >> 20);
@@ -249,15 +249,15 @@ static void run(const struct kind *kind, uint64_t seed)
 int main(void)
 {
 	static const struct kind kinds[] = {
-		{ "binned, a thread", HMEM_BINNED, 0, 0, 512 * MIB, 4 * MIB, 1 },
-		{ "binned, four threads", HMEM_BINNED, 0, 0, 512 * MIB, 4 * MIB, 4 },
-		{ "binned, one at a time", HMEM_BINNED, HMEM_INTERFACE_ONE_THREAD, 0, 512 * MIB,
+		{ "binned, a thread", HMEM_STRATEGY_BINNED, 0, 0, 512 * MIB, 4 * MIB, 1 },
+		{ "binned, four threads", HMEM_STRATEGY_BINNED, 0, 0, 512 * MIB, 4 * MIB, 4 },
+		{ "binned, one at a time", HMEM_STRATEGY_BINNED, HMEM_INTERFACE_ONE_THREAD, 0, 512 * MIB,
 		  4 * MIB, 1 },
-		{ "binned, too little room", HMEM_BINNED, 0, 0, 2 * MIB, 65536, 4 },
-		{ "slab, four threads", HMEM_SLAB, 0, 96, 16 * MIB, 96, 4 },
-		{ "slab, too little room", HMEM_SLAB, 0, 4096, 2 * MIB, 4096, 4 },
-		{ "bump, four threads", HMEM_BUMP, 0, 0, 64 * MIB, 20000, 4 },
-		{ "bump, one at a time", HMEM_BUMP, HMEM_INTERFACE_ONE_THREAD, 0, 64 * MIB, 20000,
+		{ "binned, too little room", HMEM_STRATEGY_BINNED, 0, 0, 2 * MIB, 65536, 4 },
+		{ "slab, four threads", HMEM_STRATEGY_SLAB, 0, 96, 16 * MIB, 96, 4 },
+		{ "slab, too little room", HMEM_STRATEGY_SLAB, 0, 4096, 2 * MIB, 4096, 4 },
+		{ "bump, four threads", HMEM_STRATEGY_BUMP, 0, 0, 64 * MIB, 20000, 4 },
+		{ "bump, one at a time", HMEM_STRATEGY_BUMP, HMEM_INTERFACE_ONE_THREAD, 0, 64 * MIB, 20000,
 		  1 },
 	};
 	const char *said = getenv("HMEM_TEST_SEED"), *many = getenv("HMEM_TEST_CALLS");

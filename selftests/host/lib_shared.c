@@ -64,7 +64,7 @@ static int join(struct user *user, uint64_t bytes)
 	int err;
 
 	memset(user, 0, sizeof(*user));
-	options.strategy = HMEM_SHARED;
+	options.strategy = HMEM_STRATEGY_SHARED;
 	of.flags = HMEM_SPACE_SHARED;
 	of.layer = name;
 	of.bytes = bytes;
@@ -392,13 +392,13 @@ static void test_errors(void)
 
 	unlink(path);
 	must_join(&user, 4 * MIB);
-	options.strategy = HMEM_BINNED;
+	options.strategy = HMEM_STRATEGY_BINNED;
 	TAP_EQ(hmem_interface_create(user.space, &options, &interface), -EOPNOTSUPP,
 	       "a shared space has no other strategies");
 	of.bytes = 4 * MIB;
 	if (hmem_space_create(user.ctx, "mine", &of, &space))
 		tap_bail("%s", hmem_last_error(user.ctx));
-	options.strategy = HMEM_SHARED;
+	options.strategy = HMEM_STRATEGY_SHARED;
 	TAP_EQ(hmem_interface_create(space, &options, &interface), -EOPNOTSUPP,
 	       "and that one only a shared space");
 	hmem_space_unref(space);

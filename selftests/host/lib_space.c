@@ -202,7 +202,7 @@ static int64_t resident(char *memory, uint64_t bytes)
 static bool bound_whole(const struct hmem_space_options *options, int mode)
 {
 	struct hmem_space *space = space_of(options);
-	struct hmem_interface *interface = interface_on(space, HMEM_GENERAL);
+	struct hmem_interface *interface = interface_on(space, HMEM_STRATEGY_GENERAL);
 	uint64_t bytes = info_of(space).bytes;
 	char *all = all_of(interface);
 	bool good = with_policy(all, bytes, mode) == bytes / PAGE;
@@ -350,7 +350,7 @@ static void test_sizes(void)
 		options.bytes = sizes[i].asked;
 		space = space_of(&options);
 		info = info_of(space);
-		interface = interface_on(space, HMEM_GENERAL);
+		interface = interface_on(space, HMEM_STRATEGY_GENERAL);
 		block = hmem_aligned_alloc(interface, 2 * MIB, info.bytes);
 		if (info.bytes != sizes[i].bytes || info.granule != sizes[i].granule ||
 		    info.limit != info.bytes || info.used || !block ||
@@ -377,7 +377,7 @@ static void test_limit(void)
 	options.bytes = 4 * MIB;
 	options.limit = MIB + 1;
 	space = space_of(&options);
-	interface = interface_on(space, HMEM_GENERAL);
+	interface = interface_on(space, HMEM_STRATEGY_GENERAL);
 	TAP_EQ(info_of(space).limit, MIB, "a limit is one of granules");
 	TAP_OK(!hmem_malloc(interface, MIB + 1) && errno == EDQUOT, "more is not to be had");
 	block = hmem_malloc(interface, MIB);
@@ -423,7 +423,7 @@ static void test_populate(void)
 
 		options.flags = populated ? HMEM_SPACE_POPULATE : 0;
 		space = space_of(&options);
-		interface = interface_on(space, HMEM_GENERAL);
+		interface = interface_on(space, HMEM_STRATEGY_GENERAL);
 		all = all_of(interface);
 		TAP_EQ(resident(all, 8 * MIB), populated ? 2048 : 0,
 		       populated ? "all pages of a populated space are there" :
@@ -528,6 +528,33 @@ static void test_wrong_arguments(void)
 	hmem_space_unref(space);
 	hmem_space_unref(NULL);
 	TAP_OK(true, "no space can be given up");
+}
+
+/* As a program sees them whose header is newer. */
+static void test_newer_parts(void)
+{
+	struct {
+		struct hmem_space_part part;
+		uint64_t more;
+	} newer[2] = { { .part = { .layer = "dram" } }, { .part = { .layer = "dram" } } };
+	struct hmem_space_options options = HMEM_SPACE_OPTIONS_INIT;
+	struct hmem_space *space;
+
+	options.bytes = 4 * MIB;
+	options.parts = &newer[0].part;
+	options.nr_parts = 2;
+	options.part_size = 0;
+	TAP_EQ(refused(&options, "say sizeof(struct hmem_space_part)"), -EINVAL,
+	       "parts, and not of which size");
+	options.part_size = sizeof(newer[0]);
+	newer[1].more = 1;
+	TAP_EQ(refused(&options, "uses members unknown"), -E2BIG, "parts of a newer library");
+	newer[1].more = 0;
+	nr_bounds = 0;
+	space = space_of(&options);
+	TAP_EQ(nr_bounds, 2, "which will do when they ask for nothing new, each of them");
+	hmem_space_unref(space);
+	TAP_OK(!hmem_space_ref(NULL), "no space is none however often");
 }
 
 /* Each has one thing wrong. */
@@ -710,8 +737,8 @@ static void test_references(void)
 	options.bytes = 2 * MIB;
 	space = space_of(&options);
 	TAP_EQ(info_of(space).interfaces, 0, "a space has no interface");
-	first = interface_on(space, HMEM_GENERAL);
-	second = interface_on(space, HMEM_BUMP);
+	first = interface_on(space, HMEM_STRATEGY_GENERAL);
+	second = interface_on(space, HMEM_STRATEGY_BUMP);
 	TAP_EQ(info_of(space).interfaces, 2, "then two");
 	TAP_OK(hmem_space_ref(space) == space, "a reference is one to the same");
 	hmem_space_unref(space);
@@ -762,7 +789,7 @@ static void test_child(void)
 
 	options.bytes = 4 * MIB;
 	space = space_of(&options);
-	inherited = interface_on(space, HMEM_GENERAL);
+	inherited = interface_on(space, HMEM_STRATEGY_GENERAL);
 	hmem_space_unref(space);
 	parents_block = hmem_malloc(inherited, 100);
 	strcpy(parents_block, "parent");
@@ -792,7 +819,7 @@ static int allocates_first(void *space)
 	struct hmem_interface *interface;
 
 	alarm(10);
-	interface = interface_on(space, HMEM_GENERAL);
+	interface = interface_on(space, HMEM_STRATEGY_GENERAL);
 	if (!hmem_malloc(interface, 1))
 		return 1;
 	hmem_interface_unref(interface);
@@ -809,7 +836,7 @@ static void test_child_of_threads(void)
 
 	options.bytes = 2 * MIB;
 	space = space_of(&options);
-	bump = interface_on(space, HMEM_BUMP);
+	bump = interface_on(space, HMEM_STRATEGY_BUMP);
 	if (!hmem_malloc(bump, 1) || pthread_create(&thread, NULL, looks, bump))
 		tap_bail("no thread");
 	while (n < forks && !in_child(allocates_first, space))
@@ -841,6 +868,7 @@ int main(void)
 	test_too_full_to_populate();
 	test_names();
 	test_wrong_arguments();
+	test_newer_parts();
 	test_contradictions();
 	test_layers();
 	test_cpuset();

@@ -197,7 +197,7 @@ static void test_file(void)
 	info = info_of(space);
 	TAP_OK(info.bytes == 4 * MIB + 4096 && info.granule == 4096 && info.limit == info.bytes,
 	       "a whole file is a space");
-	interface = interface_on(space, HMEM_GENERAL);
+	interface = interface_on(space, HMEM_STRATEGY_GENERAL);
 	all = all_of(interface);
 	TAP_OK(all[0] == 0x5a && !memcmp(all, all + 1, info.bytes - 1), "it is not cleared");
 	memset(all, 0x11, info.bytes);
@@ -229,7 +229,7 @@ static void test_file(void)
 	hmem_space_unref(space);
 	path = file_of("file", 8192);
 	space = space_of(&options);
-	interface = interface_on(space, HMEM_GENERAL);
+	interface = interface_on(space, HMEM_STRATEGY_GENERAL);
 	TAP_OK(info_of(space).bytes == 8192 && hmem_malloc(interface, 100), "two granules are a space");
 	TAP_OK(!hmem_aligned_alloc(interface, 4 * MIB, 1) && errno == EINVAL, "of small blocks");
 	hmem_interface_unref(interface);
@@ -295,7 +295,7 @@ static void test_registered(void)
 	options.bytes = 4 * MIB;
 	options.layer = "card:0";
 	space = space_of(&options);
-	interface = interface_on(space, HMEM_GENERAL);
+	interface = interface_on(space, HMEM_STRATEGY_GENERAL);
 	all = all_of(interface);
 	memset(all, 1, info_of(space).bytes);
 	TAP_OK(is_mapped("hmem:space-"), "a provider gives the memory of a layer");
@@ -338,8 +338,8 @@ static void test_fsdax(void)
 	TAP_EQ(files_in(scratch_path("dax")), 0, "a file system has memory, by no name");
 	TAP_OK(is_mapped("/dax/.hmem-space-"), "which is mapped");
 	TAP_EQ(info_of(space).bytes, 4 * MIB, "so much of it");
-	binned = interface_on(space, HMEM_BINNED);
-	bump = interface_on(space, HMEM_BUMP);
+	binned = interface_on(space, HMEM_STRATEGY_BINNED);
+	bump = interface_on(space, HMEM_STRATEGY_BUMP);
 	slab = NULL;
 	a = hmem_malloc(binned, MIB);
 	b = hmem_malloc(bump, MIB);
@@ -480,7 +480,8 @@ static void test_child(const char *layer, uint32_t flags, const char *what)
 	options.flags = flags;
 	options.bytes = 4 * MIB;
 	inherited.space = space_of(&options);
-	inherited.interface = interface_on(inherited.space, flags ? HMEM_SHARED : HMEM_GENERAL);
+	inherited.interface = interface_on(inherited.space, flags ? HMEM_STRATEGY_SHARED :
+								  HMEM_STRATEGY_GENERAL);
 	inherited.block = hmem_malloc(inherited.interface, 100);
 	*inherited.block = 7;
 	if (SANITIZER == 2) {
