@@ -17,6 +17,7 @@
 #include "clock.h"
 #include "copy.h"
 #include "ctx.h"
+#include "fork_lock.h"
 #include "uncancelled.h"
 
 /*
@@ -30,36 +31,21 @@ struct hmem_completion {
 	_Atomic uint32_t done;
 };
 
-/* Protects what is begun. */
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t begun = PTHREAD_COND_INITIALIZER;
-static pthread_once_t once = PTHREAD_ONCE_INIT;
 static struct hmem_completion *first, **last = &first;
 static bool running;
-static int watch_error;
 
-static void before_fork(void)
-{
-	pthread_mutex_lock(&lock);
-}
-
-static void after_in_parent(void)
-{
-	pthread_mutex_unlock(&lock);
-}
-
-static void after_in_child(void)
+/* The thread is the parent's, and waited perhaps: a condition has that in it. */
+static void begin_anew(void)
 {
 	running = false;
 	first = NULL;
 	last = &first;
-	pthread_mutex_unlock(&lock);
+	begun = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
 }
 
-static void watch(void)
-{
-	watch_error = pthread_atfork(before_fork, after_in_parent, after_in_child);
-}
+/* Protects what is begun. */
+static struct fork_lock lock = FORK_LOCK_INIT(begin_anew);
 
 static void put(struct hmem_completion *completion)
 {
@@ -71,14 +57,14 @@ static struct hmem_completion *await_next(void)
 {
 	struct hmem_completion *next;
 
-	pthread_mutex_lock(&lock);
+	fork_lock_take(&lock);
 	while (!first)
-		pthread_cond_wait(&begun, &lock);
+		pthread_cond_wait(&begun, &lock.mutex);
 	next = first;
 	first = next->next;
 	if (!first)
 		last = &first;
-	pthread_mutex_unlock(&lock);
+	fork_lock_give(&lock);
 	return next;
 }
 
@@ -120,14 +106,14 @@ static int enqueue(struct hmem_completion *completion)
 {
 	int err;
 
-	pthread_mutex_lock(&lock);
+	fork_lock_take(&lock);
 	err = run();
 	if (!err) {
 		*last = completion;
 		last = &completion->next;
 		pthread_cond_signal(&begun);
 	}
-	pthread_mutex_unlock(&lock);
+	fork_lock_give(&lock);
 	return err;
 }
 
@@ -142,8 +128,7 @@ static int do_copy_begin(struct hmem_allocation *to, const struct hmem_layout *t
 		return -EINVAL;
 	if (!completion)
 		return hmem_fail(to->ctx, -EINVAL, "no place for what to wait for");
-	pthread_once(&once, watch);
-	new = watch_error ? NULL : calloc(1, sizeof(*new));
+	new = fork_lock_arm(&lock) ? NULL : calloc(1, sizeof(*new));
 	if (!new)
 		return hmem_fail(to->ctx, -ENOMEM, "no memory to begin a copy");
 	atomic_init(&new->refs, 2);

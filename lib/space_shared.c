@@ -8,12 +8,12 @@
  * up at once; the memory it has not, see space_region.c.
  */
 #include <errno.h>
-#include <pthread.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "byte_lock.h"
 #include "ctx.h"
+#include "fork_lock.h"
 #include "region.h"
 #include "space.h"
 
@@ -24,44 +24,27 @@
 /* A table begins a space, so whoever makes one finds so many zeroes. */
 #define BLANK 4096
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_once_t once = PTHREAD_ONCE_INIT;
 static struct hmem_space *joined;
-static int watch_error;
 
-static void before_fork(void)
-{
-	pthread_mutex_lock(&lock);
-}
-
-static void after_in_parent(void)
-{
-	pthread_mutex_unlock(&lock);
-}
-
-static void after_in_child(void)
+static void close_locks(void)
 {
 	for (; joined; joined = joined->next) {
 		close(joined->lock_fd);
 		joined->lock_fd = -1;
 	}
-	pthread_mutex_unlock(&lock);
 }
 
-static void watch(void)
-{
-	watch_error = -pthread_atfork(before_fork, after_in_parent, after_in_child);
-}
+static struct fork_lock lock = FORK_LOCK_INIT(close_locks);
 
 static int open_lock(struct hmem_space *space)
 {
 	int err;
 
-	pthread_once(&once, watch);
-	if (watch_error)
-		return hmem_fail(space->ctx, watch_error, "%s: no memory to hear of forks",
+	err = fork_lock_arm(&lock);
+	if (err)
+		return hmem_fail(space->ctx, err, "%s: no memory to hear of forks",
 				 space->name);
-	pthread_mutex_lock(&lock);
+	fork_lock_take(&lock);
 	err = hmem_region_lock_fd(space->region, &space->lock_fd);
 	if (err) {
 		space->lock_fd = -1;
@@ -69,7 +52,7 @@ static int open_lock(struct hmem_space *space)
 		space->next = joined;
 		joined = space;
 	}
-	pthread_mutex_unlock(&lock);
+	fork_lock_give(&lock);
 	if (!err)
 		return 0;
 	return hmem_fail(space->ctx, err, "%s: %s cannot be shared, as it has no file to lock: %s",
@@ -80,7 +63,7 @@ static void close_lock(struct hmem_space *space)
 {
 	struct hmem_space **at = &joined;
 
-	pthread_mutex_lock(&lock);
+	fork_lock_take(&lock);
 	while (*at && *at != space)
 		at = &(*at)->next;
 	if (*at) {
@@ -88,7 +71,7 @@ static void close_lock(struct hmem_space *space)
 		close(space->lock_fd);
 		space->lock_fd = -1;
 	}
-	pthread_mutex_unlock(&lock);
+	fork_lock_give(&lock);
 }
 
 static bool is_blank(const char *at)

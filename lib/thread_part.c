@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "fork_lock.h"
 #include "thread_part.h"
 
 __thread struct thread_place thread_places[THREAD_PLACES];
@@ -15,11 +16,18 @@ __thread struct thread_place thread_places[THREAD_PLACES];
 /* The calling thread's. */
 static __thread struct thread_part *mine __attribute__((tls_model("initial-exec")));
 
-/* Protects all lists: a whole that goes away takes its parts from those of threads. */
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-
 /* How many fork(2)s are behind this process. A child has no thread of its parent's but one. */
 static unsigned int forks;
+
+static void count_fork(void)
+{
+	forks++;
+	for (struct thread_part *part = mine; part; part = part->others)
+		part->forks = forks;
+}
+
+/* Protects all lists: a whole that goes away takes its parts from those of threads. */
+static struct fork_lock lock = FORK_LOCK_INIT(count_fork);
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_key_t key;
@@ -58,38 +66,20 @@ static void thread_ends(void *list)
 {
 	struct thread_part **first = list, *part;
 
-	pthread_mutex_lock(&lock);
+	fork_lock_take(&lock);
 	while ((part = *first)) {
 		take_out(part);
 		part->whole->leave(part);
 	}
 	memset(thread_places, 0, sizeof(thread_places));
-	pthread_mutex_unlock(&lock);
-}
-
-static void before_fork(void)
-{
-	pthread_mutex_lock(&lock);
-}
-
-static void after_in_parent(void)
-{
-	pthread_mutex_unlock(&lock);
-}
-
-static void after_in_child(void)
-{
-	forks++;
-	for (struct thread_part *part = mine; part; part = part->others)
-		part->forks = forks;
-	pthread_mutex_unlock(&lock);
+	fork_lock_give(&lock);
 }
 
 static void make_key(void)
 {
 	no_key = pthread_key_create(&key, thread_ends);
 	if (!no_key)
-		no_key = pthread_atfork(before_fork, after_in_parent, after_in_child);
+		no_key = -fork_lock_arm(&lock);
 }
 
 void thread_parts_init(struct thread_parts *whole)
@@ -104,7 +94,7 @@ void thread_parts_fini(struct thread_parts *whole)
 {
 	struct thread_part *part;
 
-	pthread_mutex_lock(&lock);
+	fork_lock_take(&lock);
 	while ((part = whole->first)) {
 		take_out(part);
 		if (part->forks == forks)
@@ -112,16 +102,16 @@ void thread_parts_fini(struct thread_parts *whole)
 		else
 			whole->abandon(part);
 	}
-	pthread_mutex_unlock(&lock);
+	fork_lock_give(&lock);
 }
 
 void thread_parts_each(const struct thread_parts *whole,
 		       void (*fn)(void *arg, struct thread_part *part), void *arg)
 {
-	pthread_mutex_lock(&lock);
+	fork_lock_take(&lock);
 	for (struct thread_part *part = whole->first; part; part = part->next)
 		fn(arg, part);
-	pthread_mutex_unlock(&lock);
+	fork_lock_give(&lock);
 }
 
 static struct thread_part *make_mine(struct thread_parts *whole)
@@ -144,12 +134,12 @@ struct thread_part *thread_part_find(struct thread_parts *whole)
 	struct thread_place *place = &thread_places[whole->id % THREAD_PLACES];
 	struct thread_part *part;
 
-	pthread_mutex_lock(&lock);
+	fork_lock_take(&lock);
 	for (part = mine; part && part->whole != whole;)
 		part = part->others;
 	if (!part)
 		part = make_mine(whole);
-	pthread_mutex_unlock(&lock);
+	fork_lock_give(&lock);
 	if (part) {
 		place->id = whole->id;
 		place->part = part;

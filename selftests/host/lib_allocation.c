@@ -4,6 +4,8 @@
  * thread, of bytes, rows and planes.
  */
 #include <stdint.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "interface_user.h"
 
@@ -342,6 +344,43 @@ static void test_under_way(void)
 	TAP_OK(!hmem_allocation_free(a) && !hmem_allocation_free(b), "and can be freed");
 }
 
+/* The thread that copies, which waited for the next one when the process forked, is not its. */
+static int copies_in_child(struct hmem_allocation *to, struct hmem_allocation *from)
+{
+	const struct hmem_shape all = { 4096, 1, 1 };
+	struct hmem_completion *completion;
+
+	for (int i = 0; i < 200; i++) {
+		count_up(from);
+		if (hmem_copy_begin(to, NULL, from, NULL, &all, &completion))
+			return 1;
+		if (hmem_completion_wait(completion, 20000))
+			return 2;
+		hmem_completion_unref(completion);
+		if (!counts_up(to, 4096))
+			return 3;
+		memset(bytes_of(to), 0, 4096);
+	}
+	return 0;
+}
+
+static void test_child(void)
+{
+	struct hmem_allocation *a = must_have(binned, 4096), *b = must_have(binned, 4096);
+	int status = -1;
+	pid_t child = fork();
+
+	if (!child) {
+		alarm(30);
+		_exit(copies_in_child(a, b));
+	}
+	TAP_OK(child > 0 && waitpid(child, &status, 0) == child && !status,
+	       "a child copies by a thread of its own: status 0x%x", status);
+	TAP_EQ(copies_in_child(a, b), 0, "as its parent goes on to");
+	hmem_allocation_free(a);
+	hmem_allocation_free(b);
+}
+
 int main(void)
 {
 	if (hmem_ctx_new(&ctx))
@@ -358,6 +397,7 @@ int main(void)
 	test_shapes();
 	test_copies();
 	test_under_way();
+	test_child();
 	TAP_EQ(stats_of(binned).blocks + stats_of(elsewhere).blocks, 0, "nothing is left at the end");
 	hmem_interface_unref(binned);
 	hmem_interface_unref(bump);

@@ -18,6 +18,7 @@
 #include "../../lib/binned.c"
 #include "../../lib/binned_span.c"
 #include "../../lib/granule.c"
+#include "../../lib/fork_lock.c"
 #include "../../lib/thread_part.c"
 
 #define GRANULES 40
