@@ -15,6 +15,20 @@
 
 /* --- who uses it --------------------------------------------------------------------- */
 
+/* As far as its interface checks that. */
+static bool is_there(const struct hmem_allocation *root)
+{
+	return !root->interface || !interface_is_checked(root->interface) ||
+	       hmem_usable_size(root->interface, atomic_load(&root->data));
+}
+
+static int not_there(const struct hmem_allocation *root)
+{
+	return hmem_fail(root->ctx, -EALREADY,
+			 "the memory of an allocation of %zu bytes was freed behind its back",
+			 root->bytes);
+}
+
 int allocation_use(struct hmem_allocation *root)
 {
 	int users = atomic_load_explicit(&root->users, memory_order_relaxed);
@@ -27,7 +41,10 @@ int allocation_use(struct hmem_allocation *root)
 	} while (!atomic_compare_exchange_weak_explicit(&root->users, &users, users + 1,
 							memory_order_acquire,
 							memory_order_relaxed));
-	return 0;
+	if (is_there(root))
+		return 0;
+	allocation_unuse(root);
+	return not_there(root);
 }
 
 void allocation_unuse(struct hmem_allocation *root)
@@ -138,7 +155,7 @@ static int check_block(struct hmem_ctx *ctx, struct hmem_interface *interface, c
 {
 	size_t has = hmem_usable_size(interface, data);
 
-	if (interface->options.strategy == HMEM_STRATEGY_BUMP)
+	if (interface->options.strategy == HMEM_STRATEGY_BUMP && !interface_is_checked(interface))
 		return 0;
 	if (!has)
 		return hmem_fail(ctx, -EINVAL, "%s: %p is no block of this interface",
@@ -233,11 +250,16 @@ int hmem_allocation_free(struct hmem_allocation *allocation)
 
 void *hmem_allocation_data(const struct hmem_allocation *allocation)
 {
+	const struct hmem_allocation *root;
+
 	if (!allocation)
 		return NULL;
-	if (allocation->owner)
-		return atomic_load(&allocation->owner->data) + allocation->offset;
-	return atomic_load(&allocation->data);
+	root = allocation->owner ? allocation->owner : allocation;
+	if (!is_there(root)) {
+		not_there(root);
+		return NULL;
+	}
+	return atomic_load(&root->data) + allocation->offset;
 }
 
 size_t hmem_allocation_bytes(const struct hmem_allocation *allocation)
@@ -293,10 +315,14 @@ static int transfer(struct hmem_allocation *allocation, struct hmem_interface *t
 	if (err)
 		return err;
 	memcpy(new, old, bytes < allocation->bytes ? bytes : allocation->bytes);
+	err = hmem_free(allocation->interface, old);
+	/* Else, whoever freed it before has a bug, but nothing of this is lost. */
+	if (err && interface_is_checked(allocation->interface)) {
+		hmem_free(to, new);
+		return err;
+	}
 	atomic_store(&allocation->data, new);
 	allocation->bytes = bytes;
-	/* Whoever freed it before has a bug, but nothing of this is lost. */
-	hmem_free(allocation->interface, old);
 	return 0;
 }
 

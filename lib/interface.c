@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "checked.h"
 #include "ctx.h"
 #include "interface.h"
 #include "sized.h"
@@ -14,6 +15,7 @@
 #define FIRST_STATS	sizeof(struct hmem_interface_stats)
 #define FIRST_OPS	sizeof(struct hmem_strategy_ops)
 
+#define FLAGS		(HMEM_INTERFACE_ONE_THREAD | HMEM_INTERFACE_CHECKED)
 #define ALIGN_MIN	((size_t)GRANULE_BLOCK_MIN)
 
 /* --- memory of the space ------------------------------------------------------------- */
@@ -135,9 +137,9 @@ static int choose(struct hmem_space *space, const struct hmem_interface_options 
 	struct hmem_ctx *ctx = space->ctx;
 	int err;
 
-	if (options->flags & ~HMEM_INTERFACE_ONE_THREAD)
+	if (options->flags & ~FLAGS)
 		return hmem_fail(ctx, -EINVAL, "interfaces have no flags 0x%x",
-				 options->flags & ~HMEM_INTERFACE_ONE_THREAD);
+				 options->flags & ~FLAGS);
 	if (!from)
 		return hmem_fail(ctx, -EINVAL,
 				 options->strategy == HMEM_STRATEGY_CUSTOM ?
@@ -148,6 +150,10 @@ static int choose(struct hmem_space *space, const struct hmem_interface_options 
 		return hmem_fail(ctx, -EOPNOTSUPP,
 				 shared ? "%s is not shared: its processes are this one" :
 					  "%s is shared: its interfaces are of strategy shared",
+				 space->name);
+	if (shared && options->flags & HMEM_INTERFACE_CHECKED)
+		return hmem_fail(ctx, -EOPNOTSUPP,
+				 "%s is shared: blocks of other processes cannot be checked",
 				 space->name);
 	err = hmem_sized_read(ctx, "struct hmem_strategy_ops", ops, sizeof(*ops), FIRST_OPS, from);
 	if (err)
@@ -195,6 +201,12 @@ int hmem_interface_create(struct hmem_space *space, const struct hmem_interface_
 	if (err) {
 		free(new);
 		return err;
+	}
+	if (use.strategy != HMEM_STRATEGY_SHARED && checked_everywhere())
+		use.flags |= HMEM_INTERFACE_CHECKED;
+	if (use.flags & HMEM_INTERFACE_CHECKED) {
+		new->beneath = new->ops;
+		new->ops = strategy_checked;
 	}
 	new->number = space_number_take(space);
 	if (!new->number) {
@@ -267,7 +279,8 @@ int hmem_interface_reset(struct hmem_interface *interface)
 		return hmem_fail(interface->space->ctx, -EOPNOTSUPP,
 				 "%s: only interfaces of strategy bump are reset",
 				 interface->space->name);
-	strategy_bump_reset(interface->state);
+	strategy_bump_reset(interface_is_checked(interface) ? checked_reset(interface->state) :
+							      interface->state);
 	return 0;
 }
 
@@ -307,6 +320,7 @@ void *hmem_realloc(struct hmem_interface *interface, void *block, size_t bytes)
 {
 	size_t has;
 	void *new;
+	int err;
 
 	if (!block)
 		return hmem_malloc(interface, bytes);
@@ -326,16 +340,28 @@ void *hmem_realloc(struct hmem_interface *interface, void *block, size_t bytes)
 	if (!new)
 		return NULL;
 	memcpy(new, block, bytes < has ? bytes : has);
-	interface->ops.free(interface->state, block);
-	return new;
+	err = interface->ops.free(interface->state, block);
+	if (!err)
+		return new;
+	interface->ops.free(interface->state, new);
+	errno = -err;
+	return NULL;
 }
 
 static __attribute__((noinline, cold)) int not_freed(const struct hmem_interface *interface,
 						      const void *block, int err)
 {
+	const struct granules *g = &interface->space->g;
+	uint64_t word;
+
+	granule_of(g, block, &word);
 	return hmem_fail(interface->space->ctx, err,
-			 err == -EALREADY ? "%s: %p is not allocated, it was freed before" :
-					    "%s: %p is no block of this interface",
+			 err == -EALREADY  ? "%s: %p is not allocated, it was freed before" :
+			 err == -EOVERFLOW ? "%s: %p was written beyond its end" :
+			 granule_state(word) == GRANULE_HEAD &&
+					 granule_interface(word) != interface->number ?
+					     "%s: %p is of another interface" :
+					     "%s: %p is no block of this interface",
 			 interface->space->name, block);
 }
 

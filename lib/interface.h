@@ -6,17 +6,20 @@
 #define LIB_INTERFACE_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 
 #include <hmem/interface.h>
 
 #include "space.h"
 
 /*
+ * @beneath: in checked mode, the strategy that is checked
  * @number: in the words of granules that it has
  * @owner: with which it takes granules for a strategy that has none of its own; 0: none yet
  */
 struct hmem_interface {
 	struct hmem_strategy_ops ops;
+	struct hmem_strategy_ops beneath;
 	void *state;
 	atomic_uint refs;
 	unsigned int number;
@@ -24,6 +27,12 @@ struct hmem_interface {
 	struct hmem_space *space;
 	struct hmem_interface_options options;
 };
+
+/* In checked mode it knows all its blocks. */
+static inline bool interface_is_checked(const struct hmem_interface *interface)
+{
+	return interface->options.flags & HMEM_INTERFACE_CHECKED;
+}
 
 extern const struct hmem_strategy_ops strategy_binned;
 extern const struct hmem_strategy_ops strategy_slab;

@@ -118,7 +118,6 @@ static struct thread_part *make_mine(struct thread_parts *whole)
 {
 	struct thread_part *part;
 
-	pthread_once(&once, make_key);
 	if (no_key || pthread_setspecific(key, &mine)) {
 		errno = ENOMEM;
 		return NULL;
@@ -134,6 +133,7 @@ struct thread_part *thread_part_find(struct thread_parts *whole)
 	struct thread_place *place = &thread_places[whole->id % THREAD_PLACES];
 	struct thread_part *part;
 
+	pthread_once(&once, make_key);
 	fork_lock_take(&lock);
 	for (part = mine; part && part->whole != whole;)
 		part = part->others;

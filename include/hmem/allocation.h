@@ -87,7 +87,7 @@ HMEM_API int hmem_allocation_adopt(struct hmem_ctx *ctx, struct hmem_interface *
  * A slice of a slice is one of the same owner. It is where its owner is, and says so by its data.
  *
  * Return: 0; -ERANGE (it reaches beyond), -EINVAL (no bytes), -EBUSY (the owner is just moved),
- * -ENOMEM.
+ * -EALREADY (checked mode: its memory was freed behind its back), -ENOMEM.
  */
 HMEM_API int hmem_allocation_slice(struct hmem_allocation *allocation, size_t offset, size_t bytes,
 				   struct hmem_allocation **slice);
@@ -97,11 +97,15 @@ HMEM_API int hmem_allocation_slice(struct hmem_allocation *allocation, size_t of
  * @allocation: NULL: nothing happens
  *
  * Return: 0; -EBUSY (it has slices, or is copied), -EINVAL, -EALREADY (its memory is no block of
- * its interface, or was freed behind its back: then the handle is gone).
+ * its interface, or was freed behind its back), -EOVERFLOW (checked mode: it was written beyond its
+ * end, and stays): then the handle is gone.
  */
 HMEM_API int hmem_allocation_free(struct hmem_allocation *allocation);
 
-/** hmem_allocation_data - where it is now; NULL: no handle */
+/**
+ * hmem_allocation_data - where it is now; NULL: no handle, or it was freed behind its back and that
+ * of its owner, which only checked mode (interface.h) sees
+ */
 HMEM_API void *hmem_allocation_data(const struct hmem_allocation *allocation);
 
 /** hmem_allocation_bytes - how much was asked for; 0: no handle */
@@ -119,6 +123,7 @@ HMEM_API int hmem_allocation_get_info(const struct hmem_allocation *allocation,
  *
  * Return: 0; -EBUSY (it has slices, or is copied), -EOPNOTSUPP (a slice, or of no interface, or
  * does not own its memory), -EINVAL (no bytes), and as hmem_allocation_new(): then it is as it was.
+ * Checked mode (interface.h): also -EALREADY and -EOVERFLOW, as hmem_free().
  */
 HMEM_API int hmem_allocation_resize(struct hmem_allocation *allocation, size_t bytes);
 

@@ -24,7 +24,8 @@ extern "C" {
  * Both may be the same, or slices of one, and overlap.
  *
  * Return: 0; -EINVAL (no handle), -ERANGE (one reaches beyond its end), -EBUSY (one is just
- * resized, moved or freed).
+ * resized, moved or freed), -EALREADY (checked mode, see interface.h: the memory of one was freed
+ * behind its back).
  */
 HMEM_API int hmem_copy_bytes(struct hmem_allocation *to, size_t to_offset, struct hmem_allocation *from,
 		       size_t from_offset, size_t bytes);

@@ -12,6 +12,12 @@
  *
  * Blocks are multiples of 16 bytes, and aligned to as many.
  *
+ * Checked mode, by HMEM_INTERFACE_CHECKED or, for all interfaces but shared ones, by HMEM_CHECKED=1
+ * in the environment, knows each block and has 16 bytes behind it (slab: what is left of the
+ * object): whatever is freed twice, through the wrong interface, in bump also, or was written
+ * beyond its end is refused, and handles (allocation.h) of memory that was freed behind their back.
+ * A block has as many bytes there as were asked for. It is slow: about a table and a lock.
+ *
  * Threading: functions may be called from any thread, and a block may be freed by another thread
  * than allocated it, unless the interface has HMEM_INTERFACE_ONE_THREAD: then only one call may
  * be under way at a time. Nobody may use an interface whose last reference is given back.
@@ -42,6 +48,7 @@ enum hmem_strategy {
 
 /* In struct hmem_interface_options */
 #define HMEM_INTERFACE_ONE_THREAD	(1u << 0)
+#define HMEM_INTERFACE_CHECKED		(1u << 1)	/* what programs do wrong is found */
 
 struct hmem_strategy_ops;
 
@@ -112,7 +119,7 @@ struct hmem_strategy_ops {
  *
  * Return: 0; -EINVAL (a strategy or flags that there are not, a size of objects that is none),
  * -EUSERS (a space has at most 1023 interfaces, or has no owner left for one), -EOPNOTSUPP (shared
- * on a space that is not, or another one on a space that is), -ENOMEM, -E2BIG.
+ * on a space that is not, or another one on a space that is; shared and checked), -ENOMEM, -E2BIG.
  */
 HMEM_API int hmem_interface_create(struct hmem_space *space,
 				   const struct hmem_interface_options *options,
@@ -173,8 +180,9 @@ HMEM_API void *hmem_realloc(struct hmem_interface *interface, void *block, size_
  * @block: NULL: nothing happens. bump: nothing happens before hmem_interface_reset().
  *
  * Return: 0; -EINVAL (it is no block of this interface), -EALREADY (it was free, and nobody has
- * been given it since). Nothing is done then. Two threads that free one block at the same instant
- * may both be told 0; that is a bug of theirs which is not found, and a later owner may lose it.
+ * been given it since), -EOVERFLOW (checked mode: it was written beyond its end). Nothing is done
+ * then. Without checked mode two threads that free one block at the same instant may both be told
+ * 0; that is a bug of theirs which is not found, and a later owner may lose it.
  */
 HMEM_API int hmem_free(struct hmem_interface *interface, void *block);
 

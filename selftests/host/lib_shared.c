@@ -395,6 +395,11 @@ static void test_errors(void)
 	options.strategy = HMEM_STRATEGY_BINNED;
 	TAP_EQ(hmem_interface_create(user.space, &options, &interface), -EOPNOTSUPP,
 	       "a shared space has no other strategies");
+	options.strategy = HMEM_STRATEGY_SHARED;
+	options.flags = HMEM_INTERFACE_CHECKED;
+	TAP_EQ(hmem_interface_create(user.space, &options, &interface), -EOPNOTSUPP,
+	       "nor one that is checked");
+	options.flags = 0;
 	of.bytes = 4 * MIB;
 	if (hmem_space_create(user.ctx, "mine", &of, &space))
 		tap_bail("%s", hmem_last_error(user.ctx));
