@@ -272,6 +272,23 @@ static void add_classes(struct binned *heap)
 	}
 }
 
+uint32_t binned_classes(uint64_t count, unsigned int shift)
+{
+	struct granules g = { .count = count, .shift = shift };
+	struct binned heap = { .g = &g };
+	uint32_t hash = 2166136261u;	/* FNV-1a, by words */
+
+	add_classes(&heap);
+	for (unsigned int i = 0; i < heap.nr_classes; i++) {
+		const struct binned_class *class = &heap.classes[i];
+		const uint32_t says[] = { class->size, class->granules, class->blocks };
+
+		for (size_t j = 0; j < sizeof(says) / sizeof(says[0]); j++)
+			hash = (hash ^ says[j]) * 16777619u;
+	}
+	return hash;
+}
+
 static size_t cache_bytes(const struct binned *heap)
 {
 	size_t bytes = sizeof(struct binned_cache) + heap->nr_classes * sizeof(struct bin);

@@ -93,6 +93,12 @@ struct binned {
 	struct binned_class classes[BINNED_CLASSES];
 };
 
+/*
+ * A hash of the sizes of blocks, and of spans, that this library has for such a space: those who
+ * share one have to agree on them.
+ */
+uint32_t binned_classes(uint64_t count, unsigned int shift);
+
 /* Blocks of all sizes; @object: of this size, which is a multiple of 16, alone. */
 int binned_init(struct binned *heap, struct granules *g, unsigned int interface, uint32_t member,
 		uint32_t object, bool one_thread);

@@ -9,7 +9,7 @@
 
 #define MAGIC	0x656c756e6172676dULL
 #define MAKING	0x676e696b616d676dULL	/* in its place while the table is made */
-#define VERSION 1
+#define VERSION 2
 
 /* Spaces of less than this many granules have smaller ones: each use takes one at least. */
 #define GRANULES_WANTED 1024
@@ -17,6 +17,10 @@
 _Static_assert(sizeof(struct granule_owner) == 16, "owners lie in shared memory");
 _Static_assert(sizeof(struct granule_table) == 128, "tables lie in shared memory");
 _Static_assert(sizeof(struct granule_span) == 64, "spans lie in shared memory");
+
+/* A lock of the compiler's would be one of each process, and is not given back by who dies. */
+_Static_assert(ATOMIC_INT_LOCK_FREE == 2 && ATOMIC_LLONG_LOCK_FREE == 2,
+	       "words of shared memory are changed without a lock");
 
 unsigned int granules_shift(uint64_t bytes)
 {
@@ -70,7 +74,8 @@ bool granules_half_made(const void *table)
 	return ((const struct granule_table *)table)->magic == MAKING;
 }
 
-void granules_format(void *memory, uint64_t count, unsigned int shift, uint64_t first)
+void granules_format(void *memory, uint64_t count, unsigned int shift, uint64_t first,
+		     uint32_t classes)
 {
 	struct granule_table *table = memory;
 
@@ -79,6 +84,7 @@ void granules_format(void *memory, uint64_t count, unsigned int shift, uint64_t 
 	table->count = count;
 	table->nr_owners = owners_for(count);
 	table->first = first;
+	table->classes = classes;
 	atomic_store_explicit(&table->limit, count, memory_order_relaxed);
 	/* Last: who finds it takes the rest for true. */
 	atomic_thread_fence(memory_order_release);
@@ -95,7 +101,7 @@ int granules_check(const void *memory, uint64_t bytes)
 	if (table->version != VERSION)
 		return -EPROTO;
 	if (table->shift < GRANULE_SHIFT_MIN || table->shift > GRANULE_SHIFT_MAX ||
-	    !table->count || table->count > GRANULES_MAX ||
+	    table->reserved1 || table->reserved2 || !table->count || table->count > GRANULES_MAX ||
 	    table->nr_owners != owners_for(table->count) ||
 	    table->first % (1ull << table->shift) ||
 	    table->first < granules_table_bytes(table->count, table->shift) ||

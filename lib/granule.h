@@ -94,8 +94,10 @@ struct granule_owner {
  * @nr_owners: how many there can be, the one that there is not included
  * @used: granules that are not free
  * @peak: the most there were
+ * @classes: of blocks that all who share it cut spans into, as a hash
  * @limit: of those that may be used
  * @first: bytes from the table to the first granule, where that is behind it
+ * @root: a handle by which to begin, for who shares it; 0: none
  * @low: about the first one that is free
  * @orphans: about how many spans have no owner
  * @changes: claims and releases that ever began
@@ -107,10 +109,11 @@ struct granule_table {
 	uint32_t shift;
 	uint64_t count;
 	uint32_t nr_owners;
-	uint32_t reserved;
+	uint32_t classes;
 	_Atomic uint64_t limit;
 	uint64_t first;
-	uint64_t reserved1[2];
+	_Atomic uint64_t root;
+	uint64_t reserved1;
 	_Atomic uint64_t used;
 	_Atomic uint64_t peak;
 	_Atomic uint64_t low;
@@ -166,11 +169,12 @@ void granules_clear(void *table, uint64_t count);
 bool granules_half_made(const void *table);
 
 /* A new table, in memory that reads as zeroes. @first: 0: granules are elsewhere. */
-void granules_format(void *table, uint64_t count, unsigned int shift, uint64_t first);
+void granules_format(void *table, uint64_t count, unsigned int shift, uint64_t first,
+		     uint32_t classes);
 
 /*
  * Whether @bytes begin with a table, and hold its granules: 0; -EINVAL (no), -EPROTO (the table is
- * of another version).
+ * of another version). Its classes are the caller's to compare.
  */
 int granules_check(const void *table, uint64_t bytes);
 

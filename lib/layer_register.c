@@ -128,7 +128,26 @@ static int check(struct hmem_ctx *ctx, struct hmem_layer_info *info, const char 
 	return check_figures(ctx, info);
 }
 
-/* Into the list of the context, unless there is one of its name: -EEXIST. */
+static bool is_same(const struct hmem_layer_info *a, const struct hmem_layer_info *b)
+{
+	struct hmem_layer_info copies[2] = { *a, *b };
+	struct hmem_figure *figures[2][N_FIGURES];
+
+	for (int i = 0; i < 2; i++)
+		figures_of(&copies[i], figures[i]);
+	for (size_t i = 0; i < N_FIGURES; i++)
+		if (figures[0][i]->value != figures[1][i]->value ||
+		    figures[0][i]->origin != figures[1][i]->origin)
+			return false;
+	return a->flags == b->flags && a->nid == b->nid && a->initiator == b->initiator &&
+	       a->tier == b->tier && !strcmp(a->device, b->device) &&
+	       !strcmp(a->provider, b->provider);
+}
+
+/*
+ * Into the list of the context, unless there is one of its name: -EEXIST, or -EALREADY where that
+ * is the same in all.
+ */
 static int append(struct hmem_ctx *ctx, struct hmem_layer_entry *entry)
 {
 	struct hmem_layer_entry **end;
@@ -139,15 +158,15 @@ static int append(struct hmem_ctx *ctx, struct hmem_layer_entry *entry)
 		if (!strcmp((*end)->info.name, entry->info.name))
 			break;
 	if (*end)
-		err = -EEXIST;
+		err = is_same(&(*end)->info, &entry->info) ? -EALREADY : -EEXIST;
 	else
 		*end = entry;
 	pthread_mutex_unlock(&ctx->lock);
 	return err;
 }
 
-int hmem_layer_register(struct hmem_ctx *ctx, const struct hmem_layer_info *info,
-			const char *scheme)
+static int do_register(struct hmem_ctx *ctx, const struct hmem_layer_info *info,
+		       const char *scheme)
 {
 	struct hmem_layer_entry *entry;
 	int err;
@@ -178,6 +197,22 @@ int hmem_layer_register(struct hmem_ctx *ctx, const struct hmem_layer_info *info
 		free(entry);
 	}
 	return err;
+}
+
+int hmem_layer_register(struct hmem_ctx *ctx, const struct hmem_layer_info *info,
+			const char *scheme)
+{
+	int err = do_register(ctx, info, scheme);
+
+	return err == -EALREADY ? -EEXIST : err;
+}
+
+int hmem_layer_register_once(struct hmem_ctx *ctx, const struct hmem_layer_info *info,
+			     const char *scheme)
+{
+	int err = do_register(ctx, info, scheme);
+
+	return err == -EALREADY ? 0 : err;
 }
 
 /* It goes on without the lock: the list only ever grows at its end. */

@@ -47,6 +47,10 @@ int hmem_layers_registered(struct hmem_layers *layers);
 
 int hmem_layers_measured(struct hmem_layers *layers);
 
+/* As hmem_layer_register(); 0 also where the same was registered before, the same in all. */
+int hmem_layer_register_once(struct hmem_ctx *ctx, const struct hmem_layer_info *info,
+			     const char *scheme);
+
 /* The registered ones, when the context goes. */
 void hmem_layers_free(struct hmem_ctx *ctx);
 

@@ -277,7 +277,7 @@ static int make_table(struct hmem_space *space)
 	if (table == MAP_FAILED)
 		return hmem_fail(space->ctx, -ENOMEM, "%s: no memory for its table", space->name);
 	space->table = table;
-	granules_format(table, count, shift, 0);
+	granules_format(table, count, shift, 0, 0);
 	granules_at(&space->g, table, space->base);
 	return 0;
 }
@@ -367,6 +367,33 @@ int hmem_space_create(struct hmem_ctx *ctx, const char *name,
 	return UNCANCELLED(do_space_create(ctx, name, options, space));
 }
 
+int hmem_space_create_on_layer(struct hmem_ctx *ctx, const struct hmem_layer_info *layer,
+			       const char *scheme, const char *name,
+			       const struct hmem_space_options *options, struct hmem_space **space)
+{
+	struct hmem_space_options use;
+	char on[HMEM_LAYER_NAME_MAX + 1];
+	int err;
+
+	if (!ctx)
+		return -EINVAL;
+	if (!options)
+		return hmem_fail(ctx, -EINVAL, "a space needs options");
+	err = hmem_sized_read(ctx, "struct hmem_space_options", &use, sizeof(use), FIRST_OPTIONS,
+			      options);
+	if (!err && (use.layer || use.parts))
+		err = hmem_fail(ctx, -EINVAL,
+				"a space on a layer that is registered for it names no others");
+	if (!err)
+		err = hmem_layer_register_once(ctx, layer, scheme);
+	if (err)
+		return err;
+	snprintf(on, sizeof(on), "%s", layer->name);
+	use.size = sizeof(use);
+	use.layer = on;
+	return hmem_space_create(ctx, name, &use, space);
+}
+
 struct hmem_space *hmem_space_ref(struct hmem_space *space)
 {
 	if (!space)
@@ -440,6 +467,25 @@ void *hmem_space_at(const struct hmem_space *space, uint64_t handle)
 	if (!space || !handle || handle > space->g.count << space->g.shift)
 		return NULL;
 	return space->g.base + (handle - 1);
+}
+
+uint64_t hmem_space_root(const struct hmem_space *space)
+{
+	return space ? atomic_load(&space->g.table->root) : 0;
+}
+
+int hmem_space_set_root(struct hmem_space *space, uint64_t was, uint64_t root)
+{
+	if (!space)
+		return -EINVAL;
+	if (root && !hmem_space_at(space, root))
+		return hmem_fail(space->ctx, -EINVAL, "%s: 0x%llx is no handle of it", space->name,
+				 (unsigned long long)root);
+	if (!atomic_compare_exchange_strong(&space->g.table->root, &was, root))
+		return hmem_fail(space->ctx, -EAGAIN,
+				 "%s: others begin by another handle, 0x%llx, by now", space->name,
+				 (unsigned long long)was);
+	return 0;
 }
 
 /* Without a lock, which a child might find taken after fork(2). */

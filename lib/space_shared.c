@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "binned.h"
 #include "byte_lock.h"
 #include "ctx.h"
 #include "fork_lock.h"
@@ -109,14 +110,17 @@ static int make_table(struct hmem_space *space)
 				 space->name, (unsigned long long)space->bytes);
 	/* Behind what is known to be zeroes there may be what another space left. */
 	granules_clear(space->base, count);
-	granules_format(space->base, count, shift, first);
+	granules_format(space->base, count, shift, first, binned_classes(count, shift));
 	return 0;
 }
 
 static int check_table(struct hmem_space *space)
 {
+	const struct granule_table *table = (void *)space->base;
 	int err = granules_check(space->base, space->bytes);
 
+	if (!err && table->classes != binned_classes(table->count, table->shift))
+		err = -EPROTO;
 	if (err == -EPROTO)
 		return hmem_fail(space->ctx, err,
 				 "%s: the space in %s is of a version that this library does not know",

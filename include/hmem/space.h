@@ -26,6 +26,7 @@
 #include <stdint.h>
 
 #include <hmem/context.h>
+#include <hmem/layer.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -131,6 +132,21 @@ HMEM_API int hmem_space_create(struct hmem_ctx *ctx, const char *name,
 			       const struct hmem_space_options *options,
 			       struct hmem_space **space);
 
+/**
+ * hmem_space_create_on_layer - register a layer, and create a space on it
+ * @layer: @scheme: as of hmem_layer_register()
+ * @options: without a layer or parts
+ *
+ * A layer that was registered before, the same in all, is taken as it is; one that is registered
+ * stays so if the space cannot be created, so that it can be tried again.
+ *
+ * Return: as hmem_layer_register() and hmem_space_create().
+ */
+HMEM_API int hmem_space_create_on_layer(struct hmem_ctx *ctx, const struct hmem_layer_info *layer,
+					const char *scheme, const char *name,
+					const struct hmem_space_options *options,
+					struct hmem_space **space);
+
 /** hmem_space_ref - one more reference; NULL: nothing happens. Return: @space. */
 HMEM_API struct hmem_space *hmem_space_ref(struct hmem_space *space);
 
@@ -164,6 +180,24 @@ HMEM_API uint64_t hmem_space_handle(const struct hmem_space *space, const void *
 
 /** hmem_space_at - the address for a handle; NULL: the space has no such place */
 HMEM_API void *hmem_space_at(const struct hmem_space *space, uint64_t handle);
+
+/**
+ * hmem_space_root - the handle to begin with: what hmem_space_set_root() said last, in any process
+ *
+ * Return: a handle; 0: none was said, or no space.
+ */
+HMEM_API uint64_t hmem_space_root(const struct hmem_space *space);
+
+/**
+ * hmem_space_set_root - say by which handle others begin
+ * @was: what hmem_space_root() is, so that of several who make something only one prevails
+ * @root: a handle; 0: none
+ *
+ * What was written before is seen by who finds @root. It stays with a shared space in its region.
+ *
+ * Return: 0; -EAGAIN (it is not @was), -EINVAL (the space has no such place).
+ */
+HMEM_API int hmem_space_set_root(struct hmem_space *space, uint64_t was, uint64_t root);
 
 #ifdef __cplusplus
 }

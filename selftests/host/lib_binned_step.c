@@ -169,7 +169,7 @@ int main(void)
 	copy = malloc(sizeof(*copy));
 	if (shared == MAP_FAILED || memory == MAP_FAILED || !copy || bytes > sizeof(shared->table))
 		tap_bail("no memory");
-	granules_format(shared->table, GRANULES, SHIFT, 0);
+	granules_format(shared->table, GRANULES, SHIFT, 0, 0);
 	child = fork();
 	if (!child) {
 		if (ptrace(PTRACE_TRACEME, 0, 0, 0))

@@ -34,7 +34,7 @@ static unsigned int alive, dead;
 static void fresh(void)
 {
 	memset(shared, 0, granules_table_bytes(GRANULES, SHIFT));
-	granules_format(shared, GRANULES, SHIFT, 0);
+	granules_format(shared, GRANULES, SHIFT, 0, 0);
 	granules_at(&g, shared, memory);
 	alive = granules_join(&g, LIVES);
 	dead = granules_join(&g, DEAD);

@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../../lib/granule.h"
 #include "../tap.h"
 
 #define MIB	(1ull << 20)
@@ -381,6 +382,19 @@ static void must_write(const void *bytes, size_t n)
 		tap_bail("%s: %s", path, strerror(errno));
 }
 
+/* Add to a word of the table that begins the region. */
+static void overwrite(size_t offset, int add)
+{
+	FILE *file = fopen(path, "r+");
+	uint32_t word;
+
+	if (!file || fseek(file, (long)offset, SEEK_SET) || fread(&word, 4, 1, file) != 1)
+		tap_bail("%s: %s", path, strerror(errno));
+	word += (uint32_t)add;
+	if (fseek(file, (long)offset, SEEK_SET) || fwrite(&word, 4, 1, file) != 1 || fclose(file))
+		tap_bail("%s: %s", path, strerror(errno));
+}
+
 static void test_errors(void)
 {
 	struct hmem_interface_options options = HMEM_INTERFACE_OPTIONS_INIT;
@@ -388,7 +402,6 @@ static void test_errors(void)
 	struct hmem_interface *interface;
 	struct hmem_space *space;
 	struct user user;
-	uint32_t version = 99;
 
 	unlink(path);
 	must_join(&user, 4 * MIB);
@@ -432,15 +445,50 @@ static void test_errors(void)
 	part(&user);
 	if (hmem_ctx_new(&user.ctx))
 		tap_bail("no context");
-	{
-		FILE *file = fopen(path, "r+");
-
-		if (!file || fseek(file, 8, SEEK_SET) || fwrite(&version, 4, 1, file) != 1 ||
-		    fclose(file))
-			tap_bail("%s: %s", path, strerror(errno));
-	}
-	TAP_EQ(hmem_space_create(user.ctx, "s", &of, &space), -EPROTO, "a space of version 99");
+	overwrite(offsetof(struct granule_table, version), 1);
+	TAP_EQ(hmem_space_create(user.ctx, "s", &of, &space), -EPROTO, "a space of another version");
+	overwrite(offsetof(struct granule_table, version), -1);
+	overwrite(offsetof(struct granule_table, classes), 1);
+	TAP_EQ(hmem_space_create(user.ctx, "s", &of, &space), -EPROTO,
+	       "or whose blocks have other sizes");
+	overwrite(offsetof(struct granule_table, classes), -1);
+	overwrite(offsetof(struct granule_table, reserved1), 1);
+	TAP_EQ(hmem_space_create(user.ctx, "s", &of, &space), -EILSEQ, "or that says more");
+	overwrite(offsetof(struct granule_table, reserved1), -1);
+	TAP_EQ(hmem_space_create(user.ctx, "s", &of, &space), 0, "and else as it is");
+	hmem_space_unref(space);
 	hmem_ctx_unref(user.ctx);
+}
+
+/* Two processes' view of where to begin, here two spaces of one process. */
+static void test_root(void)
+{
+	struct user one, two;
+	uint64_t handle;
+	char *block;
+
+	unlink(path);
+	must_join(&one, 4 * MIB);
+	must_join(&two, 4 * MIB);
+	block = hmem_malloc(one.interface, 100);
+	handle = hmem_space_handle(one.space, block);
+	TAP_EQ(hmem_space_root(two.space), 0, "at first there is nothing to begin with");
+	strcpy(block, "here it begins");
+	TAP_EQ(hmem_space_set_root(one.space, 0, handle), 0, "until somebody says what");
+	TAP_EQ(hmem_space_root(two.space), handle, "which others are told");
+	TAP_STR_EQ((char *)hmem_space_at(two.space, hmem_space_root(two.space)), "here it begins",
+		   "and find");
+	TAP_EQ(hmem_space_set_root(two.space, 0, handle + 16), -EAGAIN, "who comes second is told");
+	TAP_EQ(hmem_space_set_root(two.space, handle, 1ull << 60), -EINVAL, "no place in the space");
+	TAP_EQ(hmem_space_set_root(NULL, 0, handle), -EINVAL, "no space");
+	TAP_EQ(hmem_space_root(NULL), 0, "where nothing begins");
+	part(&one);
+	part(&two);
+	must_join(&one, 4 * MIB);
+	TAP_EQ(hmem_space_root(one.space), handle, "it is there for who comes when all have gone");
+	TAP_EQ(hmem_space_set_root(one.space, handle, 0), 0, "and is taken back");
+	TAP_EQ(hmem_space_root(one.space), 0, "so that it is none");
+	part(&one);
 }
 
 /* What is there before a space is made: another one, of which but its begin was cleared; half of one. */
@@ -485,6 +533,7 @@ int main(void)
 	test_stays();
 	test_fork();
 	test_errors();
+	test_root();
 	test_made_again();
 	test_kills(kills, 8 * MIB);
 	test_kills(kills, 256 * MIB);

@@ -273,6 +273,50 @@ static void test_no_region(void)
 	TAP_EQ(refused(&options, ""), -EOPNOTSUPP, "and no region that can be opened");
 }
 
+/* A layer and a space on it in one call; @info is that of card:2, which is there. */
+static void test_at_once(struct hmem_layer_info *info, struct hmem_space_options *options)
+{
+	struct hmem_space_part part = { .layer = "dram" };
+	struct hmem_space *space = NULL;
+
+	TAP_EQ(hmem_space_create_on_layer(ctx, info, NULL, "s", options, &space), 0,
+	       "a space on a layer that was registered before, the same in all");
+	hmem_space_unref(space);
+	info->read_latency = (struct hmem_figure){ 3000, HMEM_ORIGIN_CALLER, 0 };
+	TAP_EQ(hmem_space_create_on_layer(ctx, info, NULL, "s", options, &space), -EEXIST,
+	       "but not on another one of its name");
+	info->read_latency = (struct hmem_figure)HMEM_FIGURE_INIT;
+	TAP_EQ(hmem_space_create_on_layer(ctx, info, "anon", "s", options, &space), -EEXIST,
+	       "or of another provider");
+	strcpy(info->name, "card:3");
+	options->bytes = 1;
+	TAP_EQ(hmem_space_create_on_layer(ctx, info, "anon", "s", options, &space), -EINVAL,
+	       "a space that cannot be");
+	options->bytes = 4 * MIB;
+	TAP_EQ(hmem_space_create_on_layer(ctx, info, "anon", "s", options, &space), 0,
+	       "does not keep the next one from its layer");
+	TAP_OK(is_mapped("hmem:space-"), "whose provider gives the memory");
+	hmem_space_unref(space);
+	TAP_EQ(hmem_space_create_on_layer(ctx, info, "none", "s", options, &space), -EINVAL,
+	       "no such provider");
+	TAP_EQ(hmem_space_create_on_layer(ctx, NULL, NULL, "s", options, &space), -EINVAL,
+	       "nothing known of the layer");
+	TAP_EQ(hmem_space_create_on_layer(ctx, info, "anon", "s", NULL, &space), -EINVAL,
+	       "no options");
+	TAP_EQ(hmem_space_create_on_layer(NULL, info, "anon", "s", options, &space), -EINVAL,
+	       "no context");
+	options->layer = "dram";
+	TAP_EQ(hmem_space_create_on_layer(ctx, info, "anon", "s", options, &space), -EINVAL,
+	       "another layer in the options");
+	options->layer = NULL;
+	options->parts = &part;
+	options->nr_parts = 1;
+	TAP_EQ(hmem_space_create_on_layer(ctx, info, "anon", "s", options, &space), -EINVAL,
+	       "or parts");
+	options->parts = NULL;
+	options->nr_parts = 0;
+}
+
 /* Layers that somebody registered: with a provider, with a node, with nothing. */
 static void test_registered(void)
 {
@@ -308,6 +352,8 @@ static void test_registered(void)
 	space = space_of(&options);
 	TAP_EQ(info_of(space).bytes, 4 * MIB, "one is of a node");
 	hmem_space_unref(space);
+	options.layer = NULL;
+	test_at_once(&info, &options);
 	options.layer = scratch_path("ram");
 	options.flags = HMEM_SPACE_POPULATE;
 	TAP_EQ(refused(&options, "is no system RAM"), -EINVAL, "what is not is not populated");
