@@ -304,15 +304,35 @@ static void dispose(struct hmem_space *space)
 	free(space);
 }
 
-static int set_up(struct hmem_space *space, const struct hmem_space_options *use)
+static struct hmem_space *new_space(struct hmem_ctx *ctx, const char *name, uint64_t bytes,
+				    uint32_t flags)
+{
+	struct hmem_space *space = calloc(1, sizeof(*space));
+
+	if (!space)
+		return NULL;
+	atomic_init(&space->refs, 1);
+	pthread_mutex_init(&space->lock, NULL);
+	space->ctx = hmem_ctx_ref(ctx);
+	space->flags = flags;
+	space->nr_parts = 1;
+	space->member = 1;
+	space->lock_fd = -1;
+	snprintf(space->name, sizeof(space->name), "%s", name);
+	hmem_make_printable(space->name);
+	space->bytes = (bytes + SPACE_ALIGN - 1) & ~(SPACE_ALIGN - 1);
+	return space;
+}
+
+/* @err: what came of mapping its memory. Nothing is left where it is, or becomes, an error. */
+static int set_up(struct hmem_space *space, int err, uint64_t limit)
 {
 	struct hmem_error why;
-	int err = map_memory(space, use);
 
 	if (!err)
 		err = space->flags & HMEM_SPACE_SHARED ? space_join(space) : make_table(space);
-	if (!err && use->limit)
-		err = hmem_space_set_limit(space, use->limit);
+	if (!err && limit)
+		err = hmem_space_set_limit(space, limit);
 	if (err) {
 		hmem_error_keep(&why);
 		dispose(space);
@@ -342,20 +362,12 @@ static int do_space_create(struct hmem_ctx *ctx, const char *name,
 		err = check_options(ctx, &use);
 	if (err)
 		return err;
-	new = calloc(1, sizeof(*new));
+	new = new_space(ctx, name, use.bytes, use.flags);
 	if (!new)
 		return hmem_fail(ctx, -ENOMEM, "no memory for space %s", name);
-	atomic_init(&new->refs, 1);
-	pthread_mutex_init(&new->lock, NULL);
-	new->ctx = hmem_ctx_ref(ctx);
-	new->flags = use.flags;
-	new->nr_parts = use.nr_parts ? use.nr_parts : 1;
-	new->member = 1;
-	new->lock_fd = -1;
-	snprintf(new->name, sizeof(new->name), "%s", name);
-	hmem_make_printable(new->name);
-	new->bytes = (use.bytes + SPACE_ALIGN - 1) & ~(SPACE_ALIGN - 1);
-	err = set_up(new, &use);
+	if (use.parts)
+		new->nr_parts = use.nr_parts;
+	err = set_up(new, map_memory(new, &use), use.limit);
 	if (!err)
 		*space = new;
 	return err;
@@ -392,6 +404,21 @@ int hmem_space_create_on_layer(struct hmem_ctx *ctx, const struct hmem_layer_inf
 	use.size = sizeof(use);
 	use.layer = on;
 	return hmem_space_create(ctx, name, &use, space);
+}
+
+int space_create_by(struct hmem_ctx *ctx, const char *name, uint64_t bytes, uint32_t flags,
+		    int (*map)(struct hmem_space *space, const void *from), const void *from,
+		    struct hmem_space **space)
+{
+	struct hmem_space *new = new_space(ctx, name, bytes, flags);
+	int err;
+
+	if (!new)
+		return hmem_fail(ctx, -ENOMEM, "no memory for space %s", name);
+	err = set_up(new, map(new, from), 0);
+	if (!err)
+		*space = new;
+	return err;
 }
 
 struct hmem_space *hmem_space_ref(struct hmem_space *space)

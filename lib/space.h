@@ -79,6 +79,14 @@ int space_make_region(struct hmem_space *space, const char *scheme, const char *
 int space_make_file(struct hmem_space *space, const char *directory);
 void space_unmap_region(struct hmem_space *space);
 
+/*
+ * A space by who knows where its memory is, so that layers need not be looked for, which takes
+ * milliseconds: @map has it, as those above do. @bytes: not too few; @flags: of system RAM.
+ */
+int space_create_by(struct hmem_ctx *ctx, const char *name, uint64_t bytes, uint32_t flags,
+		    int (*map)(struct hmem_space *space, const void *from), const void *from,
+		    struct hmem_space **space);
+
 /* Become one of those who share the table in the region that is mapped, or make it. */
 int space_join(struct hmem_space *space);
 void space_leave(struct hmem_space *space);
