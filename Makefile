@@ -93,7 +93,21 @@ $(BUILD)/libhmem.a: $(LIB_OBJ)
 	$(Q)rm -f $@
 	$(Q)$(AR) rcs $@ $^
 
-lib: $(if $(LIB_SRC),$(LIB_SO) $(BUILD)/libhmem.so $(BUILD)/libhmem.a) ## libhmem
+# The malloc of other programs has the library inside, all of it hidden. Not with sanitizers, which
+# have a malloc of their own.
+PRELOAD_OBJ	:= $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard lib/preload/*.c))
+PRELOAD_MAP	:= lib/preload/libhmem-malloc.map
+PRELOAD_SO	:= $(if $(SANITIZE),,$(BUILD)/libhmem-malloc.so)
+
+# Otherwise malloc(3) and memset(3) in calloc(3) would become calloc(3).
+$(PRELOAD_OBJ): LIB_CFLAGS += -fno-builtin-malloc -fno-builtin-calloc
+
+$(BUILD)/libhmem-malloc.so: $(PRELOAD_OBJ) $(BUILD)/libhmem.a $(PRELOAD_MAP) $(FLAGS_STAMP)
+	$(SAY) LINK $@
+	$(Q)$(LINK) -shared -Wl,-soname,$(@F) -Wl,-z,nodelete -Wl,-z,now $(NO_UNDEFINED) \
+		-Wl,--version-script=$(PRELOAD_MAP) -o $@ $(PRELOAD_OBJ) $(BUILD)/libhmem.a $(LIBHMEM_LIBS)
+
+lib: $(if $(LIB_SRC),$(LIB_SO) $(BUILD)/libhmem.so $(BUILD)/libhmem.a) $(PRELOAD_SO) ## libhmem, and libhmem-malloc.so for programs that do not know it
 	@:
 
 # --- hmemctl -------------------------------------------------------------------------
@@ -330,7 +344,7 @@ install: lib $(BUILD)/install/hmemctl ## under $(DESTDIR)$(prefix): library, hea
 	$(INSTALL) -m 644 $(LIB_SO) $(DESTDIR)$(libdir)/$(LIB_FILE)
 	ln -sf $(LIB_FILE) $(DESTDIR)$(libdir)/libhmem.so.0
 	ln -sf libhmem.so.0 $(DESTDIR)$(libdir)/libhmem.so
-	$(INSTALL) -m 644 $(BUILD)/libhmem.a $(DESTDIR)$(libdir)
+	$(INSTALL) -m 644 $(BUILD)/libhmem.a $(PRELOAD_SO) $(DESTDIR)$(libdir)
 	$(INSTALL) -m 644 $(HEADERS) $(DESTDIR)$(includedir)/hmem
 	$(INSTALL) -m 644 include/uapi/linux/hmem.h $(DESTDIR)$(includedir)/linux
 	$(TEMPLATE) lib/libhmem.pc.in >$(DESTDIR)$(libdir)/pkgconfig/libhmem.pc
@@ -349,7 +363,7 @@ install: lib $(BUILD)/install/hmemctl ## under $(DESTDIR)$(prefix): library, hea
 
 uninstall: ## remove what install put there
 	rm -f $(DESTDIR)$(bindir)/hmemctl $(DESTDIR)$(libdir)/pkgconfig/libhmem.pc \
-		$(addprefix $(DESTDIR)$(libdir)/,$(LIB_FILE) libhmem.so.0 libhmem.so libhmem.a) \
+		$(addprefix $(DESTDIR)$(libdir)/,$(LIB_FILE) libhmem.so.0 libhmem.so libhmem.a libhmem-malloc.so) \
 		$(addprefix $(DESTDIR)$(includedir)/hmem/,$(notdir $(HEADERS))) \
 		$(DESTDIR)$(includedir)/linux/hmem.h \
 		$(foreach page,$(MAN_PAGES),$(DESTDIR)$(mandir)/man$(subst .,,$(suffix $(page)))/$(notdir $(page))) \
@@ -367,7 +381,7 @@ help: ## this list
 	@echo 'Variables: BUILD=$(BUILD) (what is built goes there), KDIR= (kernel headers), CC=,'
 	@echo 'CFLAGS=, V=1 (show commands), prefix=$(prefix), DESTDIR=, HMEM_CACHE= (where the image for guests is kept)'
 
--include $(LIB_OBJ:.o=.d) $(TOOLS_OBJ:.o=.d) $(TIER_GUEST_OBJ:.o=.d) $(addsuffix .d,$(EXAMPLES) $(TESTS) $(BENCHES))
+-include $(LIB_OBJ:.o=.d) $(PRELOAD_OBJ:.o=.d) $(TOOLS_OBJ:.o=.d) $(TIER_GUEST_OBJ:.o=.d) $(addsuffix .d,$(EXAMPLES) $(TESTS) $(BENCHES))
 
 FORCE:
 .PHONY: all lib tools examples selftests guest-tests benches kmod kmod-inject kmod-if-headers deps clean demo demo-host \

@@ -20,7 +20,7 @@ make_target() {
 expected_files() {
 	local file
 
-	printf '/opt/hmem/%s\n' bin/hmemctl lib64/libhmem.a lib64/libhmem.so lib64/libhmem.so.0 \
+	printf '/opt/hmem/%s\n' bin/hmemctl lib64/libhmem.a lib64/libhmem-malloc.so lib64/libhmem.so lib64/libhmem.so.0 \
 		"lib64/libhmem.so.$version" lib64/pkgconfig/libhmem.pc include/linux/hmem.h \
 		"src/hmem-$version/"{Kbuild,dkms.conf,version.mk,include/uapi/linux/hmem.h}
 	for file in include/hmem/*.h; do echo "/opt/hmem/include/hmem/${file##*/}"; done

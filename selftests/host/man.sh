@@ -33,8 +33,8 @@ page_names() {
 # --- every page
 
 # What others have; the rest is here, by name.
-known=" errno.3 syslog.3 printf.3 memcmp.3 memset.3 cxl.1 cxl-create-region.1 daxctl.1 rm.1 "
-known+=$(sed 's/$/.2/' <<<"chmod chown fdatasync fork fsync ftruncate ioctl lseek mmap msync munmap open poll read stat write mbind" |
+known=" errno.3 exec.3 exit.3 malloc.3 posix_spawn.3 realloc.3 syslog.3 system.3 printf.3 memcmp.3 memset.3 cxl.1 cxl-create-region.1 daxctl.1 rm.1 "
+known+=$(sed 's/$/.2/' <<<"chmod chown clone fdatasync fork fsync ftruncate ioctl lseek mmap msync munmap open poll read stat vfork write mbind" |
 	sed 's/ /.2 /g')
 for page in "$man"/*.[1-8]; do
 	known+=" $(page_names "$page" | xargs -n 1 | sed "s/$/.${page##*.}/" | xargs) "
