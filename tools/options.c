@@ -62,11 +62,12 @@ static bool store(const struct option_line *line)
 	}
 }
 
-int options_parse(const struct session *s, const struct usage *usage, int argc, char **argv,
-		  int *first)
+/* @in_order: options end at the first argument that is none */
+static int parse(const struct session *s, const struct usage *usage, bool in_order, int argc,
+		 char **argv, int *first)
 {
 	struct option longs[MAX_OPTIONS + 2] = { 0 };
-	char shorts[2 * MAX_OPTIONS + 3] = ":h";
+	char shorts[2 * MAX_OPTIONS + 4] = "+:h";
 	size_t n, length = strlen(shorts);
 	int got;
 
@@ -89,7 +90,7 @@ int options_parse(const struct session *s, const struct usage *usage, int argc, 
 
 	optind = 0;
 	opterr = 0;
-	while ((got = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
+	while ((got = getopt_long(argc, argv, shorts + !in_order, longs, NULL)) != -1) {
 		const struct option_line *line;
 
 		if (got == 'h' || got == HELP_INDEX) {
@@ -114,6 +115,18 @@ int options_parse(const struct session *s, const struct usage *usage, int argc, 
 	}
 	*first = optind;
 	return -1;
+}
+
+int options_parse(const struct session *s, const struct usage *usage, int argc, char **argv,
+		  int *first)
+{
+	return parse(s, usage, false, argc, argv, first);
+}
+
+int options_parse_before(const struct session *s, const struct usage *usage, int argc, char **argv,
+			 int *first)
+{
+	return parse(s, usage, true, argc, argv, first);
 }
 
 int options_parse_one(const struct session *s, const struct usage *usage, int argc, char **argv,

@@ -53,6 +53,10 @@ struct usage {
 int options_parse(const struct session *s, const struct usage *usage, int argc, char **argv,
 		  int *first);
 
+/** options_parse_before - the same, where the first argument is a command that has options as well */
+int options_parse_before(const struct session *s, const struct usage *usage, int argc, char **argv,
+			 int *first);
+
 /**
  * options_parse_one - the same, where one argument and no more is left
  * @what: what it names, for the message

@@ -109,6 +109,9 @@ export LD_LIBRARY_PATH=$root/opt/hmem/lib64
 tap_check "it runs with the installed library" "$TMPDIR/stranger"
 tap_is "$tap_output" "$version" "the library is of that version"
 tap_check "so does the installed hmemctl" "$root/opt/hmem/bin/hmemctl" version
+tap_check "and a program runs on the installed libhmem-malloc.so" "$root/opt/hmem/bin/hmemctl" run \
+	--layer dram --above 0 --stats-file "$TMPDIR/stats" -- "$TMPDIR/stranger"
+tap_matches "$(cat "$TMPDIR/stats")" "stranger.*dram:[0-9]*: [1-9]" "which gives it memory"
 tap_is "$(readelf -d "$root/opt/hmem/bin/hmemctl" | grep -c 'R.*PATH')" 0 \
 	"which looks for it only where the system does"
 
