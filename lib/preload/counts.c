@@ -146,7 +146,8 @@ void count_tell(void)
 	int fd, length, error = errno;
 	char line[4096];
 
-	if (!*settings.stats || source.above == SIZE_MAX)
+	/* Nor of a program that had nothing to ask for. */
+	if (!*settings.stats || (!source_space() && !*source_why_not()))
 		return;
 	fd = to_stderr() ? open_stderr() :
 			   open(settings.stats, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
