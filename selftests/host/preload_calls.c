@@ -565,8 +565,68 @@ static void spawned(void)
 
 static void *early;
 
+/* --- handlers of the program's own, which are there before the library's ---------------- */
+
+static bool has_handlers;
+
+static void allocate_in_handler(void)
+{
+	void *block;
+
+	if (!has_handlers)
+		return;
+	alarm(60);
+	CHECK(is_filled(early, LARGE, 6));
+	block = do_malloc(LARGE);
+	CHECK(block);
+	do_free(block);
+}
+
+/* In a child only what is there is looked at, see lib/preload/children.c. */
+static void look_in_handler(void)
+{
+	CHECK(!has_handlers || is_filled(early, LARGE, 6));
+}
+
+static void *fork_in_thread(void *arg)
+{
+	pid_t child = fork();
+
+	(void)arg;
+	if (!child) {
+		CHECK(is_filled(early, LARGE, 6));
+		memset(early, 0, LARGE);
+		do_free(early);
+		exit(0);
+	}
+	wait_for(child);
+	return NULL;
+}
+
+/* The thread that forks has not had anything of the space. */
+static void handlers(void)
+{
+	pthread_t thread;
+
+	has_handlers = true;
+	for (int i = 0; i < 3; i++) {
+		CHECK(!pthread_create(&thread, NULL, fork_in_thread, NULL));
+		pthread_join(thread, NULL);
+		CHECK(is_filled(early, LARGE, 6));
+	}
+	has_handlers = false;
+}
+
+#define KEYS 40
+
 static __attribute__((constructor(101))) void allocate_early(void)
 {
+	pthread_key_t key;
+
+	CHECK(!pthread_atfork(allocate_in_handler, allocate_in_handler, look_in_handler));
+	/* The library's key is one for which threads need memory of malloc(3). */
+	for (int i = 0; i < KEYS; i++)
+		CHECK(!pthread_key_create(&key, NULL));
 	early = malloc(LARGE);
 	if (early)
 		fill(early, LARGE, 6);
@@ -609,6 +669,7 @@ static const struct {
 	{ "threads", threads, NULL, NULL, 1 },
 	{ "children", children, NULL, NULL, -1 },
 	{ "children of threads", children_of_threads, NULL, NULL, -1 },
+	{ "handlers of forks", handlers, NULL, NULL, -1 },
 	{ "spawned", spawned, NULL, NULL, 1 },
 	{ "at the end", at_the_end, NULL, NULL, 1 },
 };
