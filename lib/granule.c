@@ -286,6 +286,15 @@ static bool may_fit(struct granules *g, uint64_t n)
 	       (atomic_load(&table->counted) != atomic_load(&table->deaths) && count_again(g));
 }
 
+/* About that, as who tells it may be late. */
+static void tell(const struct granules *g)
+{
+	if (!g->told)
+		return;
+	atomic_store_explicit(&g->told->used, atomic_load(&g->table->used), memory_order_relaxed);
+	atomic_store_explicit(&g->told->peak, atomic_load(&g->table->peak), memory_order_relaxed);
+}
+
 /* Never more than there may be, not for an instant: others would find no room because of it. */
 static int count_in(struct granules *g, uint64_t n)
 {
@@ -300,6 +309,7 @@ static int count_in(struct granules *g, uint64_t n)
 	peak = atomic_load_explicit(&table->peak, memory_order_relaxed);
 	while (now > peak && !atomic_compare_exchange_weak(&table->peak, &peak, now))
 		;
+	tell(g);
 	return 0;
 }
 
@@ -387,6 +397,7 @@ int64_t granules_claim(struct granules *g, uint32_t n, uint32_t align, unsigned 
 		at = find(g, 0, n, align, claimed, &first);
 	if (at < 0) {
 		atomic_fetch_sub(&g->table->used, n);
+		tell(g);
 		end(g, owner);
 		return at;
 	}
@@ -419,6 +430,7 @@ bool granules_release(struct granules *g, uint64_t head, uint64_t word, unsigned
 		set(g, head + i, 0);
 	set(g, head, 0);
 	atomic_fetch_sub(&g->table->used, n);
+	tell(g);
 	if (head < atomic_load_explicit(&g->table->low, memory_order_relaxed))
 		atomic_store_explicit(&g->table->low, head, memory_order_relaxed);
 	end(g, owner);

@@ -140,9 +140,16 @@ struct granule_span {
 	_Atomic uint64_t bits[];
 };
 
+/* What is told of a table elsewhere, whenever it changes, in granules. */
+struct granule_told {
+	_Atomic uint64_t used;
+	_Atomic uint64_t peak;
+};
+
 /*
  * The table as this process has it mapped.
  *
+ * @told: where it is told; NULL: nowhere
  * @base: of the first granule
  * @stride: bytes from one struct granule_span to the next; there is one for each granule
  */
@@ -154,6 +161,7 @@ struct granules {
 	char *base;
 	uint64_t count;
 	unsigned int shift;
+	struct granule_told *told;
 };
 
 /* The size of the granules that suit so many bytes. */

@@ -13,6 +13,7 @@
 #include "printable.h"
 #include "sized.h"
 #include "space.h"
+#include "space_shown.h"
 #include "uncancelled.h"
 
 #define FIRST_OPTIONS	sizeof(struct hmem_space_options)
@@ -226,6 +227,14 @@ static int map_named_region(struct hmem_space *space, const struct hmem_space_op
 	return err ? err : space_map_region(space, use->layer, use->bytes);
 }
 
+/* Behind the others; those that do not fit are left out. */
+static void name_layer(struct hmem_space *space, const char *layer)
+{
+	size_t has = strlen(space->layers);
+
+	snprintf(space->layers + has, sizeof(space->layers) - has, "%s%s", has ? "+" : "", layer);
+}
+
 static int map_memory(struct hmem_space *space, const struct hmem_space_options *use)
 {
 	uint32_t n = use->parts ? use->nr_parts : 1;
@@ -233,8 +242,10 @@ static int map_memory(struct hmem_space *space, const struct hmem_space_options 
 	struct space_part *parts;
 	int err = 0;
 
-	if (use->layer && is_region(use->layer))
+	if (use->layer && is_region(use->layer)) {
+		name_layer(space, use->layer);
 		return map_named_region(space, use);
+	}
 	parts = calloc(n, sizeof(*parts));
 	if (!parts)
 		return hmem_fail(space->ctx, -ENOMEM, "no memory for the parts of %s", space->name);
@@ -245,6 +256,8 @@ static int map_memory(struct hmem_space *space, const struct hmem_space_options 
 						      use->part_size);
 		if (!err)
 			err = settle_part(space, &part, &parts[i]);
+		if (!err)
+			name_layer(space, parts[i].layer.name);
 	}
 	if (!err)
 		err = check_bytes(space, &parts[0].layer, use->bytes);
@@ -294,6 +307,7 @@ static void unmap_memory(struct hmem_space *space)
 
 static void dispose(struct hmem_space *space)
 {
+	space_hide(space);
 	if (space->flags & HMEM_SPACE_SHARED)
 		space_leave(space);
 	if (space->table)
@@ -337,6 +351,8 @@ static int set_up(struct hmem_space *space, int err, uint64_t limit)
 		hmem_error_keep(&why);
 		dispose(space);
 		hmem_error_restore(&why);
+	} else {
+		space_show(space);
 	}
 	return err;
 }
@@ -406,7 +422,8 @@ int hmem_space_create_on_layer(struct hmem_ctx *ctx, const struct hmem_layer_inf
 	return hmem_space_create(ctx, name, &use, space);
 }
 
-int space_create_by(struct hmem_ctx *ctx, const char *name, uint64_t bytes, uint32_t flags,
+int space_create_by(struct hmem_ctx *ctx, const char *name, const char *layer, uint64_t bytes,
+		    uint32_t flags,
 		    int (*map)(struct hmem_space *space, const void *from), const void *from,
 		    struct hmem_space **space)
 {
@@ -415,6 +432,7 @@ int space_create_by(struct hmem_ctx *ctx, const char *name, uint64_t bytes, uint
 
 	if (!new)
 		return hmem_fail(ctx, -ENOMEM, "no memory for space %s", name);
+	name_layer(new, layer);
 	err = set_up(new, map(new, from), 0);
 	if (!err)
 		*space = new;
@@ -475,6 +493,8 @@ int hmem_space_set_limit(struct hmem_space *space, uint64_t bytes)
 				 (unsigned long long)space->g.count << space->g.shift,
 				 (unsigned long long)bytes);
 	atomic_store(&space->g.table->limit, granules);
+	if (space->shown)
+		atomic_store(&space->shown->limit, granules << space->g.shift);
 	return 0;
 }
 
@@ -515,18 +535,26 @@ int hmem_space_set_root(struct hmem_space *space, uint64_t was, uint64_t root)
 	return 0;
 }
 
+static void count_interfaces(struct hmem_space *space, int more)
+{
+	unsigned int n = atomic_fetch_add(&space->nr_interfaces, (unsigned int)more);
+
+	if (space->shown)
+		atomic_store(&space->shown->interfaces, n + (unsigned int)more);
+}
+
 /* Without a lock, which a child might find taken after fork(2). */
 unsigned int space_number_take(struct hmem_space *space)
 {
 	if (space->flags & HMEM_SPACE_SHARED) {
-		atomic_fetch_add(&space->nr_interfaces, 1);
+		count_interfaces(space, 1);
 		return SPACE_NUMBER;
 	}
 	for (unsigned int i = 1; i < GRANULE_INTERFACES; i++) {
 		uint64_t bit = 1ull << i % 64;
 
 		if (!(atomic_fetch_or(&space->interfaces[i / 64], bit) & bit)) {
-			atomic_fetch_add(&space->nr_interfaces, 1);
+			count_interfaces(space, 1);
 			return i;
 		}
 	}
@@ -537,5 +565,5 @@ void space_number_give(struct hmem_space *space, unsigned int number)
 {
 	if (!(space->flags & HMEM_SPACE_SHARED))
 		atomic_fetch_and(&space->interfaces[number / 64], ~(1ull << number % 64));
-	atomic_fetch_sub(&space->nr_interfaces, 1);
+	count_interfaces(space, -1);
 }

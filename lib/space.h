@@ -42,6 +42,9 @@ struct space_part {
  * @next: of those that are shared, see space_shared.c
  * @lock: held by who puts in order what the dead left
  * @interfaces: a bit for each number that is taken
+ * @layers: that its memory is of, as they are told to people
+ * @shown: where it is told, and by which file, see space_shown.h; NULL: nowhere
+ * @next_shown: of those, see space_shown.c
  */
 struct hmem_space {
 	atomic_uint refs;
@@ -65,6 +68,12 @@ struct hmem_space {
 	atomic_uint nr_interfaces;
 	_Atomic uint64_t interfaces[GRANULE_INTERFACES / 64];
 	char name[HMEM_SPACE_NAME_MAX + 1];
+	char layers[HMEM_SPACE_LAYERS_MAX + 1];
+	struct space_shown *shown;
+	struct hmem_space *next_shown;
+	int shown_fd;
+	ino_t shown_ino;
+	dev_t shown_dev;
 };
 
 /*
@@ -81,9 +90,11 @@ void space_unmap_region(struct hmem_space *space);
 
 /*
  * A space by who knows where its memory is, so that layers need not be looked for, which takes
- * milliseconds: @map has it, as those above do. @bytes: not too few; @flags: of system RAM.
+ * milliseconds: @map has it, as those above do. @layer: as it is told; @bytes: not too few;
+ * @flags: of system RAM.
  */
-int space_create_by(struct hmem_ctx *ctx, const char *name, uint64_t bytes, uint32_t flags,
+int space_create_by(struct hmem_ctx *ctx, const char *name, const char *layer, uint64_t bytes,
+		    uint32_t flags,
 		    int (*map)(struct hmem_space *space, const void *from), const void *from,
 		    struct hmem_space **space);
 

@@ -43,6 +43,7 @@ static const struct verb {
 	{ "heat", verb_heat, "how hot a region is, and where" },
 	{ "list-layers", verb_list_layers, "the kinds of memory there are, and how fast they are" },
 	{ "probe-layer", verb_probe_layer, "measure how fast kinds of memory are" },
+	{ "list-spaces", verb_list_spaces, "what programs allocate from, and how full that is" },
 	{ "run", verb_run, "run a program with its large allocations on a layer" },
 	{ "list-poison", verb_list_poison, "which memory of a region is bad" },
 	{ "clear-poison", verb_clear_poison, "use bad memory of a region again, as zeroes" },

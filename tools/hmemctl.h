@@ -43,6 +43,7 @@ int verb_set_policy(struct session *s, int argc, char **argv);
 int verb_migrate(struct session *s, int argc, char **argv);
 int verb_list_layers(struct session *s, int argc, char **argv);
 int verb_probe_layer(struct session *s, int argc, char **argv);
+int verb_list_spaces(struct session *s, int argc, char **argv);
 int verb_run(struct session *s, int argc, char **argv);
 int verb_list_poison(struct session *s, int argc, char **argv);
 int verb_report_poison(struct session *s, int argc, char **argv);

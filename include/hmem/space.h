@@ -34,7 +34,8 @@ extern "C" {
 
 struct hmem_space;
 
-#define HMEM_SPACE_NAME_MAX 63
+#define HMEM_SPACE_NAME_MAX   63
+#define HMEM_SPACE_LAYERS_MAX 191
 
 /* In struct hmem_space_options */
 #define HMEM_SPACE_POPULATE	(1u << 0)	/* all its memory is taken at once */
@@ -168,6 +169,49 @@ HMEM_API int hmem_space_get_info(const struct hmem_space *space, struct hmem_spa
  * Return: 0; -EINVAL (no granule, or more than the space has).
  */
 HMEM_API int hmem_space_set_limit(struct hmem_space *space, uint64_t bytes);
+
+/**
+ * struct hmem_space_seen - a space of some process
+ * @size: sizeof(struct hmem_space_seen), of the library's
+ * @pid: of the process
+ * @flags, @nr_parts, @bytes, @limit, @used, @peak, @granule, @interfaces, @name: as of struct
+ *	hmem_space_info; @used and @peak of a space that is shared as this process saw them when it
+ *	last took or gave back some of it
+ * @layers: their names, with a plus between two; cut short where they are too long
+ * @command: what the process is called, as ps(1) has it
+ */
+struct hmem_space_seen {
+	size_t size;
+	int32_t pid;
+	uint32_t flags;
+	uint32_t nr_parts;
+	uint32_t reserved;
+	uint64_t bytes;
+	uint64_t limit;
+	uint64_t used;
+	uint64_t peak;
+	uint64_t granule;
+	uint64_t interfaces;
+	char name[HMEM_SPACE_NAME_MAX + 1];
+	char layers[HMEM_SPACE_LAYERS_MAX + 1];
+	char command[64];
+};
+
+/**
+ * hmem_space_iterate - visit the spaces of all processes, or of one
+ * @pid: of which; 0: all
+ * @fn: returns 0 to go on; anything else ends the walk
+ * @hidden: if not NULL, how many processes this one may not look at, for it is not theirs
+ *
+ * A space that a child of fork(2) has by copy is not seen, nor that of a program that closed files
+ * which it had not opened.
+ *
+ * Return: 0, what @fn returned, -EINVAL; -ESRCH, -EACCES (one process: there is none, it is
+ * somebody else's); -ENOMEM, or what opening /proc said.
+ */
+HMEM_API int hmem_space_iterate(struct hmem_ctx *ctx, int pid,
+				int (*fn)(void *arg, const struct hmem_space_seen *seen), void *arg,
+				size_t *hidden);
 
 /**
  * hmem_space_handle - a number for a block, by which other processes find it

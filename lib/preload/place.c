@@ -101,7 +101,9 @@ static int on_node(struct hmem_ctx *ctx, const char *layer, int nid, uint64_t by
 	int err = bytes ? 0 : size_of_layer(ctx, layer, &bytes);
 
 	place_is_new = true;
-	return err ? err : space_create_by(ctx, "malloc", bytes, HMEM_SPACE_PREFER, map_node, &nid, space);
+	return err ? err :
+		     space_create_by(ctx, "malloc", layer, bytes, HMEM_SPACE_PREFER, map_node, &nid,
+				     space);
 }
 
 /* --- made for the program ------------------------------------------------------------ */
@@ -122,7 +124,7 @@ static int in_directory(struct hmem_ctx *ctx, const char *directory, uint64_t by
 		bytes = made_size((uint64_t)fs.f_bavail * fs.f_frsize);
 	}
 	place_is_new = true;
-	return space_create_by(ctx, "malloc", bytes, 0, map_file, directory, space);
+	return space_create_by(ctx, "malloc", directory, bytes, 0, map_file, directory, space);
 }
 
 static int map_pool(struct hmem_space *space, const void *pool)
@@ -133,6 +135,7 @@ static int map_pool(struct hmem_space *space, const void *pool)
 static int in_pool(struct hmem_ctx *ctx, const char *pool, uint64_t bytes, struct hmem_space **space)
 {
 	struct hmem_pool_info info = { .size = sizeof(info) };
+	char layer[HMEM_LAYER_NAME_MAX + 1];
 	int err;
 
 	if (!bytes) {
@@ -142,7 +145,8 @@ static int in_pool(struct hmem_ctx *ctx, const char *pool, uint64_t bytes, struc
 		bytes = made_size(info.free_bytes);
 	}
 	place_is_new = true;
-	return space_create_by(ctx, "malloc", bytes, 0, map_pool, pool, space);
+	snprintf(layer, sizeof(layer), "pool:%s", pool);
+	return space_create_by(ctx, "malloc", layer, bytes, 0, map_pool, pool, space);
 }
 
 /* --- there already ------------------------------------------------------------------- */
@@ -188,7 +192,7 @@ static int map_named(struct hmem_space *space, const void *name)
 
 static int in_region(struct hmem_ctx *ctx, const char *name, struct hmem_space **space)
 {
-	int err = space_create_by(ctx, "malloc", 0, 0, map_named, name, space);
+	int err = space_create_by(ctx, "malloc", name, 0, 0, map_named, name, space);
 
 	if (err)
 		return err;

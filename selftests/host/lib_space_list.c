@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Spaces of processes, as others see them: what they say, when they are there, and that nothing
+ * which a process shows is trusted.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "../../lib/space_shown.h"
+#include "interface_user.h"
+
+enum { SEEN_MAX = 16 };
+
+static struct hmem_space_seen found[SEEN_MAX];
+static int nr_found;
+
+static int keep(void *arg, const struct hmem_space_seen *seen)
+{
+	(void)arg;
+	if (nr_found < SEEN_MAX)
+		found[nr_found++] = *seen;
+	return 0;
+}
+
+/* How many a process has; they are in found[]. */
+static int look_at(int pid)
+{
+	nr_found = 0;
+	if (hmem_space_iterate(ctx, pid, keep, NULL, NULL))
+		tap_bail("%s", hmem_last_error(ctx));
+	return nr_found;
+}
+
+static const struct hmem_space_seen *see(const char *name)
+{
+	look_at(getpid());
+	for (int i = 0; i < nr_found; i++)
+		if (!strcmp(found[i].name, name))
+			return &found[i];
+	tap_bail("no space %s is seen", name);
+}
+
+static struct hmem_space *named(const char *name, const struct hmem_space_options *options)
+{
+	struct hmem_space *space;
+
+	if (hmem_space_create(ctx, name, options, &space))
+		tap_bail("%s", hmem_last_error(ctx));
+	return space;
+}
+
+static void test_seen(void)
+{
+	struct hmem_space_part parts[2] = { { .layer = "dram" }, { .layer = "dram:0" } };
+	struct hmem_space_options options = HMEM_SPACE_OPTIONS_INIT;
+	struct hmem_space_info info = { .size = sizeof(info) };
+	struct hmem_interface *interface;
+	struct hmem_space *one, *two;
+	void *block;
+
+	TAP_EQ(look_at(getpid()), 0, "without spaces nothing is seen");
+	options.bytes = 4 * MIB;
+	one = named("one", &options);
+	options.parts = parts;
+	options.nr_parts = 2;
+	two = named("two", &options);
+	TAP_EQ(look_at(getpid()), 2, "two are");
+	TAP_OK(see("one")->pid == getpid() && !strcmp(see("one")->command, "lib_space_list"),
+	       "with whose they are");
+	TAP_OK(see("one")->bytes == 4 * MIB && see("one")->limit == 4 * MIB &&
+		       !see("one")->used && see("one")->nr_parts == 1,
+	       "how large they are, and empty");
+	TAP_STR_EQ(see("one")->layers, "dram:0", "of what");
+	TAP_STR_EQ(see("two")->layers, "dram:0+dram:0", "or of what all");
+	TAP_EQ(see("two")->nr_parts, 2, "of which there are two");
+	interface = must_interface(one, HMEM_STRATEGY_BINNED, 0, 0);
+	TAP_OK(see("one")->interfaces == 1 && !see("two")->interfaces, "with an interface");
+	block = hmem_malloc(interface, MIB);
+	hmem_space_get_info(one, &info);
+	TAP_OK(info.used >= MIB && see("one")->used == info.used &&
+		       see("one")->used == stats_of(interface).held && see("one")->peak == info.peak,
+	       "what is taken is seen");
+	hmem_free(interface, block);
+	hmem_interface_unref(interface);
+	TAP_OK(!see("one")->used && see("one")->peak == info.peak && !see("one")->interfaces,
+	       "and what is given back");
+	hmem_space_set_limit(one, 2 * MIB);
+	TAP_EQ(see("one")->limit, 2 * MIB, "so is a limit");
+	hmem_space_unref(one);
+	TAP_OK(look_at(getpid()) == 1 && !strcmp(found[0].name, "two"), "one goes");
+	hmem_space_unref(two);
+	TAP_EQ(look_at(getpid()), 0, "both have gone");
+}
+
+/* --- other processes ----------------------------------------------------------------- */
+
+/* A child that has done @what, and lives until it is killed. */
+static pid_t child_that(void (*what)(void))
+{
+	int ready[2];
+	pid_t child;
+	char c;
+
+	if (pipe(ready))
+		tap_bail("pipe: %s", strerror(errno));
+	child = fork();
+	if (!child) {
+		what();
+		if (write(ready[1], "", 1) != 1)
+			_exit(1);
+		for (;;)
+			pause();
+	}
+	close(ready[1]);
+	if (read(ready[0], &c, 1) != 1)
+		tap_bail("a child did not come so far");
+	close(ready[0]);
+	return child;
+}
+
+static void end(pid_t child)
+{
+	kill(child, SIGKILL);
+	waitpid(child, NULL, 0);
+}
+
+static struct hmem_space *parents;
+
+static void uses_copy(void)
+{
+	struct hmem_interface *interface = must_interface(parents, HMEM_STRATEGY_BINNED, 0, 0);
+
+	memset(hmem_malloc(interface, MIB), 1, MIB);
+}
+
+static void has_another(void)
+{
+	must_space(8 * MIB);
+}
+
+/* As programs do that become daemons; the number may be somebody else's then. */
+static void closes_all(void)
+{
+	struct hmem_space *space = must_space(2 * MIB);
+	struct stat before, after;
+	int fd = -1;
+
+	for (int i = 0; i < 1024; i++)
+		if (!fstat(i, &before) && i >= 500) {
+			close(i);
+			fd = open("/dev/null", O_RDONLY);
+			if (dup2(fd, i) != i)
+				_exit(1);
+			fd = i;
+		}
+	if (fd < 0 || fstat(fd, &before))
+		_exit(2);
+	hmem_space_unref(space);
+	if (fstat(fd, &after) || after.st_ino != before.st_ino)
+		_exit(3);
+}
+
+static void says_nonsense(void)
+{
+	struct space_shown page;
+
+	for (int i = 0; i < 4; i++) {
+		int fd = memfd_create(SPACE_SHOWN_NAME, 0);
+
+		memset(&page, 0xff, sizeof(page));
+		if (i != 0)
+			page.magic = SPACE_SHOWN_MAGIC;
+		if (i != 1)
+			page.version = SPACE_SHOWN_VERSION;
+		memset(page.name, '\n', sizeof(page.name));
+		if (write(fd, &page, i == 2 ? 100 : sizeof(page)) < 0)
+			_exit(1);
+	}
+}
+
+static int ends_walk(void *arg, const struct hmem_space_seen *seen)
+{
+	(void)seen;
+	++*(int *)arg;
+	return 42;
+}
+
+static void test_others(void)
+{
+	struct hmem_space_options options = HMEM_SPACE_OPTIONS_INIT;
+	size_t hidden = 99;
+	pid_t child;
+	int calls = 0;
+
+	options.bytes = 4 * MIB;
+	parents = named("parents", &options);
+	child = child_that(uses_copy);
+	TAP_EQ(look_at(child), 0, "what a child has by copy is not seen");
+	TAP_EQ(see("parents")->used, 0, "nor what it takes of that");
+	end(child);
+	child = child_that(has_another);
+	TAP_OK(look_at(child) == 1 && found[0].bytes == 8 * MIB && found[0].pid == child,
+	       "what it makes itself is");
+	TAP_OK(hmem_space_iterate(ctx, 0, ends_walk, &calls, NULL) == 42 && calls == 1,
+	       "the walk through all ends when it shall");
+	nr_found = 0;
+	TAP_EQ(hmem_space_iterate(ctx, 0, keep, NULL, &hidden), 0, "all there are");
+	for (int i = 0; i < nr_found; i++)
+		calls += found[i].pid == child || found[i].pid == getpid();
+	TAP_OK(calls == 3 && hidden != 99, "have both");
+	end(child);
+	TAP_EQ(hmem_space_iterate(ctx, child, keep, NULL, NULL), -ESRCH, "who has ended is not there");
+	TAP_OK(strstr(hmem_last_error(ctx), "there is no process"), "as the error says");
+	child = child_that(closes_all);
+	TAP_EQ(look_at(child), 0, "a file that took the number of one that was closed stays open");
+	end(child);
+	child = child_that(says_nonsense);
+	TAP_EQ(look_at(child), 1, "of four pages with nonsense one is a space");
+	TAP_EQ(strspn(found[0].name, "?"), HMEM_SPACE_NAME_MAX, "with a name that can be printed");
+	end(child);
+	hmem_space_unref(parents);
+}
+
+static void test_wrong(void)
+{
+	TAP_EQ(hmem_space_iterate(NULL, 0, keep, NULL, NULL), -EINVAL, "no context");
+	TAP_EQ(hmem_space_iterate(ctx, 0, NULL, NULL, NULL), -EINVAL, "nothing to call");
+	TAP_EQ(hmem_space_iterate(ctx, -1, keep, NULL, NULL), -EINVAL, "no process");
+	if (geteuid()) {
+		TAP_EQ(hmem_space_iterate(ctx, 1, keep, NULL, NULL), -EACCES, "of somebody else");
+	} else {
+		pid_t child = fork();
+		int status = -1;
+
+		if (!child) {
+			if (setuid(65534))
+				_exit(1);
+			_exit(hmem_space_iterate(ctx, 1, keep, NULL, NULL) != -EACCES);
+		}
+		waitpid(child, &status, 0);
+		TAP_EQ(status, 0, "one of somebody else");
+	}
+}
+
+int main(void)
+{
+	if (hmem_ctx_new(&ctx))
+		tap_bail("no context");
+	test_seen();
+	test_others();
+	test_wrong();
+	hmem_ctx_unref(ctx);
+	return tap_done();
+}
