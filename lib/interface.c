@@ -10,6 +10,7 @@
 #include "ctx.h"
 #include "interface.h"
 #include "sized.h"
+#include "strategy_mimalloc.h"
 
 #define FIRST_OPTIONS	offsetof(struct hmem_interface_options, ops)
 #define FIRST_STATS	sizeof(struct hmem_interface_stats)
@@ -76,6 +77,35 @@ void interface_give_all(struct hmem_interface *interface)
 	granules_release_interface(&interface->space->g, interface->number, owner);
 }
 
+static bool is_taken(const struct hmem_interface *interface, const void *memory, uint64_t *head,
+		     uint64_t *word)
+{
+	const struct granules *g = &interface->space->g;
+
+	*head = granule_of(g, memory, word);
+	return granule_state(*word) == GRANULE_HEAD &&
+	       granule_interface(*word) == interface->number && granule_address(g, *head) == memory;
+}
+
+size_t interface_taken(const struct hmem_interface *interface, const void *memory)
+{
+	uint64_t head, word;
+
+	return is_taken(interface, memory, &head, &word) ?
+		       (size_t)granule_length(word) << interface->space->g.shift :
+		       0;
+}
+
+int interface_give(struct hmem_interface *interface, void *memory)
+{
+	uint64_t head, word;
+
+	if (!is_taken(interface, memory, &head, &word))
+		return -EINVAL;
+	return granules_release(&interface->space->g, head, word, owner_of(interface)) ? 0 :
+											 -EINVAL;
+}
+
 /* The library's strategies know what all is that their interface has. */
 static bool is_own(const struct hmem_interface *interface)
 {
@@ -93,27 +123,23 @@ void *hmem_space_take(struct hmem_interface *interface, size_t bytes)
 
 int hmem_space_give(struct hmem_interface *interface, void *memory)
 {
-	struct granules *g;
-	uint64_t word, head;
-
 	if (!interface)
 		return -EINVAL;
-	g = &interface->space->g;
-	head = granule_of(g, memory, &word);
-	if (!is_own(interface) || granule_state(word) != GRANULE_HEAD ||
-	    granule_interface(word) != interface->number || granule_address(g, head) != memory)
+	if (!is_own(interface) || !interface_taken(interface, memory))
 		return hmem_fail(interface->space->ctx, -EINVAL,
 				 "%s: %p was not taken by this interface", interface->space->name,
 				 memory);
-	return granules_release(g, head, word, owner_of(interface)) ? 0 : -EINVAL;
+	return interface_give(interface, memory);
 }
 
 /* --- interfaces ---------------------------------------------------------------------- */
 
-static const struct hmem_strategy_ops *ops_of(const struct hmem_interface_options *options)
+static const struct hmem_strategy_ops *ops_of(struct hmem_space *space,
+					      const struct hmem_interface_options *options)
 {
 	switch (options->strategy) {
 	case HMEM_STRATEGY_GENERAL:
+		return strategy_mimalloc_fits(space) ? &strategy_mimalloc : &strategy_binned;
 	case HMEM_STRATEGY_BINNED:
 		return &strategy_binned;
 	case HMEM_STRATEGY_SLAB:
@@ -132,7 +158,7 @@ static const struct hmem_strategy_ops *ops_of(const struct hmem_interface_option
 static int choose(struct hmem_space *space, const struct hmem_interface_options *options,
 		  struct hmem_strategy_ops *ops)
 {
-	const struct hmem_strategy_ops *from = ops_of(options);
+	const struct hmem_strategy_ops *from = ops_of(space, options);
 	bool shared = options->strategy == HMEM_STRATEGY_SHARED;
 	struct hmem_ctx *ctx = space->ctx;
 	int err;

@@ -45,6 +45,10 @@ extern const struct hmem_strategy_ops strategy_shared;
  */
 void *interface_take(struct hmem_interface *interface, size_t bytes, size_t align);
 
+/* Give one back: 0; -EINVAL: @memory was not taken so. Bytes of one: 0: it was not. */
+int interface_give(struct hmem_interface *interface, void *memory);
+size_t interface_taken(const struct hmem_interface *interface, const void *memory);
+
 /* All that it has goes back to the space. Nobody uses it. */
 void interface_give_all(struct hmem_interface *interface);
 

@@ -21,7 +21,8 @@
 #define FIRST_INFO	sizeof(struct hmem_space_info)
 #define BYTES_MIN	(64u << 10)
 #define FLAGS                                                                    \
-	(HMEM_SPACE_POPULATE | HMEM_SPACE_INTERLEAVE | HMEM_SPACE_PREFER | HMEM_SPACE_SHARED)
+	(HMEM_SPACE_POPULATE | HMEM_SPACE_INTERLEAVE | HMEM_SPACE_PREFER | HMEM_SPACE_SHARED | \
+	 HMEM_SPACE_KEPT)
 
 /* --- what was asked for -------------------------------------------------------------- */
 
@@ -149,10 +150,10 @@ static int map_parts(struct hmem_space *space, struct space_part *parts, uint32_
 
 static int check_ram_flags(struct hmem_space *space, const char *layer)
 {
-	if (space->flags & (HMEM_SPACE_POPULATE | HMEM_SPACE_PREFER))
+	if (space->flags & (HMEM_SPACE_POPULATE | HMEM_SPACE_PREFER | HMEM_SPACE_KEPT))
 		return hmem_fail(space->ctx, -EINVAL,
-				 "%s: \"%s\" is no system RAM, which alone is populated, or taken "
-				 "from other nodes",
+				 "%s: \"%s\" is no system RAM, which alone is populated, kept, "
+				 "or taken from other nodes",
 				 space->name, layer);
 	return 0;
 }
@@ -299,7 +300,7 @@ static void unmap_memory(struct hmem_space *space)
 {
 	if (space->region)
 		space_unmap_region(space);
-	else if (space->base)
+	else if (space->base && !(space->flags & HMEM_SPACE_KEPT))
 		munmap(space->base, space->bytes);
 }
 
@@ -313,6 +314,8 @@ static void dispose(struct hmem_space *space)
 	if (space->table)
 		munmap(space->table, space->table_bytes);
 	unmap_memory(space);
+	/* Mimalloc has the arenas that it names. */
+	free(space->place);
 	pthread_mutex_destroy(&space->lock);
 	hmem_ctx_unref(space->ctx);
 	free(space);
@@ -349,6 +352,7 @@ static int set_up(struct hmem_space *space, int err, uint64_t limit)
 		err = hmem_space_set_limit(space, limit);
 	if (err) {
 		hmem_error_keep(&why);
+		space->flags &= ~HMEM_SPACE_KEPT;
 		dispose(space);
 		hmem_error_restore(&why);
 	} else {

@@ -16,6 +16,7 @@
 #include "granule.h"
 
 #define SPACE_ALIGN	(2ull << 20)	/* of its memory, and the most that a block can have */
+#define SPACE_KEPT_ALIGN (64ull << 20)	/* of its memory where it is kept */
 #define SPACE_PARTS	64
 #define SPACE_MEMBERS	1023	/* processes of one that is shared */
 #define SPACE_NUMBER	1	/* of its only interface */
@@ -43,6 +44,7 @@ struct space_part {
  * @lock: held by who puts in order what the dead left
  * @interfaces: a bit for each number that is taken
  * @layers: that its memory is of, as they are told to people
+ * @place: of a space that is kept: what mimalloc has of it, see strategy_mimalloc.c
  * @shown: where it is told, and by which file, see space_shown.h; NULL: nowhere
  * @next_shown: of those, see space_shown.c
  */
@@ -69,6 +71,7 @@ struct hmem_space {
 	_Atomic uint64_t interfaces[GRANULE_INTERFACES / 64];
 	char name[HMEM_SPACE_NAME_MAX + 1];
 	char layers[HMEM_SPACE_LAYERS_MAX + 1];
+	struct mimalloc_place *place;
 	struct space_shown *shown;
 	struct hmem_space *next_shown;
 	int shown_fd;

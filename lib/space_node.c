@@ -136,7 +136,8 @@ static int populate(struct hmem_space *space, const struct space_part *parts, ui
 
 int space_map_nodes(struct hmem_space *space, const struct space_part *parts, uint32_t n)
 {
-	char *all = mmap(NULL, space->bytes + SPACE_ALIGN, PROT_READ | PROT_WRITE,
+	uint64_t align = space->flags & HMEM_SPACE_KEPT ? SPACE_KEPT_ALIGN : SPACE_ALIGN;
+	char *all = mmap(NULL, space->bytes + align, PROT_READ | PROT_WRITE,
 			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	uint64_t before;
 	int err;
@@ -144,10 +145,10 @@ int space_map_nodes(struct hmem_space *space, const struct space_part *parts, ui
 	if (all == MAP_FAILED)
 		return hmem_fail(space->ctx, -ENOMEM, "%s: no addresses for %llu bytes: %s",
 				 space->name, (unsigned long long)space->bytes, strerror(errno));
-	before = -(uintptr_t)all % SPACE_ALIGN;
+	before = -(uintptr_t)all % align;
 	if (before)
 		munmap(all, before);
-	munmap(all + before + space->bytes, SPACE_ALIGN - before);
+	munmap(all + before + space->bytes, align - before);
 	space->base = all + before;
 	err = space->flags & HMEM_SPACE_INTERLEAVE ? bind_interleaved(space, parts, n) :
 						     bind_in_turn(space, parts, n);

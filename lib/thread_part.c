@@ -82,6 +82,12 @@ static void make_key(void)
 		no_key = -fork_lock_arm(&lock);
 }
 
+bool thread_parts_ready(void)
+{
+	pthread_once(&once, make_key);
+	return !no_key;
+}
+
 void thread_parts_init(struct thread_parts *whole)
 {
 	static _Atomic uint64_t last;
@@ -133,7 +139,7 @@ struct thread_part *thread_part_find(struct thread_parts *whole)
 	struct thread_place *place = &thread_places[whole->id % THREAD_PLACES];
 	struct thread_part *part;
 
-	pthread_once(&once, make_key);
+	thread_parts_ready();
 	fork_lock_take(&lock);
 	for (part = mine; part && part->whole != whole;)
 		part = part->others;

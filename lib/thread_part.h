@@ -6,6 +6,7 @@
 #ifndef LIB_THREAD_PART_H
 #define LIB_THREAD_PART_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct thread_parts;
@@ -47,6 +48,9 @@ struct thread_place {
 /* By id, as the part of a whole that is gone is gone with it. */
 extern __thread struct thread_place thread_places[THREAD_PLACES]
 	__attribute__((tls_model("initial-exec"), visibility("hidden")));
+
+/* Ends of threads are heard of from now on; false: there is no memory for that. */
+bool thread_parts_ready(void);
 
 void thread_parts_init(struct thread_parts *whole);
 

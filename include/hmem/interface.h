@@ -5,7 +5,10 @@
  *   binned	blocks of about 50 sizes; anything larger is granules of its own
  *   slab	objects of one size
  *   bump	one behind the other, given back all at once
- *   general	what suits most: binned
+ *   general	what suits most: binned; on a space that is kept, mimalloc, where its library
+ *		(version 2 or 3) is there and finds 64 MiB in one piece for each of up to 16
+ *		arenas. Then what is not freed stays when the interface goes, blocks above 16 MiB
+ *		apart, and what is no block, or was freed before, is not found but in checked mode
  *   shared	binned, of a space that processes share, and the only one there: a block may be
  *		freed by another process than allocated it. Whoever dies, at any instant, holds
  *		nobody up; what he had allocated stays so
@@ -76,7 +79,7 @@ struct hmem_interface_options {
  * struct hmem_interface_stats - what is allocated
  * @size: sizeof(struct hmem_interface_stats), set by the caller
  * @blocks: that are allocated; bump: since the last reset
- * @bytes: that these have, which may be more than was asked for
+ * @bytes: that these have, which may be more than was asked for; 0: not known, of mimalloc
  * @held: bytes of the space that the interface has
  */
 struct hmem_interface_stats {

@@ -10,6 +10,9 @@
  *   hmem: dax:			the region, all of it, which is mapped
  *   file:PATH			likewise, though it is no layer
  *
+ * With HMEM_SPACE_KEPT the memory stays until the process ends, though nobody has the space any
+ * more, and strategy general is mimalloc where that can be had (interface.h).
+ *
  * With HMEM_SPACE_SHARED several processes have the region as one space; a region is one when its
  * first 4096 bytes are zeroes, or have been before, and its memory is not to be used otherwise.
  *
@@ -42,6 +45,7 @@ struct hmem_space;
 #define HMEM_SPACE_INTERLEAVE	(1u << 1)	/* over its parts, by weight; else one after the other */
 #define HMEM_SPACE_PREFER	(1u << 2)	/* system RAM: other nodes will do where it is full */
 #define HMEM_SPACE_SHARED	(1u << 3)	/* regions: with other processes */
+#define HMEM_SPACE_KEPT		(1u << 4)	/* system RAM: until the process ends */
 
 /**
  * struct hmem_space_part - memory of one layer

@@ -359,6 +359,8 @@ static void test_registered(void)
 	TAP_EQ(refused(&options, "is no system RAM"), -EINVAL, "what is not is not populated");
 	options.flags = HMEM_SPACE_PREFER;
 	TAP_EQ(refused(&options, "is no system RAM"), -EINVAL, "or taken from other nodes");
+	options.flags = HMEM_SPACE_KEPT;
+	TAP_EQ(refused(&options, "is no system RAM"), -EINVAL, "or kept");
 	options.layer = "pool";
 	TAP_EQ(refused(&options, "is no system RAM"), -EINVAL, "nor is a pool");
 	options.flags = HMEM_SPACE_SHARED;

@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * General, on a space that is kept: mimalloc's heaps, in arenas that are runs of the space's
+ * granules. What mimalloc has once it does not give back, and a heap can be destroyed by its thread
+ * alone, so arenas are the space's, all its interfaces use them, and they stay until the process
+ * ends. Large blocks are runs of granules of the interface's own: one version of mimalloc has none
+ * beyond 30 MiB.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "ctx.h"
+#include "fork_lock.h"
+#include "interface.h"
+#include "mimalloc.h"
+#include "space.h"
+#include "strategy_mimalloc.h"
+#include "thread_part.h"
+
+#define ARENAS_MAX 16
+#define LARGE	   ((size_t)16 << 20)
+#define ALIGN_MAX  ((size_t)64 << 10)
+
+struct arena {
+	char *start;
+	union mimalloc_arena id;
+};
+
+/*
+ * What a kept space has, for ever.
+ *
+ * @holder: has the granules, as no interface that goes may give them back
+ * @bytes: of an arena
+ */
+struct mimalloc_place {
+	const struct mimalloc *mi;
+	struct hmem_interface holder;
+	size_t bytes;
+	atomic_uint nr_arenas;
+	struct arena arenas[ARENAS_MAX];
+};
+
+/*
+ * What a thread has of an interface. A heap is mimalloc's to end, when the thread does.
+ *
+ * @at: the one that had room last
+ * @blocks: allocated less freed, by this thread
+ */
+struct mi_part {
+	struct thread_part part;
+	unsigned int at;
+	void *heaps[ARENAS_MAX];
+	_Atomic int64_t blocks;
+};
+
+struct mi_interface {
+	struct thread_parts threads;
+	struct hmem_interface *interface;
+	struct mimalloc_place *place;
+	_Atomic int64_t blocks;
+};
+
+/* Of what has no arena yet, and of more of them. */
+static struct fork_lock lock = FORK_LOCK_INIT(NULL);
+
+/* --- arenas -------------------------------------------------------------------------- */
+
+/* Under the lock. false: errno is ENOSPC, or what interface_take() has. */
+static bool add_arena(struct mimalloc_place *place)
+{
+	unsigned int n = atomic_load(&place->nr_arenas);
+	struct arena *arena = &place->arenas[n];
+
+	if (n == ARENAS_MAX) {
+		errno = ENOSPC;
+		return false;
+	}
+	arena->start = interface_take(&place->holder, place->bytes, MIMALLOC_ARENA_ALIGN);
+	if (!arena->start)
+		return false;
+	if (!mimalloc_arena(place->mi, arena->start, place->bytes, &arena->id)) {
+		interface_give(&place->holder, arena->start);
+		errno = ENOSPC;
+		return false;
+	}
+	atomic_store(&place->nr_arenas, n + 1);
+	return true;
+}
+
+/* Of the space, under the lock; NULL: mimalloc is not there, or has no arena for it. */
+static struct mimalloc_place *make_place(struct hmem_space *space, const struct mimalloc *mi)
+{
+	struct mimalloc_place *place = calloc(1, sizeof(*place));
+	size_t bytes = (space->g.count << space->g.shift) / ARENAS_MAX;
+
+	if (!place)
+		return NULL;
+	place->mi = mi;
+	place->bytes = (bytes + MIMALLOC_ARENA_ALIGN - 1) & ~(size_t)(MIMALLOC_ARENA_ALIGN - 1);
+	if (place->bytes < MIMALLOC_ARENA_MIN)
+		place->bytes = MIMALLOC_ARENA_MIN;
+	place->holder.space = space;
+	place->holder.number = space_number_take(space);
+	if (place->holder.number && add_arena(place))
+		return place;
+	if (place->holder.number)
+		space_number_give(space, place->holder.number);
+	free(place);
+	return NULL;
+}
+
+bool strategy_mimalloc_fits(struct hmem_space *space)
+{
+	const struct mimalloc *mi;
+	const char *why;
+
+	if (!(space->flags & HMEM_SPACE_KEPT))
+		return false;
+	/* A thread's end is heard of here before mimalloc does. */
+	if (!thread_parts_ready() || fork_lock_arm(&lock))
+		return false;
+	mi = mimalloc_get(&why);
+	if (!mi) {
+		hmem_log(space->ctx, HMEM_LOG_INFO, "%s: %s; general is binned", space->name, why);
+		return false;
+	}
+	fork_lock_take(&lock);
+	if (!space->place)
+		space->place = make_place(space, mi);
+	fork_lock_give(&lock);
+	if (!space->place)
+		hmem_log(space->ctx, HMEM_LOG_INFO,
+			 "%s: no arena of 64 MiB for mimalloc; general is binned", space->name);
+	return space->place;
+}
+
+/* --- threads ------------------------------------------------------------------------- */
+
+static struct thread_part *make(struct thread_parts *threads)
+{
+	struct mi_part *part = calloc(1, sizeof(*part));
+
+	(void)threads;
+	if (!part)
+		errno = ENOMEM;
+	return part ? &part->part : NULL;
+}
+
+static void forget(struct thread_part *part)
+{
+	free(part);
+}
+
+static void leave(struct thread_part *part)
+{
+	struct mi_part *mine = (struct mi_part *)(void *)part;
+	struct mi_interface *whole = (struct mi_interface *)(void *)part->whole;
+
+	atomic_fetch_add(&whole->blocks, atomic_load(&mine->blocks));
+	free(part);
+}
+
+/* Only the thread whose part it is writes. */
+static void count(struct mi_part *part, int64_t blocks)
+{
+	atomic_store_explicit(&part->blocks,
+			      atomic_load_explicit(&part->blocks, memory_order_relaxed) + blocks,
+			      memory_order_relaxed);
+}
+
+static struct mi_part *mine(struct mi_interface *whole)
+{
+	return (struct mi_part *)(void *)thread_part(&whole->threads);
+}
+
+/* --- blocks -------------------------------------------------------------------------- */
+
+static void *alloc_in(struct mi_part *part, const struct mimalloc_place *place, unsigned int i,
+		      size_t bytes, size_t align)
+{
+	if (!part->heaps[i])
+		part->heaps[i] = mimalloc_heap(place->mi, place->arenas[i].id);
+	if (!part->heaps[i])
+		return NULL;
+	if (align <= GRANULE_BLOCK_MIN)
+		return place->mi->heap_malloc(part->heaps[i], bytes);
+	/* mi_heap_malloc_aligned() of 2.0.9 gives 1024 bytes by 1024 at a multiple of 128. */
+	return place->mi->heap_malloc_aligned_at(part->heaps[i], bytes, align, 0);
+}
+
+/* The last arena has most that is free, but what others have is not to be left. */
+static __attribute__((noinline)) void *alloc_anywhere(struct mi_part *part,
+						      struct mimalloc_place *place, size_t bytes,
+						      size_t align)
+{
+	unsigned int n = atomic_load(&place->nr_arenas);
+	void *block;
+	bool more;
+
+	for (;;) {
+		for (unsigned int i = n; i--;) {
+			block = alloc_in(part, place, i, bytes, align);
+			if (block) {
+				part->at = i;
+				return block;
+			}
+		}
+		fork_lock_take(&lock);
+		more = atomic_load(&place->nr_arenas) > n || add_arena(place);
+		fork_lock_give(&lock);
+		if (!more)
+			return NULL;
+		n = atomic_load(&place->nr_arenas);
+	}
+}
+
+/* Of 16 bytes at least, as mimalloc aligns what is smaller to less. */
+static void *alloc(void *state, size_t bytes, size_t align)
+{
+	struct mi_interface *whole = state;
+	struct mi_part *part = mine(whole);
+	void *block;
+
+	if (!part)
+		return NULL;
+	if (bytes < GRANULE_BLOCK_MIN)
+		bytes = GRANULE_BLOCK_MIN;
+	if (bytes > LARGE || align > ALIGN_MAX) {
+		block = interface_take(whole->interface, bytes, align);
+	} else {
+		block = alloc_in(part, whole->place, part->at, bytes, align);
+		if (!block)
+			block = alloc_anywhere(part, whole->place, bytes, align);
+	}
+	if (block)
+		count(part, 1);
+	return block;
+}
+
+static bool in_arena(const struct mimalloc_place *place, const void *block)
+{
+	uint64_t word;
+
+	granule_of(&place->holder.space->g, block, &word);
+	return granule_state(word) == GRANULE_HEAD &&
+	       granule_interface(word) == place->holder.number;
+}
+
+static size_t usable(const void *state, const void *block)
+{
+	const struct mi_interface *whole = state;
+
+	return in_arena(whole->place, block) ? whole->place->mi->usable_size(block) :
+					       interface_taken(whole->interface, block);
+}
+
+static int give_back(void *state, void *block)
+{
+	struct mi_interface *whole = state;
+	struct mi_part *part = mine(whole);
+	int err = 0;
+
+	if (!part)
+		return -errno;
+	if (in_arena(whole->place, block))
+		whole->place->mi->free(block);
+	else
+		err = interface_give(whole->interface, block);
+	if (!err)
+		count(part, -1);
+	return err;
+}
+
+/* --- interfaces ---------------------------------------------------------------------- */
+
+static int create(struct hmem_interface *interface, void *arg, void **state)
+{
+	struct mi_interface *whole = calloc(1, sizeof(*whole));
+
+	(void)arg;
+	if (!whole)
+		return hmem_fail(interface->space->ctx, -ENOMEM, "no memory for an interface on %s",
+				 interface->space->name);
+	whole->interface = interface;
+	whole->place = interface->space->place;
+	whole->threads.make = make;
+	whole->threads.leave = leave;
+	whole->threads.forget = forget;
+	whole->threads.abandon = forget;
+	thread_parts_init(&whole->threads);
+	*state = whole;
+	return 0;
+}
+
+static void destroy(void *state)
+{
+	struct mi_interface *whole = state;
+
+	thread_parts_fini(&whole->threads);
+	free(whole);
+}
+
+static void add_up(void *blocks, struct thread_part *part)
+{
+	*(int64_t *)blocks += atomic_load_explicit(&((struct mi_part *)(void *)part)->blocks,
+						   memory_order_relaxed);
+}
+
+static void stats(const void *state, struct hmem_interface_stats *stats)
+{
+	const struct mi_interface *whole = state;
+	int64_t blocks = atomic_load(&whole->blocks);
+
+	thread_parts_each(&whole->threads, add_up, &blocks);
+	/* One that another thread frees may be counted as freed first. */
+	stats->blocks = blocks > 0 ? (uint64_t)blocks : 0;
+}
+
+const struct hmem_strategy_ops strategy_mimalloc = {
+	.size = sizeof(struct hmem_strategy_ops),
+	.name = "mimalloc",
+	.create = create,
+	.destroy = destroy,
+	.alloc = alloc,
+	.free = give_back,
+	.usable = usable,
+	.stats = stats,
+};
