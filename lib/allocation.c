@@ -60,8 +60,8 @@ static int have(struct hmem_allocation *allocation)
 
 	if (!atomic_compare_exchange_strong(&allocation->users, &none, -1))
 		return hmem_fail(allocation->ctx, -EBUSY,
-				 "an allocation of %zu bytes is copied, or just changed by another "
-				 "thread",
+				 "an allocation of %zu bytes is copied, attached to an execution "
+				 "context, or just changed by another thread",
 				 allocation->bytes);
 	slices = atomic_load(&allocation->slices);
 	if (!slices)

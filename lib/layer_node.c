@@ -56,6 +56,18 @@ static void read_list(struct hmem_ctx *ctx, const char *file, char list[LIST_MAX
 		*list = '\0';
 }
 
+int hmem_layers_check_initiator(struct hmem_ctx *ctx, int nid)
+{
+	char cpus[LIST_MAX];
+
+	read_list(ctx, "has_cpu", cpus);
+	if (hmem_sysfs_in_list(cpus, nid) || (!*cpus && !nid))
+		return 0;
+	return hmem_fail(ctx, -ENODEV,
+			 "NUMA node %d has no processors that could ask; those of nodes %s can", nid,
+			 *cpus ? cpus : "0");
+}
+
 /* Which node asks. */
 static int find_initiator(struct hmem_layers *layers)
 {
@@ -63,15 +75,9 @@ static int find_initiator(struct hmem_layers *layers)
 	char cpus[LIST_MAX];
 	unsigned int node = 0;
 
+	if (layers->initiator >= 0)
+		return hmem_layers_check_initiator(ctx, layers->initiator);
 	read_list(ctx, "has_cpu", cpus);
-	if (layers->initiator >= 0) {
-		if (hmem_sysfs_in_list(cpus, layers->initiator) || (!*cpus && !layers->initiator))
-			return 0;
-		return hmem_fail(ctx, -ENODEV,
-				 "NUMA node %d has no processors that could ask; those of nodes %s "
-				 "can",
-				 layers->initiator, *cpus ? cpus : "0");
-	}
 	if (*ctx->sysroot || getcpu(NULL, &node) || !hmem_sysfs_in_list(cpus, (int)node))
 		node = *cpus ? (unsigned int)atoi(cpus) : 0;
 	layers->initiator = (int)node;

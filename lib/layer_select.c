@@ -80,17 +80,6 @@ static int by_order(const void *a, const void *b, void *arg)
 	return better ? better : strverscmp(x->name, y->name);
 }
 
-static int keep(void *arg, const struct hmem_layer_info *info)
-{
-	struct hmem_layers *kept = arg;
-	struct hmem_layer_info *layer = hmem_layers_add(kept);
-
-	if (!layer)
-		return -ENOMEM;
-	*layer = *info;
-	return 0;
-}
-
 static int check(struct hmem_ctx *ctx, const struct hmem_layer_wanted *wanted)
 {
 	if (wanted->flags & ~CAN_NEED)
@@ -113,8 +102,9 @@ static size_t sift(struct hmem_layers *layers, const struct hmem_layer_wanted *w
 	return n;
 }
 
-static int do_layer_select(struct hmem_ctx *ctx, const struct hmem_layer_wanted *wanted,
-			   struct hmem_layer_info *found, size_t *nr)
+int hmem_layers_select(struct hmem_ctx *ctx, const int *initiators, size_t nr_initiators,
+		       const struct hmem_layer_wanted *wanted, struct hmem_layer_info *found,
+		       size_t *nr)
 {
 	struct hmem_layer_wanted ours = HMEM_LAYER_WANTED_INIT;
 	struct hmem_layers layers = { .ctx = ctx };
@@ -131,8 +121,13 @@ static int do_layer_select(struct hmem_ctx *ctx, const struct hmem_layer_wanted 
 		err = check(ctx, &ours);
 	for (size_t i = 0; !err && found && i < *nr; i++)
 		err = hmem_sized_check(ctx, "struct hmem_layer_info", &found[i], HMEM_LAYER_INFO_SIZE_V1);
+	if (!err && nr_initiators && ours.initiator != -1)
+		err = hmem_fail(ctx, -EINVAL,
+				"choosing a layer: the execution context says for whom, not an "
+				"initiator");
 	if (!err)
-		err = hmem_layer_iterate(ctx, ours.initiator, keep, &layers);
+		err = nr_initiators ? hmem_layers_of_several(&layers, initiators, nr_initiators) :
+				      hmem_layers_of_several(&layers, &ours.initiator, 1);
 	if (err) {
 		free(layers.at);
 		return err;
@@ -152,7 +147,7 @@ static int do_layer_select(struct hmem_ctx *ctx, const struct hmem_layer_wanted 
 int hmem_layer_select(struct hmem_ctx *ctx, const struct hmem_layer_wanted *wanted,
 		      struct hmem_layer_info *found, size_t *nr)
 {
-	return UNCANCELLED(do_layer_select(ctx, wanted, found, nr));
+	return UNCANCELLED(hmem_layers_select(ctx, NULL, 0, wanted, found, nr));
 }
 
 /* @value / @least * @rounds, rounded, from 1 to WEIGHT_MAX. */

@@ -54,14 +54,25 @@ int hmem_layer_register_once(struct hmem_ctx *ctx, const struct hmem_layer_info 
 /* The registered ones, when the context goes. */
 void hmem_layers_free(struct hmem_ctx *ctx);
 
+/* -ENODEV, with a last error: it is no node with processors. */
+int hmem_layers_check_initiator(struct hmem_ctx *ctx, int nid);
+
+/*
+ * All layers, with figures for the processors of several nodes: their mean, where it is known for
+ * each. @layers has its context and nothing else.
+ */
+int hmem_layers_of_several(struct hmem_layers *layers, const int *initiators, size_t nr);
+
+/* hmem_layer_select(), for these initiators instead of the one in @wanted; @nr 0: for that. */
+int hmem_layers_select(struct hmem_ctx *ctx, const int *initiators, size_t nr_initiators,
+		       const struct hmem_layer_wanted *wanted, struct hmem_layer_info *found,
+		       size_t *nr);
+
 /* What was measured of a layer: those of its figures that come from there. 0 or -ENOMEM. */
 int hmem_layers_remember(struct hmem_ctx *ctx, const struct hmem_layer_info *layer);
 
 /* All that, when the context goes. */
 void hmem_layers_forget(struct hmem_ctx *ctx);
-
-/* "cxl" is every name that begins with "cxl:". */
-bool hmem_layer_has_name(const struct hmem_layer_info *layer, const char *name);
 
 /* "cxl" is every name that begins with "cxl:". */
 bool hmem_layer_has_name(const struct hmem_layer_info *layer, const char *name);

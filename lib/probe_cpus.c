@@ -3,39 +3,15 @@
  * Which processors measure, and how large the caches are that stand between them and memory.
  */
 #include <errno.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "ctx.h"
+#include "node_cpus.h"
 #include "probe.h"
 #include "sysfs.h"
 
-/* More than a kernel can be built for. */
-#define CPUS_MAX 8192
-
 #define LIST_MAX 8192
-
-static bool may_use(const cpu_set_t *set, int cpu)
-{
-	return CPU_ISSET_S((size_t)cpu, CPU_ALLOC_SIZE(CPUS_MAX), set);
-}
-
-/* Those of the node that this thread is allowed, as many as there is room for at @cpus. */
-static size_t list(struct hmem_ctx *ctx, int nid, const cpu_set_t *allowed, int *cpus)
-{
-	char dir[PATH_MAX], of_node[LIST_MAX];
-	bool all;
-	size_t n = 0;
-
-	/* A kernel that knows no nodes has one. */
-	all = hmem_sysfs_path(ctx, dir, "/sys/devices/system/node/node%d", nid) ||
-	      hmem_sysfs_text(dir, "cpulist", of_node, sizeof(of_node));
-	for (int cpu = 0; cpu < CPUS_MAX; cpu++)
-		if (may_use(allowed, cpu) && (all || hmem_sysfs_in_list(of_node, cpu)))
-			cpus[n++] = cpu;
-	return n;
-}
 
 /* The bytes of a processor's last-level cache, and the first processor that shares it. */
 static uint64_t last_cache(struct hmem_ctx *ctx, int cpu, int *first)
@@ -82,26 +58,35 @@ static uint64_t caches(struct hmem_ctx *ctx, const struct hmem_probe_cpus *cpus,
 	return bytes;
 }
 
+/* Those of the node, of @allowed, as a set in @of_node. */
+static int list(struct hmem_ctx *ctx, int nid, const cpu_set_t *allowed, cpu_set_t *of_node,
+		struct hmem_probe_cpus *cpus)
+{
+	int err;
+
+	CPU_ZERO_S(CPU_ALLOC_SIZE(NODE_CPUS_MAX), of_node);
+	err = node_cpus_add(ctx, nid, allowed, of_node);
+	for (int cpu = 0; !err && cpu < NODE_CPUS_MAX; cpu++)
+		if (node_cpus_has(of_node, cpu))
+			cpus->cpu[cpus->n++] = cpu;
+	return err;
+}
+
 int hmem_probe_cpus_get(struct hmem_ctx *ctx, int nid, struct hmem_probe_cpus *cpus)
 {
-	cpu_set_t *allowed = CPU_ALLOC(CPUS_MAX);
-	int *room = calloc(2 * CPUS_MAX, sizeof(*room)), err = 0;
+	cpu_set_t *allowed = NULL, *of_node = CPU_ALLOC(NODE_CPUS_MAX);
+	int *room = calloc(2 * NODE_CPUS_MAX, sizeof(*room)), err;
 
 	*cpus = (struct hmem_probe_cpus){ .cpu = room };
-	if (!allowed || !room)
+	if (!of_node || !room)
 		err = hmem_fail(ctx, -ENOMEM, "no memory for a list of processors");
-	else if (sched_getaffinity(0, CPU_ALLOC_SIZE(CPUS_MAX), allowed))
-		err = hmem_fail(ctx, -errno, "cannot ask which processors may be used: %s",
-				strerror(errno));
-	if (!err) {
-		cpus->n = list(ctx, nid, allowed, room);
-		if (cpus->n)
-			cpus->cache_bytes = caches(ctx, cpus, room + CPUS_MAX);
-		else
-			err = hmem_fail(ctx, -EPERM,
-					"this process may use no processor of node %d: its cpuset, "
-					"or the affinity of its thread, keeps it from them", nid);
-	}
+	else
+		err = node_cpus_allowed(ctx, &allowed);
+	if (!err)
+		err = list(ctx, nid, allowed, of_node, cpus);
+	if (!err)
+		cpus->cache_bytes = caches(ctx, cpus, room + NODE_CPUS_MAX);
+	CPU_FREE(of_node);
 	CPU_FREE(allowed);
 	if (err)
 		hmem_probe_cpus_put(cpus);

@@ -5,7 +5,8 @@
  * space while its handle stays.
  *
  * A pointer to the memory is good until the allocation is resized, moved or freed, which is refused
- * as long as it has slices, or is copied (copy.h).
+ * as long as it has slices, is copied (copy.h), or is attached to an execution context
+ * (execution.h).
  *
  * Threading: any function may be called from any thread; of two that contradict each other one is
  * -EBUSY. Nobody may use a handle that is freed.
@@ -96,9 +97,9 @@ HMEM_API int hmem_allocation_slice(struct hmem_allocation *allocation, size_t of
  * hmem_allocation_free - give up a handle, and its memory if it owns that
  * @allocation: NULL: nothing happens
  *
- * Return: 0; -EBUSY (it has slices, or is copied), -EINVAL, -EALREADY (its memory is no block of
- * its interface, or was freed behind its back), -EOVERFLOW (checked mode: it was written beyond its
- * end, and stays): then the handle is gone.
+ * Return: 0; -EBUSY (it has slices, is copied or attached), -EINVAL, -EALREADY (its memory is no
+ * block of its interface, or was freed behind its back), -EOVERFLOW (checked mode: it was written
+ * beyond its end, and stays): then the handle is gone.
  */
 HMEM_API int hmem_allocation_free(struct hmem_allocation *allocation);
 
@@ -121,9 +122,9 @@ HMEM_API int hmem_allocation_get_info(const struct hmem_allocation *allocation,
  *
  * What is in it stays as far as both reach; its data may be elsewhere then.
  *
- * Return: 0; -EBUSY (it has slices, or is copied), -EOPNOTSUPP (a slice, or of no interface, or
- * does not own its memory), -EINVAL (no bytes), and as hmem_allocation_new(): then it is as it was.
- * Checked mode (interface.h): also -EALREADY and -EOVERFLOW, as hmem_free().
+ * Return: 0; -EBUSY (it has slices, is copied or attached), -EOPNOTSUPP (a slice, or of no
+ * interface, or does not own its memory), -EINVAL (no bytes), and as hmem_allocation_new(): then it
+ * is as it was. Checked mode (interface.h): also -EALREADY and -EOVERFLOW, as hmem_free().
  */
 HMEM_API int hmem_allocation_resize(struct hmem_allocation *allocation, size_t bytes);
 

@@ -6,6 +6,7 @@
 #include <hmem/allocation.h>
 #include <hmem/context.h>
 #include <hmem/copy.h>
+#include <hmem/execution.h>
 #include <hmem/export.h>
 #include <hmem/interface.h>
 #include <hmem/layer.h>

@@ -56,6 +56,58 @@ static int register_layer(void)
 	return err;
 }
 
+static int on_the_host(void)
+{
+	struct hmem_execution *host;
+	int err = hmem_execution_host(ctx, &host);
+
+	if (!err)
+		hmem_execution_unref(host);
+	return err;
+}
+
+/* Of this machine: below a sysroot there are no processors. */
+static int on_a_node(void)
+{
+	const int node[] = { 0 };
+	struct hmem_execution *bound;
+	struct hmem_binding *back;
+	int err = hmem_ctx_set_sysroot(ctx, "");
+
+	if (!err)
+		err = hmem_execution_nodes(ctx, node, 1, &bound);
+	if (err)
+		return err;
+	err = hmem_execution_bind(bound, &back);
+	if (!err)
+		err = hmem_binding_end(back);
+	hmem_execution_unref(bound);
+	return err;
+}
+
+/* By what nothing can be left that is used. */
+static int attach(void)
+{
+	static char memory[64];
+	struct hmem_allocation *allocation;
+	struct hmem_attachment *attachment;
+	struct hmem_execution *host;
+	int err = hmem_execution_host(ctx, &host), left;
+
+	if (err)
+		return err;
+	err = hmem_allocation_adopt(ctx, NULL, memory, sizeof(memory), 0, &allocation);
+	if (!err) {
+		err = hmem_execution_attach(host, allocation, 0, &attachment);
+		if (!err)
+			err = hmem_attachment_detach(attachment);
+		left = hmem_allocation_free(allocation);
+		err = left ? left : err;
+	}
+	hmem_execution_unref(host);
+	return err;
+}
+
 static int create_as(const char *which)
 {
 	struct hmem_region_options options = HMEM_REGION_OPTIONS_INIT;
@@ -193,6 +245,10 @@ int main(void)
 	inject("a sysroot", set_sysroot, "alloc", ENOMEM, 0);
 	inject("a provider", register_provider, "alloc", ENOMEM, 0);
 	inject("a layer", register_layer, "alloc", ENOMEM, 0);
+	inject("an execution context", on_the_host, "alloc", ENOMEM, 0);
+	inject("one of a node", on_a_node, "alloc", ENOMEM, 0);
+	hmem_ctx_set_sysroot(ctx, scratch());
+	inject("an attachment", attach, "alloc", ENOMEM, 0);
 	inject("anonymous memory", create_anon, "alloc", ENOMEM, 0);
 	inject("a region of the module", open_hmem, "alloc", ENOMEM, 0);
 	inject("listing pools", list_pools, "alloc", ENOMEM, 0);
