@@ -66,6 +66,10 @@ static int check(struct hmem_execution *execution, const void *data, uint64_t by
 /* Whether it came out as it was to be. */
 static int check_wishes(struct hmem_execution *execution, const struct hmem_attachment_info *info)
 {
+	if (!info->form || info->form > HMEM_NATIVE_OTHER)
+		return hmem_fail(execution->ctx, -EINVAL,
+				 "%s does not say in what form it knows this memory",
+				 execution->info.name);
 	if (info->flags & HMEM_ATTACH_NO_COPY && info->copies)
 		return hmem_fail(execution->ctx, -EOPNOTSUPP,
 				 "%s would work on a copy of this memory, and is not to",
@@ -80,6 +84,7 @@ static int check_wishes(struct hmem_execution *execution, const struct hmem_atta
 static int attach_used(struct hmem_attachment *new)
 {
 	struct hmem_execution *execution = new->execution;
+	struct hmem_attachment_info said = new->info;
 	struct hmem_error why;
 	int err = check(execution, new->info.data, new->info.bytes);
 
@@ -88,9 +93,12 @@ static int attach_used(struct hmem_attachment *new)
 	if (!execution->ops.attach)
 		return hmem_fail(execution->ctx, -EOPNOTSUPP, "%s works on no memory of the host",
 				 execution->info.name);
-	err = execution->ops.attach(execution->ctx, execution->state, &new->info, &new->attached);
+	err = execution->ops.attach(execution->ctx, execution->state, &said, &new->attached);
 	if (err)
 		return err;
+	new->info.native = said.native;
+	new->info.form = said.form;
+	new->info.copies = !!said.copies;
 	err = check_wishes(execution, &new->info);
 	if (err) {
 		hmem_error_keep(&why);

@@ -3,18 +3,24 @@
  * Execution contexts: handles, and threads that become one of a context's.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "ctx.h"
 #include "execution.h"
+#include "layers.h"
+#include "printable.h"
 #include "sized.h"
 #include "uncancelled.h"
 
-#define FIRST_INFO sizeof(struct hmem_execution_info)
+#define FIRST_INFO	sizeof(struct hmem_execution_info)
+#define FIRST_OPS	sizeof(struct hmem_execution_ops)
 
 struct hmem_execution *execution_new(struct hmem_ctx *ctx, uint32_t kind,
-				     const struct execution_ops *ops)
+				     const struct hmem_execution_ops *ops)
 {
 	struct hmem_execution *new = calloc(1, sizeof(*new));
 
@@ -68,6 +74,67 @@ int hmem_execution_get_info(const struct hmem_execution *execution,
 	if (!err)
 		hmem_sized_write(info, &execution->info, sizeof(execution->info));
 	return err;
+}
+
+/* --- a caller's ---------------------------------------------------------------------- */
+
+static int check_info(struct hmem_ctx *ctx, const struct hmem_execution_info *info)
+{
+	char shown[sizeof(info->name)];
+
+	if (!memchr(info->name, 0, sizeof(info->name)))
+		return hmem_fail(ctx, -ENAMETOOLONG,
+				 "names of execution contexts have at most %d bytes",
+				 HMEM_EXECUTION_NAME_MAX);
+	snprintf(shown, sizeof(shown), "%s", info->name);
+	hmem_make_printable(shown);
+	if (!*shown || strcmp(shown, info->name))
+		return hmem_fail(ctx, -EINVAL,
+				 "an execution context needs a name that can be printed");
+	if (info->kind != HMEM_EXECUTION_OTHER || info->nr_nodes || info->reserved)
+		return hmem_fail(ctx, -EINVAL,
+				 "%s: an execution context of a caller has the kind "
+				 "HMEM_EXECUTION_OTHER, and no threads bound to nodes",
+				 info->name);
+	if (info->nid < -1 || !info->align)
+		return hmem_fail(ctx, -EINVAL,
+				 "%s: there is no node %d to be near to, or no alignment %" PRIu64,
+				 info->name, info->nid, info->align);
+	return info->nid < 0 ? 0 : hmem_layers_check_initiator(ctx, info->nid);
+}
+
+int hmem_execution_create(struct hmem_ctx *ctx, const struct hmem_execution_info *info,
+			  const struct hmem_execution_ops *ops, void *state,
+			  struct hmem_execution **execution)
+{
+	struct hmem_execution_info said;
+	struct hmem_execution_ops use;
+	struct hmem_execution *new;
+	int err;
+
+	if (!ctx)
+		return -EINVAL;
+	if (!info || !ops || !execution)
+		return hmem_fail(ctx, -EINVAL,
+				 "an execution context needs an info, a table of what it does and a "
+				 "place for its handle");
+	err = hmem_sized_read(ctx, "struct hmem_execution_info", &said, sizeof(said), FIRST_INFO,
+			      info);
+	if (!err)
+		err = hmem_sized_read(ctx, "struct hmem_execution_ops", &use, sizeof(use),
+				      FIRST_OPS, ops);
+	if (!err)
+		err = check_info(ctx, &said);
+	if (err)
+		return err;
+	new = execution_new(ctx, HMEM_EXECUTION_OTHER, &use);
+	if (!new)
+		return -ENOMEM;
+	said.size = sizeof(said);
+	new->info = said;
+	new->state = state;
+	*execution = new;
+	return 0;
 }
 
 /* --- threads of it ------------------------------------------------------------------- */

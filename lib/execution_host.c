@@ -33,7 +33,7 @@ static int attach(struct hmem_ctx *ctx, void *state, struct hmem_attachment_info
 	return 0;
 }
 
-static const struct execution_ops host_ops = { .attach = attach };
+static const struct hmem_execution_ops host_ops = { .attach = attach };
 
 int hmem_execution_host(struct hmem_ctx *ctx, struct hmem_execution **execution)
 {
@@ -105,7 +105,7 @@ static int bind(struct hmem_ctx *ctx, void *state, void **was)
 	return 0;
 }
 
-static const struct execution_ops nodes_ops = {
+static const struct hmem_execution_ops nodes_ops = {
 	.release = release,
 	.bind = bind,
 	.unbind = unbind,

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Execution contexts: who works on memory. Threads of this process, wherever they run; such threads
- * bound to the processors of NUMA nodes. Each says what memory is near, and has allocations
- * (allocation.h) attached to it before it works on them; so that a program is written once for
- * all kinds.
+ * bound to the processors of NUMA nodes; whatever a caller describes by a table, such as a device
+ * under CUDA or HIP. Each says what memory is near, and has allocations (allocation.h) attached to
+ * it before it works on them; so that a program is written once for all kinds.
  *
- *	hmem_execution_space()			a space, of the memory nearest to the context
- *	hmem_allocation_new()			memory of it
- *	hmem_execution_attach()			what the context knows it by
- *	hmem_attachment_begin()			from here on the context works on it, and nobody else
- *	hmem_attachment_end()			from here on the host does, and sees what was done
+ *	hmem_execution_space()		a space, of the memory nearest to the context
+ *	hmem_allocation_new()		memory of it
+ *	hmem_execution_attach()		what the context knows it by
+ *	hmem_attachment_begin()		from here on the context works on it, and nobody else
+ *	hmem_attachment_end()		from here on the host does, and sees what was done
  *	hmem_attachment_detach()
  *
  * Ownership: an execution context is reference counted. It holds its struct hmem_ctx; each
@@ -41,6 +41,7 @@ struct hmem_attachment;
 enum hmem_execution_kind {
 	HMEM_EXECUTION_HOST = 1,	/* threads of this process */
 	HMEM_EXECUTION_NODES,		/* likewise, bound to NUMA nodes */
+	HMEM_EXECUTION_OTHER,		/* a caller's */
 };
 
 /**
@@ -64,6 +65,8 @@ struct hmem_execution_info {
 	uint64_t bytes_max;
 	char name[HMEM_EXECUTION_NAME_MAX + 1];
 };
+#define HMEM_EXECUTION_INFO_INIT \
+	{ sizeof(struct hmem_execution_info), HMEM_EXECUTION_OTHER, 0, -1, 0, 1, 0, "" }
 
 /**
  * hmem_execution_host - threads of this process, wherever they run
@@ -104,9 +107,9 @@ HMEM_API int hmem_execution_get_info(const struct hmem_execution *execution,
  * hmem_execution_bind - the calling thread becomes one of the context's
  * @binding: the way back; written only on success
  *
- * Threads of nodes run on their processors from then on, and so do the threads that they start. No
- * other kind changes anything. Bindings may be within each other, of one context or several; then
- * the last one is ended first.
+ * Threads of nodes run on their processors from then on, and so do the threads that they start. Of
+ * a caller's kind it is what his table does; no other one changes anything. Bindings may be within
+ * each other, of one context or several; then the last one is ended first.
  *
  * Return: 0; -EINVAL (no handle), -EOPNOTSUPP (below a sysroot), -ENOMEM, or what the system
  * answered: -EINVAL, too, where the cpuset has left the thread none of these processors.
@@ -153,12 +156,13 @@ HMEM_API int hmem_execution_space(struct hmem_execution *execution, const char *
 /* --- memory that it works on ---------------------------------------------------------- */
 
 #define HMEM_ATTACH_READ_ONLY	(1u << 0)	/* the context only reads it */
-#define HMEM_ATTACH_NO_COPY	(1u << 1)	/* if it works on the memory itself, or not at all */
+#define HMEM_ATTACH_NO_COPY	(1u << 1)	/* on the memory itself, or not at all */
 #define HMEM_ATTACH_ADDRESS	(1u << 2)	/* as an address, which kernels take as a pointer */
 
 /* What a context knows memory by. */
 enum hmem_native_form {
 	HMEM_NATIVE_ADDRESS = 1,	/* an address that is good in it */
+	HMEM_NATIVE_OTHER,		/* what a caller's kind says */
 };
 
 /**
@@ -196,8 +200,8 @@ struct hmem_attachment_info {
  *
  * Return: 0; -EINVAL (no handle, no such flag; it does not begin at a multiple of what the context
  * needs), -EFBIG (more than it takes at once), -EBUSY (it is just resized, moved or freed),
- * -EOPNOTSUPP (it would take a copy, or has no address, and that was not to be), -ENOMEM, or what
- * the context answered.
+ * -EOPNOTSUPP (it would take a copy, or has no address, and that was not to be; or the context
+ * works on no memory of the host), -ENOMEM, or what the context answered.
  */
 HMEM_API int hmem_execution_attach(struct hmem_execution *execution,
 				   struct hmem_allocation *allocation, uint32_t flags,
@@ -239,6 +243,53 @@ HMEM_API int hmem_attachment_end(struct hmem_attachment *attachment);
  * answered: then it is detached all the same, and what the context wrote may not be there.
  */
 HMEM_API int hmem_attachment_detach(struct hmem_attachment *attachment);
+
+/* --- a caller's kind ------------------------------------------------------------------ */
+
+/**
+ * struct hmem_execution_ops - what an execution context of a caller does
+ * @size: sizeof(struct hmem_execution_ops) that the caller was built with
+ * @release: the last reference is gone, and with it all bindings and attachments
+ * @bind: the calling thread becomes one of the context's; @binding is for what @unbind needs
+ * @unbind: the same thread goes back
+ * @attach: the context is to work on @info's data, its bytes, in the way of its flags, which are
+ *	all checked; native, form and, if it is a copy, copies are to be filled in. @attached is for
+ *	what the calls that follow need. NULL: there is no such thing, -EOPNOTSUPP
+ * @begin: it is the context's from here on, with all that the host has written
+ * @end: it is the host's, with all that the context has written
+ * @detach: the context works on it no more; it is the host's
+ *
+ * Where one is NULL there is nothing to do. Each returns 0 or a negative errno and says why with
+ * hmem_set_error(), provider.h; then nothing has changed, but that what fails to be unbound or
+ * detached is never asked for again. Of one attachment no two calls are made at once; otherwise
+ * they may come from several threads. hmem_execution(3) says what of CUDA and HIP goes where.
+ */
+struct hmem_execution_ops {
+	size_t size;
+	void (*release)(struct hmem_ctx *ctx, void *state);
+	int (*bind)(struct hmem_ctx *ctx, void *state, void **binding);
+	int (*unbind)(struct hmem_ctx *ctx, void *state, void *binding);
+	int (*attach)(struct hmem_ctx *ctx, void *state, struct hmem_attachment_info *info,
+		      void **attached);
+	int (*begin)(struct hmem_ctx *ctx, void *state, void *attached);
+	int (*end)(struct hmem_ctx *ctx, void *state, void *attached);
+	int (*detach)(struct hmem_ctx *ctx, void *state, void *attached);
+};
+
+/**
+ * hmem_execution_create - an execution context of a caller's kind
+ * @info: what it is, copied; initialise it with HMEM_EXECUTION_INFO_INIT, and give it a name that
+ *	can be printed. nid: of the processors whose memory is near to it
+ * @ops: copied; the functions must stay there as long as the context
+ * @state: the caller's own, which the functions get; until this succeeds nothing is released
+ *
+ * Return: 0; -EINVAL (kind, nr_nodes, a node below -1, an alignment of 0, the name; size), -ENODEV
+ * (no node with processors has that number), -E2BIG (built for a newer library), -ENAMETOOLONG,
+ * -ENOMEM.
+ */
+HMEM_API int hmem_execution_create(struct hmem_ctx *ctx, const struct hmem_execution_info *info,
+				   const struct hmem_execution_ops *ops, void *state,
+				   struct hmem_execution **execution);
 
 #ifdef __cplusplus
 }

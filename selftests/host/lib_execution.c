@@ -27,7 +27,7 @@ static char created_of[3][HMEM_LAYER_NAME_MAX + 1];
 /* What the library reads of the nodes of this machine comes from the scratch directory. */
 int open(const char *path, int flags, ...)
 {
-	int (*next)(const char *, int, ...) = (int (*)(const char *, int, ...))dlsym(RTLD_NEXT, "open");
+	int (*next)(const char *, int, ...) = dlsym(RTLD_NEXT, "open");
 	static const char nodes[] = "/sys/devices/system/node/";
 	mode_t mode = 0;
 	va_list ap;
@@ -43,8 +43,7 @@ int open(const char *path, int flags, ...)
 
 int sched_setaffinity(pid_t pid, size_t size, const cpu_set_t *set)
 {
-	int (*next)(pid_t, size_t, const cpu_set_t *) =
-		(int (*)(pid_t, size_t, const cpu_set_t *))dlsym(RTLD_NEXT, "sched_setaffinity");
+	int (*next)(pid_t, size_t, const cpu_set_t *) = dlsym(RTLD_NEXT, "sched_setaffinity");
 
 	errno = EINVAL;
 	return refuse_affinity ? -1 : next(pid, size, set);
@@ -52,16 +51,15 @@ int sched_setaffinity(pid_t pid, size_t size, const cpu_set_t *set)
 
 int sched_getaffinity(pid_t pid, size_t size, cpu_set_t *set)
 {
-	int (*next)(pid_t, size_t, cpu_set_t *) =
-		(int (*)(pid_t, size_t, cpu_set_t *))dlsym(RTLD_NEXT, "sched_getaffinity");
+	int (*next)(pid_t, size_t, cpu_set_t *) = dlsym(RTLD_NEXT, "sched_getaffinity");
 
 	errno = EPERM;
 	return refuse_asking ? -1 : next(pid, size, set);
 }
 
 /* Of what a space would be made on the pretended machine. */
-int hmem_space_create(struct hmem_ctx *c, const char *name, const struct hmem_space_options *options,
-		      struct hmem_space **space)
+int hmem_space_create(struct hmem_ctx *c, const char *name,
+		      const struct hmem_space_options *options, struct hmem_space **space)
 {
 	int (*next)(struct hmem_ctx *, const char *, const struct hmem_space_options *,
 		    struct hmem_space **) = dlsym(RTLD_NEXT, "hmem_space_create");
@@ -301,7 +299,7 @@ static void binding(void)
 	if (sched_setaffinity(0, sizeof(before), &before))
 		tap_bail("the way back is gone");
 	refuse_asking = true;
-	TAP_EQ(hmem_execution_bind(one, &back), -EPERM, "without knowing the way back nobody is bound");
+	TAP_EQ(hmem_execution_bind(one, &back), -EPERM, "nor without a way back");
 	TAP_EQ(hmem_execution_nodes(ctx, second, 1, &none), -EPERM, "nor is there a context");
 	refuse_asking = false;
 	TAP_OK(!hmem_binding_end(NULL), "no binding ends");
@@ -326,14 +324,17 @@ static void node(int n, uint64_t kib, const char *distance, int near, unsigned i
 	scratch_write(path, distance);
 	if (!latency)
 		return;
-	snprintf(path, sizeof(path), "sys/devices/system/node/node%d/access1/initiators/read_latency",
-		 n);
+	snprintf(path, sizeof(path),
+		 "sys/devices/system/node/node%d/access1/initiators/read_latency", n);
 	snprintf(text, sizeof(text), "%u\n", latency);
 	scratch_write(path, text);
 	snprintf(path, sizeof(path), "sys/devices/system/node/node%d/access1/initiators/node%d", n,
 		 near);
 	snprintf(text, sizeof(text), "../../../node%d", near);
 	scratch_link(path, text);
+	snprintf(path, sizeof(path),
+		 "sys/devices/system/node/node%d/access1/initiators/read_bandwidth", n);
+	scratch_write(path, "10000\n");
 }
 
 /* Two sockets, each with DRAM (0, 1); CXL memory on the first one (2) and on the second (3). */
@@ -389,7 +390,7 @@ static void near_layers(void)
 
 	TAP_STR_EQ(chosen(zero, NULL), "dram:0 cxl:2 dram:1 cxl:3", "the layers near node 0");
 	TAP_OK(found[1].read_latency.value == 250 && found[1].initiator == 0 &&
-		       found[0].flags & HMEM_LAYER_LOCAL,
+		       found[1].read_bandwidth.value && found[0].flags & HMEM_LAYER_LOCAL,
 	       "as its processors see them");
 	TAP_STR_EQ(chosen(one, NULL), "dram:1 cxl:3 dram:0 cxl:2", "those near node 1");
 	TAP_STR_EQ(chosen(all, NULL), "dram:1 dram:0 cxl:2 cxl:3", "those near both");
@@ -400,6 +401,9 @@ static void near_layers(void)
 	TAP_OK(!found[3].read_latency.origin && !found[3].read_latency.value &&
 		       found[2].read_latency.value == (250 + 250 * 24 / 14) / 2,
 	       "what none knows is not known");
+	TAP_OK(!found[0].read_bandwidth.origin && !found[0].read_bandwidth.value &&
+		       !found[1].read_bandwidth.origin,
+	       "nor is what only one knows");
 	TAP_OK(found[0].flags & HMEM_LAYER_LOCAL && found[1].flags & HMEM_LAYER_LOCAL &&
 		       !(found[2].flags & HMEM_LAYER_LOCAL),
 	       "what is local to one is local");
@@ -428,12 +432,22 @@ static void spaces(void)
 	const int second[] = { 1 };
 	struct hmem_execution *one = must_nodes(pretended, second, 1);
 	struct hmem_space_options options = HMEM_SPACE_OPTIONS_INIT;
-	struct hmem_space_part parts[] = { { "dram", 0, 0, 0 }, { "cxl", 0, 0, 0 }, { NULL, 0, 0, 0 } };
+	struct hmem_space_part parts[] = { { .layer = "dram" }, { .layer = "cxl" }, { 0 } };
+	struct hmem_layer_info near = HMEM_LAYER_INFO_INIT;
 	struct hmem_space *space = UNTOUCHED;
 
 	options.bytes = 2 * MIB;
 	TAP_EQ(hmem_execution_space(one, "s", &options, &space), -EXDEV, "a space near node 1");
 	TAP_STR_EQ(created_of[0], "dram:1", "is of its memory");
+	near.kind = HMEM_LAYER_OTHER;
+	near.nid = 1;
+	near.capacity.value = 1ull << 40;
+	snprintf(near.name, sizeof(near.name), "card");
+	if (hmem_layer_register(pretended, &near, "anon") ||
+	    strcmp(chosen(one, NULL), "card dram:1 cxl:3 dram:0 cxl:2"))
+		tap_bail("no layer that is as near: %s", chosen(one, NULL));
+	hmem_execution_space(one, "s", &options, &space);
+	TAP_STR_EQ(created_of[0], "dram:1", "though other memory is as near");
 	options.layer = "cxl";
 	hmem_execution_space(one, "s", &options, &space);
 	TAP_STR_EQ(created_of[0], "cxl:3", "of a kind, of the nearest");
@@ -465,7 +479,7 @@ static void spaces(void)
 	TAP_EQ(hmem_execution_space(one, "s", NULL, &space), -EINVAL, "no options");
 	TAP_EQ(hmem_execution_space(one, "s", &options, &space), -EINVAL, "no size");
 	options.nr_parts = 65;
-	TAP_EQ(hmem_execution_space(one, "s", &options, &space), -EINVAL, "parts that are not there");
+	TAP_EQ(hmem_execution_space(one, "s", &options, &space), -EINVAL, "parts that are not");
 	TAP_OK(space == UNTOUCHED, "none of which writes a handle");
 	options.nr_parts = 0;
 	options.bytes = 2 * MIB;
