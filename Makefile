@@ -163,6 +163,8 @@ $(BUILD)/selftests/%: selftests/%.c $(FLAGS_STAMP) | $(BUILD)/libhmem.so
 
 $(BUILD)/selftests/host/policy $(BUILD)/selftests/host/policy_%: TEST_LIBS := -lm
 $(BUILD)/selftests/host/heat_picture: TEST_LIBS := -lpng
+# It is the library that libhmem looks functions up in.
+$(BUILD)/selftests/host/lib_execution_opencl_played: TEST_LIBS := -rdynamic
 
 $(BUILD)/bench/%: bench/%.c $(FLAGS_STAMP) | $(BUILD)/libhmem.so
 	@mkdir -p $(@D)

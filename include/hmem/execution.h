@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Execution contexts: who works on memory. Threads of this process, wherever they run; such threads
- * bound to the processors of NUMA nodes; whatever a caller describes by a table, such as a device
- * under CUDA or HIP. Each says what memory is near, and has allocations (allocation.h) attached to
- * it before it works on them; so that a program is written once for all kinds.
+ * bound to the processors of NUMA nodes; a device of OpenCL; whatever a caller describes by a table,
+ * such as a device under CUDA or HIP. Each says what memory is near, and has allocations
+ * (allocation.h) attached to it before it works on them; so that a program is written once for all
+ * kinds.
  *
  *	hmem_execution_space()		a space, of the memory nearest to the context
  *	hmem_allocation_new()		memory of it
@@ -41,6 +42,7 @@ struct hmem_attachment;
 enum hmem_execution_kind {
 	HMEM_EXECUTION_HOST = 1,	/* threads of this process */
 	HMEM_EXECUTION_NODES,		/* likewise, bound to NUMA nodes */
+	HMEM_EXECUTION_OPENCL,		/* kernels of a device */
 	HMEM_EXECUTION_OTHER,		/* a caller's */
 };
 
@@ -53,7 +55,9 @@ enum hmem_execution_kind {
  * @reserved: 0
  * @align: what is attached begins at a multiple of it; 1: anywhere
  * @bytes_max: of one attachment; 0: any number
- * @name: for who looks at it: "host", "nodes 0,2", the device's
+ * @context: the native one: OpenCL: cl_context; NULL: none
+ * @device: likewise: OpenCL: cl_device_id
+ * @name: for who looks at it: "host", "nodes 0,2", "PLATFORM: DEVICE" of OpenCL
  */
 struct hmem_execution_info {
 	size_t size;
@@ -63,10 +67,13 @@ struct hmem_execution_info {
 	uint32_t reserved;
 	uint64_t align;
 	uint64_t bytes_max;
+	void *context;
+	void *device;
 	char name[HMEM_EXECUTION_NAME_MAX + 1];
 };
 #define HMEM_EXECUTION_INFO_INIT \
-	{ sizeof(struct hmem_execution_info), HMEM_EXECUTION_OTHER, 0, -1, 0, 1, 0, "" }
+	{ sizeof(struct hmem_execution_info), HMEM_EXECUTION_OTHER, 0, -1, 0, 1, 0, NULL, NULL, \
+	  "" }
 
 /**
  * hmem_execution_host - threads of this process, wherever they run
@@ -90,6 +97,59 @@ HMEM_API int hmem_execution_host(struct hmem_ctx *ctx, struct hmem_execution **e
  */
 HMEM_API int hmem_execution_nodes(struct hmem_ctx *ctx, const int *nodes, size_t nr,
 				  struct hmem_execution **execution);
+
+/* Which devices of OpenCL. */
+enum hmem_opencl_type {
+	HMEM_OPENCL_ANY,
+	HMEM_OPENCL_CPU,
+	HMEM_OPENCL_GPU,
+	HMEM_OPENCL_ACCELERATOR,
+};
+
+/**
+ * struct hmem_opencl_options - which device of OpenCL
+ * @size: sizeof(struct hmem_opencl_options)
+ * @type: enum hmem_opencl_type
+ * @index: which of those that are of this type and name, from 0 on, as OpenCL lists them
+ * @name: is in "PLATFORM: DEVICE"; NULL: any
+ * @context: a cl_context of the caller's own, which is retained; then nothing is chosen
+ * @device: a cl_device_id of it
+ */
+struct hmem_opencl_options {
+	size_t size;
+	uint32_t type;
+	uint32_t index;
+	const char *name;
+	void *context;
+	void *device;
+};
+#define HMEM_OPENCL_OPTIONS_INIT \
+	{ sizeof(struct hmem_opencl_options), HMEM_OPENCL_ANY, 0, NULL, NULL, NULL }
+
+/**
+ * hmem_execution_opencl - kernels of a device of OpenCL
+ * @options: NULL: the first device that there is
+ *
+ * OpenCL is loaded now, libOpenCL.so.1, and stays until the process ends. What is attached is a
+ * buffer made of the host's memory, a cl_mem in native, HMEM_NATIVE_CL_MEM, of the cl_context that
+ * hmem_execution_get_info() tells; or with HMEM_ATTACH_ADDRESS an address as it is, where the
+ * device has fine-grained system SVM. Commands go to queues of the caller's, after
+ * hmem_attachment_begin() has returned; before hmem_attachment_end() he waits for them, by
+ * clFinish() or their events.
+ *
+ * That it works on the memory itself is what the device says of itself, that it has one memory with
+ * the host, and does, when it is tried with other memory that begins and ends alike; if not both, a
+ * copy has to be reckoned with, and is made by the device's driver.
+ *
+ * A child of fork(2) cannot use it, nor end, begin or detach what its parent attached.
+ *
+ * Return: 0; -ENOSYS (OpenCL is not there), -ENODEV (no such device), -EINVAL (no such type; a
+ * context without a device, or with what chooses one; the device is not of the context), -E2BIG
+ * (@options are of a newer library), -ENOMEM, -EIO (OpenCL answers something else).
+ */
+HMEM_API int hmem_execution_opencl(struct hmem_ctx *ctx,
+				   const struct hmem_opencl_options *options,
+				   struct hmem_execution **execution);
 
 /** hmem_execution_ref - one more reference; NULL: nothing happens. Return: @execution. */
 HMEM_API struct hmem_execution *hmem_execution_ref(struct hmem_execution *execution);
@@ -162,6 +222,7 @@ HMEM_API int hmem_execution_space(struct hmem_execution *execution, const char *
 /* What a context knows memory by. */
 enum hmem_native_form {
 	HMEM_NATIVE_ADDRESS = 1,	/* an address that is good in it */
+	HMEM_NATIVE_CL_MEM,		/* a cl_mem, for clSetKernelArg() */
 	HMEM_NATIVE_OTHER,		/* what a caller's kind says */
 };
 

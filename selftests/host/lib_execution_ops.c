@@ -264,7 +264,8 @@ static void refuses(struct hmem_interface *interface)
 	TAP_OK(says("by no address"), "as is said, whatever happens then");
 	TAP_STR_EQ(calls(), "ad", "is given up");
 	device.fails = 0;
-	for (device.form = 0; device.form < 4; device.form += HMEM_NATIVE_OTHER + 1) {
+	for (device.form = 0; device.form < HMEM_NATIVE_OTHER + 2;
+	     device.form += HMEM_NATIVE_OTHER + 1) {
 		TAP_EQ(hmem_execution_attach(toy, slice, 0, &attachment), -EINVAL, "form %u",
 		       device.form);
 		TAP_OK(says("does not say in what form") && !strcmp(calls(), "ad"), "is none");
