@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Execution contexts of a caller: what his table is asked for, when, and what becomes of its
- * answers. He has a device with memory of its own, into which it copies; and one whose memory no
- * thread can touch, as a layer from which spaces are made.
+ * answers. He has a device with memory of its own, into which it copies.
  */
 #include <pthread.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "interface_user.h"
 
@@ -421,148 +418,6 @@ static void wrong(struct hmem_interface *interface)
 	hmem_allocation_free(a);
 }
 
-/* --- memory that only the device has --------------------------------------------------- */
-
-#define FAR_BYTES (8 * MIB)
-
-/* @base: as threads have it, who cannot touch it; @card: as the device does */
-static struct {
-	char *base;
-	char *card;
-	int regions;
-} far;
-
-static int far_create(struct hmem_ctx *c, const char *name,
-		      const struct hmem_region_options *options, void **state)
-{
-	(void)name;
-	if (options->bytes > FAR_BYTES)
-		return hmem_set_error(c, -ENOSPC, "the card has less");
-	far.regions++;
-	*state = &far;
-	return 0;
-}
-
-static int far_open(struct hmem_ctx *c, const char *name, unsigned int flags, void **state)
-{
-	(void)flags;
-	(void)state;
-	return hmem_set_error(c, -ENOENT, "nothing is called %s", name);
-}
-
-static void far_close(struct hmem_ctx *c, void *state)
-{
-	(void)c;
-	(void)state;
-}
-
-static int far_map(struct hmem_ctx *c, void *state, uint64_t offset, size_t length, void **address)
-{
-	(void)state;
-	far.base = mmap(NULL, length, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	far.card = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (offset || far.base == MAP_FAILED || far.card == MAP_FAILED)
-		return hmem_set_error(c, -ENOMEM, "no addresses");
-	*address = far.base;
-	return 0;
-}
-
-static int far_unmap(struct hmem_ctx *c, void *state, void *address, size_t length)
-{
-	(void)c;
-	(void)state;
-	munmap(far.card, length);
-	return munmap(address, length);
-}
-
-static int far_destroy(struct hmem_ctx *c, const char *name)
-{
-	(void)c;
-	(void)name;
-	far.regions--;
-	return 0;
-}
-
-static int far_info(struct hmem_ctx *c, void *state, struct hmem_region_info *info)
-{
-	(void)c;
-	(void)state;
-	info->bytes = FAR_BYTES;
-	info->granularity = 2 * MIB;
-	return 0;
-}
-
-static int far_attach(struct hmem_ctx *c, void *state, struct hmem_attachment_info *info,
-		      void **attached)
-{
-	char *data = info->data;
-
-	(void)attached;
-	called(c, state, 'a');
-	if (data < far.base || data >= far.base + FAR_BYTES)
-		return hmem_set_error(c, -EINVAL, "this is not the card's");
-	info->native = far.card + (data - far.base);
-	info->form = HMEM_NATIVE_ADDRESS;
-	return 0;
-}
-
-static void far_memory(struct hmem_interface *near)
-{
-	static const struct hmem_provider_ops provider = {
-		.size = sizeof(provider), .scheme = "card", .create = far_create, .open = far_open,
-		.close = far_close, .map = far_map, .unmap = far_unmap, .destroy = far_destroy,
-		.get_info = far_info,
-	};
-	static const struct hmem_execution_ops table = {
-		.size = sizeof(table),
-		.attach = far_attach,
-	};
-	struct hmem_execution_info said = info_for("card");
-	struct hmem_execution *card = must_create(&said, &table);
-	struct hmem_layer_info layer = HMEM_LAYER_INFO_INIT;
-	struct hmem_space_options options = HMEM_SPACE_OPTIONS_INIT;
-	struct hmem_attachment_info one = { .size = sizeof(one) }, two = { .size = sizeof(two) };
-	struct hmem_attachment *attachments[2], *none;
-	struct hmem_allocation *allocations[2], *host = must_have(near, 10);
-	struct hmem_interface *interface;
-	struct hmem_space *space;
-
-	layer.capacity.value = FAR_BYTES;
-	snprintf(layer.name, sizeof(layer.name), "card:0");
-	options.layer = "card:0";
-	options.bytes = FAR_BYTES;
-	if (hmem_provider_register(ctx, &provider) || hmem_layer_register(ctx, &layer, "card"))
-		tap_bail("%s", hmem_last_error(ctx));
-	TAP_EQ(hmem_execution_space(card, "far", &options, &space), 0,
-	       "a space of memory that no thread can touch: %s", hmem_last_error(ctx));
-	interface = must_interface(space, HMEM_STRATEGY_BINNED, 0, 0);
-	for (int i = 0; i < 2; i++) {
-		allocations[i] = must_have(interface, 1000);
-		if (hmem_execution_attach(card, allocations[i],
-					  HMEM_ATTACH_ADDRESS | HMEM_ATTACH_NO_COPY,
-					  &attachments[i]))
-			tap_bail("%s", hmem_last_error(ctx));
-	}
-	hmem_attachment_get_info(attachments[0], &one);
-	hmem_attachment_get_info(attachments[1], &two);
-	add_one(one.native, 1000);
-	TAP_OK(all_are(one.native, 1000, 1) && all_are(two.native, 1000, 0) &&
-		       (char *)one.native >= far.card && (char *)one.native < far.card + FAR_BYTES,
-	       "blocks of it are the device's");
-	TAP_EQ(hmem_execution_attach(card, host, 0, &none), -EINVAL,
-	       "memory of the host is not");
-	for (int i = 0; i < 2; i++)
-		TAP_OK(!hmem_attachment_detach(attachments[i]) &&
-			       !hmem_allocation_free(allocations[i]),
-		       "they are freed as others are");
-	hmem_interface_unref(interface);
-	hmem_space_unref(space);
-	TAP_EQ(far.regions, 0, "nothing is left on the device");
-	hmem_allocation_free(host);
-	hmem_execution_unref(card);
-	calls();
-}
-
 int main(void)
 {
 	struct hmem_interface *interface;
@@ -576,7 +431,6 @@ int main(void)
 	refuses(interface);
 	at_once(interface);
 	wrong(interface);
-	far_memory(interface);
 	TAP_EQ(stats_of(interface).blocks, 0, "nothing is left of what was attached");
 	hmem_interface_unref(interface);
 	hmem_space_unref(space);
