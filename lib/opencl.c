@@ -29,9 +29,9 @@ int opencl_load(struct hmem_ctx *ctx, struct opencl *cl)
 				 "there is no OpenCL: %s; on Debian ocl-icd-libopencl1 has it, and "
 				 "pocl-opencl-icd a device made of the processors",
 				 dlerror());
-#define LOOK_UP(result, name, arguments)                           \
-	cl->name = (result(*) arguments)dlsym(library, "cl" #name); \
-	if (!cl->name)                                             \
+#define LOOK_UP(result, name, arguments)        \
+	cl->name = dlsym(library, "cl" #name);  \
+	if (!cl->name)                          \
 		goto unknown;
 	OPENCL_FUNCTIONS(LOOK_UP)
 #undef LOOK_UP
@@ -71,11 +71,11 @@ int opencl_fail(struct hmem_ctx *ctx, const char *device, const char *call, int3
 
 cl_platform opencl_platform_of(const struct opencl *cl, cl_device device)
 {
-	cl_platform platform = NULL;
+	void *platform = NULL;
 
-	return cl->GetDeviceInfo(device, CL_DEVICE_PLATFORM, sizeof(platform), &platform, NULL) ?
-		       NULL :
-		       platform;
+	if (cl->GetDeviceInfo(device, CL_DEVICE_PLATFORM, sizeof(platform), &platform, NULL))
+		return NULL;
+	return platform;
 }
 
 void opencl_name(const struct opencl *cl, cl_device device, char name[HMEM_EXECUTION_NAME_MAX + 1])

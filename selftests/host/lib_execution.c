@@ -56,6 +56,14 @@ int sched_getaffinity(pid_t pid, size_t size, cpu_set_t *set)
 	return refuse_asking ? -1 : next(pid, size, set);
 }
 
+/* Any other library in place of OpenCL: not in lib_execution_opencl_played, which is OpenCL. */
+void *dlopen(const char *file, int flags)
+{
+	void *(*next)(const char *, int) = dlsym(RTLD_NEXT, "dlopen");
+
+	return next(file && strstr(file, "OpenCL") ? "libm.so.6" : file, flags);
+}
+
 /* --- what is looked at ----------------------------------------------------------------- */
 
 #define UNTOUCHED ((void *)(uintptr_t)0x5ca1ab1e)
@@ -316,6 +324,8 @@ static void wrong(struct hmem_execution *execution)
 	TAP_EQ(hmem_execution_nodes(ctx, twice, 2, &none), -EINVAL, "or is there twice");
 	TAP_OK(says(ctx, "node 0 is twice"), "as is said");
 	TAP_OK(none == UNTOUCHED, "none of which writes a handle");
+	TAP_EQ(hmem_execution_opencl(ctx, NULL, &none), -ENOSYS, "of what is not OpenCL");
+	TAP_OK(says(ctx, "libOpenCL.so.1 lacks functions") && none == UNTOUCHED, "as is said");
 	TAP_EQ(hmem_execution_get_info(NULL, &info), -EINVAL, "nothing has no info");
 	TAP_EQ(hmem_execution_get_info(execution, NULL), -EINVAL, "no place for info");
 	TAP_EQ(hmem_execution_get_info(execution, &info), -EINVAL, "one of 3 bytes");
