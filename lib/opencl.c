@@ -156,9 +156,11 @@ int opencl_choose(struct hmem_ctx *ctx, const struct opencl *cl,
 			}
 		}
 	}
-	return hmem_fail(ctx, -ENODEV, "OpenCL has %u devices that are such%s%s, not number %u",
-			 seen, options->name ? " and called " : "", options->name ? options->name : "",
-			 options->index);
+	return hmem_fail(ctx, -ENODEV,
+			 "OpenCL has %u devices of this type%s%s: number %u, counted from 0, is not "
+			 "among them",
+			 seen, options->name ? " that are called " : "",
+			 options->name ? options->name : "", options->index);
 }
 
 int opencl_node(struct hmem_ctx *ctx, const struct opencl *cl, cl_device device)

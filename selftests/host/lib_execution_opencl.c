@@ -361,11 +361,11 @@ static void choosing(struct hmem_interface *interface)
 	another = NULL;
 	options.name = "no such";
 	TAP_EQ(hmem_execution_opencl(ctx, &options, &another), -ENODEV, "one that there is not");
-	TAP_OK(says("0 devices that are such and called no such, not number 0"), "named");
+	TAP_OK(says("0 devices of this type that are called no such: number 0"), "named");
 	options = options_of(HMEM_OPENCL_ANY, NULL);
 	options.index = 1000;
 	TAP_EQ(hmem_execution_opencl(ctx, &options, &another), -ENODEV, "one beyond the last");
-	TAP_OK(says("not number 1000") && !another, "counted");
+	TAP_OK(says("number 1000, counted from 0, is not among them") && !another, "counted");
 
 	options = options_of(HMEM_OPENCL_ANY, NULL);
 	options.context = of_device.context;

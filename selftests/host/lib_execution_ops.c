@@ -192,10 +192,12 @@ static void works(struct hmem_interface *interface)
 	said.nid = 0;
 	said.align = 128;
 	said.bytes_max = 1000;
+	said.context = &said;
+	said.device = &device;
 	toy = must_create(&said, &ops);
 	TAP_OK(!hmem_execution_get_info(toy, &is) && is.kind == HMEM_EXECUTION_OTHER &&
 		       !is.nid && is.align == 128 && is.bytes_max == 1000 &&
-		       !strcmp(is.name, "toy"),
+		       is.context == &said && is.device == &device && !strcmp(is.name, "toy"),
 	       "it is what was said of it");
 	TAP_EQ(hmem_execution_bind(toy, &back), 0, "a thread is bound to it");
 	TAP_STR_EQ(calls(), "b", "by the table");
