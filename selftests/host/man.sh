@@ -96,10 +96,10 @@ done
 
 # Examples are programs.
 examples=0
-for page in "$man"/*.3; do
+for page in "$man"/*.[37]; do
 	sed -n '/^\.SH EXAMPLES/,/^\.SH S/p' "$page" |
 		sed -n '/^\.EX/,/^\.EE/{/^\./d;s/\\-/-/g;s/\\(rs/\\/g;p}' >"$TMPDIR/example.c"
-	[ -s "$TMPDIR/example.c" ] || continue
+	grep -q "^int main" "$TMPDIR/example.c" || continue
 	tap_check "the example of ${page##*/} is compiled" "${CC:-cc}" -std=c11 -Wall -Wextra \
 		-Werror -Iinclude -fsyntax-only "$TMPDIR/example.c"
 	examples=$((examples + 1))
