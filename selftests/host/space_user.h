@@ -8,11 +8,13 @@
 #include <hmem/hmem.h>
 
 #include <stdint.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "sysroot.h"
 
+#define PAGE 4096ull
 #define KIB (1ull << 10)
 #define MIB (1ull << 20)
 #define GIB (1ull << 30)
@@ -23,7 +25,7 @@ static struct hmem_ctx *ctx;
 /* For each attempt: what must not be written is not. */
 #define UNTOUCHED ((struct hmem_space *)(uintptr_t)0x5ca1ab1e)
 
-static struct hmem_space *space_of(const struct hmem_space_options *options)
+static inline struct hmem_space *space_of(const struct hmem_space_options *options)
 {
 	struct hmem_space *space = UNTOUCHED;
 
@@ -33,7 +35,7 @@ static struct hmem_space *space_of(const struct hmem_space_options *options)
 }
 
 /* What creating one returns, which fails, writes nothing and says @sentence. */
-static int refused(const struct hmem_space_options *options, const char *sentence)
+static inline int refused(const struct hmem_space_options *options, const char *sentence)
 {
 	struct hmem_space *space = UNTOUCHED;
 	int err = hmem_space_create(ctx, "test", options, &space);
@@ -53,7 +55,7 @@ static int refused(const struct hmem_space_options *options, const char *sentenc
 	return err;
 }
 
-static struct hmem_space_info info_of(const struct hmem_space *space)
+static inline struct hmem_space_info info_of(const struct hmem_space *space)
 {
 	struct hmem_space_info info = { .size = sizeof(info) };
 
@@ -62,7 +64,7 @@ static struct hmem_space_info info_of(const struct hmem_space *space)
 	return info;
 }
 
-static struct hmem_interface *interface_on(struct hmem_space *space, uint32_t strategy)
+static inline struct hmem_interface *interface_on(struct hmem_space *space, uint32_t strategy)
 {
 	struct hmem_interface_options options = HMEM_INTERFACE_OPTIONS_INIT;
 	struct hmem_interface *interface;
@@ -74,7 +76,7 @@ static struct hmem_interface *interface_on(struct hmem_space *space, uint32_t st
 }
 
 /* All of its memory, which nobody may have any of; it is one block of @interface. */
-static char *all_of(struct hmem_interface *interface)
+static inline char *all_of(struct hmem_interface *interface)
 {
 	char *all = hmem_malloc(interface, info_of(hmem_interface_space(interface)).bytes);
 
@@ -84,7 +86,7 @@ static char *all_of(struct hmem_interface *interface)
 }
 
 /* A child that does @fn: what it returns, or 1000 and the signal that ended it. */
-static int in_child(int (*fn)(void *arg), void *arg)
+static inline int in_child(int (*fn)(void *arg), void *arg)
 {
 	pid_t child = fork();
 	int status;
@@ -94,6 +96,21 @@ static int in_child(int (*fn)(void *arg), void *arg)
 	if (child < 0 || waitpid(child, &status, 0) != child)
 		tap_bail("no child: %s", strerror(errno));
 	return WIFSIGNALED(status) ? 1000 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+/* Pages that are there; -1: the addresses are nobody's. */
+static inline int64_t resident(char *memory, uint64_t bytes)
+{
+	static unsigned char in[65536];
+	int64_t n = 0;
+
+	if (bytes / PAGE > sizeof(in))
+		tap_bail("so much is not counted");
+	if (mincore(memory, bytes, in))
+		return -1;
+	for (uint64_t i = 0; i < bytes / PAGE; i++)
+		n += in[i] & 1;
+	return n;
 }
 
 #endif
