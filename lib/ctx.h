@@ -18,12 +18,13 @@
 struct hmem_layer_entry;
 struct hmem_layer_measured;
 struct hmem_provider_entry;
+struct hmem_space;
 
 /*
  * @born: with the address it tells contexts apart, as an address alone is used again
  * @sysroot: what stands before every path of /sys, /dev and /etc; never NULL
  * @lock: protects @providers and @layers; their entries are only ever added and never change; and
- *	@measured, all of it
+ *	@measured and @spaces, all of it
  */
 struct hmem_ctx {
 	atomic_uint refs;
@@ -39,6 +40,7 @@ struct hmem_ctx {
 	struct hmem_provider_entry *providers;
 	struct hmem_layer_entry *layers;
 	struct hmem_layer_measured *measured;
+	struct hmem_space *spaces;
 };
 
 void hmem_log_at(struct hmem_ctx *ctx, enum hmem_log_level level, const char *where,

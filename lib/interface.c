@@ -203,6 +203,16 @@ static void interface_drop(struct hmem_interface *interface)
 	free(interface);
 }
 
+static void read_defaults(struct hmem_space *space, struct hmem_interface_options *use)
+{
+	pthread_mutex_lock(&space->lock);
+	if (space->defaults.size)
+		*use = space->defaults;
+	else if (space->flags & HMEM_SPACE_SHARED)
+		use->strategy = HMEM_STRATEGY_SHARED;
+	pthread_mutex_unlock(&space->lock);
+}
+
 int hmem_interface_create(struct hmem_space *space, const struct hmem_interface_options *options,
 			  struct hmem_interface **interface)
 {
@@ -217,6 +227,8 @@ int hmem_interface_create(struct hmem_space *space, const struct hmem_interface_
 	if (options)
 		err = hmem_sized_read(space->ctx, "struct hmem_interface_options", &use,
 				      sizeof(use), FIRST_OPTIONS, options);
+	else
+		read_defaults(space, &use);
 	if (err)
 		return err;
 	new = calloc(1, sizeof(*new));
@@ -249,6 +261,28 @@ int hmem_interface_create(struct hmem_space *space, const struct hmem_interface_
 		return err;
 	}
 	*interface = new;
+	return 0;
+}
+
+int hmem_space_set_interface(struct hmem_space *space, const struct hmem_interface_options *options)
+{
+	struct hmem_interface_options use = { .size = 0 };
+	struct hmem_interface *trial;
+	int err;
+
+	if (!space)
+		return -EINVAL;
+	if (options) {
+		err = hmem_interface_create(space, options, &trial);
+		if (err)
+			return err;
+		use = trial->options;
+		use.size = sizeof(use);
+		hmem_interface_unref(trial);
+	}
+	pthread_mutex_lock(&space->lock);
+	space->defaults = use;
+	pthread_mutex_unlock(&space->lock);
 	return 0;
 }
 

@@ -308,6 +308,7 @@ static void unmap_memory(struct hmem_space *space)
 
 static void dispose(struct hmem_space *space)
 {
+	space_remove(space);
 	space_hide(space);
 	if (space->flags & HMEM_SPACE_SHARED)
 		space_leave(space);
@@ -356,6 +357,7 @@ static int set_up(struct hmem_space *space, int err, uint64_t limit)
 		dispose(space);
 		hmem_error_restore(&why);
 	} else {
+		space_enter(space);
 		space_show(space);
 	}
 	return err;

@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include <sys/types.h>
 
+#include <hmem/interface.h>
 #include <hmem/layer.h>
 #include <hmem/region.h>
 #include <hmem/space.h>
@@ -44,6 +45,8 @@ struct space_part {
  * @lock: held by who puts in order what the dead left
  * @interfaces: a bit for each number that is taken
  * @layers: that its memory is of, as they are told to people
+ * @defaults: of its interfaces, under @lock; their size is 0: the library's
+ * @next_named: of the context, see space_request.c
  * @place: of a space that is kept: what mimalloc has of it, see strategy_mimalloc.c
  * @shown: where it is told, and by which file, see space_shown.h; NULL: nowhere
  * @next_shown: of those, see space_shown.c
@@ -71,6 +74,8 @@ struct hmem_space {
 	_Atomic uint64_t interfaces[GRANULE_INTERFACES / 64];
 	char name[HMEM_SPACE_NAME_MAX + 1];
 	char layers[HMEM_SPACE_LAYERS_MAX + 1];
+	struct hmem_interface_options defaults;
+	struct hmem_space *next_named;
 	struct mimalloc_place *place;
 	struct space_shown *shown;
 	struct hmem_space *next_shown;
@@ -100,6 +105,10 @@ int space_create_by(struct hmem_ctx *ctx, const char *name, const char *layer, u
 		    uint32_t flags,
 		    int (*map)(struct hmem_space *space, const void *from), const void *from,
 		    struct hmem_space **space);
+
+/* It can be requested by its name, and cannot any more. */
+void space_enter(struct hmem_space *space);
+void space_remove(struct hmem_space *space);
 
 /* Become one of those who share the table in the region that is mapped, or make it. */
 int space_join(struct hmem_space *space);

@@ -117,7 +117,7 @@ struct hmem_strategy_ops {
 
 /**
  * hmem_interface_create - allocate from a space
- * @options: NULL: general
+ * @options: NULL: what hmem_space_set_interface() said, or general; shared on a space that is
  * @interface: where to put the handle; written only on success
  *
  * Return: 0; -EINVAL (a strategy or flags that there are not, a size of objects that is none),
@@ -127,6 +127,17 @@ struct hmem_strategy_ops {
 HMEM_API int hmem_interface_create(struct hmem_space *space,
 				   const struct hmem_interface_options *options,
 				   struct hmem_interface **interface);
+
+/**
+ * hmem_space_set_interface - what hmem_interface_create() makes of a space without options
+ * @options: NULL: general again, or shared where the space is
+ *
+ * One is made so, and given up, to find what is wrong. Interfaces that are there stay as they are.
+ *
+ * Return: as hmem_interface_create().
+ */
+HMEM_API int hmem_space_set_interface(struct hmem_space *space,
+				      const struct hmem_interface_options *options);
 
 /** hmem_interface_ref - one more reference; NULL: nothing happens. Return: @interface. */
 HMEM_API struct hmem_interface *hmem_interface_ref(struct hmem_interface *interface);

@@ -114,7 +114,7 @@ struct hmem_space_info {
 
 /**
  * hmem_space_create - a space of memory
- * @name: what it is called, for who looks at it; at most HMEM_SPACE_NAME_MAX bytes
+ * @name: what it is called, for hmem_space_request() and who looks at it; at most HMEM_SPACE_NAME_MAX bytes
  * @options: NULL is not enough: a space has a size
  * @space: where to put the handle; written only on success
  *
@@ -151,6 +151,15 @@ HMEM_API int hmem_space_create_on_layer(struct hmem_ctx *ctx, const struct hmem_
 					const char *scheme, const char *name,
 					const struct hmem_space_options *options,
 					struct hmem_space **space);
+
+/**
+ * hmem_space_request - a space that this context has by that name
+ * @name: as hmem_space_create() had it; of several the one that was created first
+ * @space: where to put another reference; written only on success
+ *
+ * Return: 0; -ENOENT (nobody has one of that name any more), -EINVAL.
+ */
+HMEM_API int hmem_space_request(struct hmem_ctx *ctx, const char *name, struct hmem_space **space);
 
 /** hmem_space_ref - one more reference; NULL: nothing happens. Return: @space. */
 HMEM_API struct hmem_space *hmem_space_ref(struct hmem_space *space);

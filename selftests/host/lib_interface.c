@@ -131,6 +131,33 @@ static void test_wrong_calls(void)
 	TAP_OK(!hmem_interface_ref(NULL), "no interface is none however often");
 }
 
+/* Without options an interface is as its space says. */
+static void test_defaults(void)
+{
+	struct hmem_interface_options options = HMEM_INTERFACE_OPTIONS_INIT;
+	struct hmem_space *slabs = must_space(4 * MIB);
+	struct hmem_interface *interface;
+
+	options.strategy = HMEM_STRATEGY_SLAB;
+	TAP_EQ(hmem_space_set_interface(slabs, &options), -EINVAL,
+	       "what cannot be made is no default");
+	options.object = 80;
+	TAP_EQ(hmem_space_set_interface(slabs, &options), 0, "a slab is");
+	if (hmem_interface_create(slabs, NULL, &interface))
+		tap_bail("%s", hmem_last_error(ctx));
+	TAP_OK(hmem_usable_size(interface, hmem_malloc(interface, 1)) == 80 &&
+		       !hmem_malloc(interface, 81),
+	       "which is made without options");
+	hmem_interface_unref(interface);
+	TAP_EQ(hmem_space_set_interface(slabs, NULL), 0, "none any more");
+	if (hmem_interface_create(slabs, NULL, &interface))
+		tap_bail("%s", hmem_last_error(ctx));
+	TAP_OK(hmem_malloc(interface, 81), "so it is a general one");
+	hmem_interface_unref(interface);
+	TAP_EQ(hmem_space_set_interface(NULL, NULL), -EINVAL, "no space");
+	hmem_space_unref(slabs);
+}
+
 static void test_realloc(void)
 {
 	struct hmem_interface *interface = must_interface(space, HMEM_STRATEGY_GENERAL, 0, 0);
@@ -405,6 +432,7 @@ int main(void)
 	test_sizes(HMEM_INTERFACE_ONE_THREAD, "binned, one thread");
 	test_alignment();
 	test_wrong_calls();
+	test_defaults();
 	test_realloc();
 	test_slab();
 	test_bump(0);

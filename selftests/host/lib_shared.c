@@ -470,6 +470,9 @@ static void test_root(void)
 	unlink(path);
 	must_join(&one, 4 * MIB);
 	must_join(&two, 4 * MIB);
+	hmem_interface_unref(two.interface);
+	TAP_EQ(hmem_interface_create(two.space, NULL, &two.interface), 0,
+	       "without options an interface of a shared space is one");
 	block = hmem_malloc(one.interface, 100);
 	handle = hmem_space_handle(one.space, block);
 	TAP_EQ(hmem_space_root(two.space), 0, "at first there is nothing to begin with");

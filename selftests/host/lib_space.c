@@ -476,6 +476,36 @@ static void test_names(void)
 	hmem_space_unref(space);
 }
 
+static void test_request(void)
+{
+	struct hmem_space_options options = HMEM_SPACE_OPTIONS_INIT;
+	struct hmem_space *first, *second, *found = UNTOUCHED;
+	struct hmem_ctx *other;
+
+	options.bytes = 2 * MIB;
+	TAP_EQ(hmem_space_request(ctx, "twice", &found), -ENOENT, "no space of that name yet");
+	TAP_OK(strstr(hmem_last_error(ctx), "no space \"twice\"") && found == UNTOUCHED,
+	       "as the error says");
+	if (hmem_space_create(ctx, "twice", &options, &first) ||
+	    hmem_space_create(ctx, "twice", &options, &second) || hmem_ctx_new(&other))
+		tap_bail("%s", hmem_last_error(ctx));
+	TAP_OK(!hmem_space_request(ctx, "twice", &found) && found == first,
+	       "of two the first is found");
+	hmem_space_unref(first);
+	hmem_space_unref(found);
+	TAP_OK(!hmem_space_request(ctx, "twice", &found) && found == second,
+	       "when that has gone, the other");
+	TAP_EQ(hmem_space_request(other, "twice", &first), -ENOENT, "another context has none");
+	hmem_ctx_unref(other);
+	hmem_space_unref(second);
+	TAP_EQ(info_of(found).bytes, 2 * MIB, "who requested it has it");
+	hmem_space_unref(found);
+	TAP_EQ(hmem_space_request(ctx, "twice", &found), -ENOENT, "until he gives it up");
+	TAP_EQ(hmem_space_request(ctx, NULL, &found), -EINVAL, "no name");
+	TAP_EQ(hmem_space_request(ctx, "twice", NULL), -EINVAL, "no place for it");
+	TAP_EQ(hmem_space_request(NULL, "twice", &found), -EINVAL, "no context");
+}
+
 static void test_wrong_arguments(void)
 {
 	struct {
@@ -728,6 +758,7 @@ int main(void)
 	test_populate();
 	test_too_full_to_populate();
 	test_names();
+	test_request();
 	test_wrong_arguments();
 	test_newer_parts();
 	test_contradictions();
