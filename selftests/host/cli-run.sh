@@ -10,6 +10,7 @@
 
 [ -e "$HMEM_BUILD/libhmem-malloc.so" ] || tap_skip_all "there is no libhmem-malloc.so with sanitizers"
 unset LD_PRELOAD "${!HMEM_MALLOC_@}"
+cd "$TMPDIR" || tap_bail "TMPDIR is not there"
 stats=$TMPDIR/stats
 # Not what some machines have in its place, which is a script.
 python=/usr/bin/python3

@@ -125,6 +125,17 @@ static void zeroes(void)
 {
 	void *blocks[64], *one;
 
+	/* Behind what was asked for a block has more, which may be cut otherwise the next time. */
+	one = do_malloc(200001);
+	CHECK(do_usable(one) > 230000);
+	memset(one, 0xff, do_usable(one));
+	do_free(one);
+	for (size_t i = 0; i < 8; i++) {
+		blocks[i] = do_calloc(1, 57344);
+		CHECK(is_zero(blocks[i], 57344));
+	}
+	for (size_t i = 0; i < 8; i++)
+		do_free(blocks[i]);
 	for (int round = 0; round < 6; round++) {
 		for (size_t i = 0; i < 64; i++) {
 			size_t bytes = ABOVE + 1 + (i * 7919 + (size_t)round * 104729) % 300000;
@@ -650,28 +661,29 @@ static void at_the_end(void)
 /* --- cases --------------------------------------------------------------------------- */
 
 /*
- * @size, @share: settings of its own; NULL: the usual ones
+ * @size, @above, @share: settings of its own; NULL: the usual ones
  * @blocks: left at the end, one of which is from the beginning, or is stdio's; -1: any
  */
 static const struct {
 	const char *name;
 	void (*run)(void);
-	const char *size, *share;
+	const char *size, *above, *share;
 	int blocks;
 } cases[] = {
-	{ "sizes", sizes, NULL, NULL, 1 },
-	{ "zeroes", zeroes, NULL, NULL, 1 },
-	{ "aligned", aligned, NULL, NULL, 1 },
-	{ "resized", resized, NULL, NULL, 1 },
-	{ "errors stay", errors_stay, NULL, NULL, 1 },
-	{ "full", full, "2M", NULL, 1 },
-	{ "share", share, NULL, "30", -1 },
-	{ "threads", threads, NULL, NULL, 1 },
-	{ "children", children, NULL, NULL, -1 },
-	{ "children of threads", children_of_threads, NULL, NULL, -1 },
-	{ "handlers of forks", handlers, NULL, NULL, -1 },
-	{ "spawned", spawned, NULL, NULL, 1 },
-	{ "at the end", at_the_end, NULL, NULL, 1 },
+	{ "sizes", sizes, NULL, NULL, NULL, 1 },
+	{ "zeroes", zeroes, NULL, NULL, NULL, 1 },
+	{ "aligned", aligned, NULL, NULL, NULL, 1 },
+	{ "resized", resized, NULL, NULL, NULL, 1 },
+	{ "errors stay", errors_stay, NULL, NULL, NULL, 1 },
+	{ "full", full, "2M", NULL, NULL, 1 },
+	{ "share", share, NULL, NULL, "30", -1 },
+	{ "threads", threads, NULL, NULL, NULL, 1 },
+	{ "threads, all from there", threads, NULL, "0", NULL, -1 },
+	{ "children", children, NULL, NULL, NULL, -1 },
+	{ "children of threads", children_of_threads, NULL, NULL, NULL, -1 },
+	{ "handlers of forks", handlers, NULL, NULL, NULL, -1 },
+	{ "spawned", spawned, NULL, NULL, NULL, 1 },
+	{ "at the end", at_the_end, NULL, NULL, NULL, 1 },
 };
 
 #define CASES (sizeof(cases) / sizeof(cases[0]))
@@ -695,7 +707,8 @@ static int run_case(size_t i, const char *self, const char *library, const char 
 	if (!child) {
 		snprintf(number, sizeof(number), "%zu", i);
 		set("HMEM_MALLOC_LAYER", layer);
-		set("HMEM_MALLOC_ABOVE", cases[i].share ? NULL : "4096");
+		set("HMEM_MALLOC_ABOVE",
+		    cases[i].above ? cases[i].above : cases[i].share ? NULL : "4096");
 		set("HMEM_MALLOC_SIZE", cases[i].size ? cases[i].size : "64M");
 		set("HMEM_MALLOC_SHARE", cases[i].share);
 		set("HMEM_MALLOC_STATS", stats);
