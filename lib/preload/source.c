@@ -95,17 +95,31 @@ static int make(void)
 	return err;
 }
 
+/* Whether it is this thread's to make it. Others do not wait for that. */
+static bool take_turn(void)
+{
+	int was = NONE;
+	pid_t me, other;
+
+	if (atomic_load(&state) == FAILED)
+		return false;
+	me = getpid();
+	if (atomic_compare_exchange_strong(&state, &was, MAKING)) {
+		atomic_store(&maker, me);
+		return true;
+	}
+	other = atomic_load(&maker);
+	return was == MAKING && other && other != me &&
+	       atomic_compare_exchange_strong(&maker, &other, me);
+}
+
 static bool make_space(void)
 {
-	int was = NONE, error = errno;
-	pid_t me = getpid(), other = atomic_load(&maker);
+	int error = errno;
 	bool made;
 
-	if (!atomic_compare_exchange_strong(&state, &was, MAKING) &&
-	    (was != MAKING || !other || other == me ||
-	     !atomic_compare_exchange_strong(&maker, &other, me)))
-		return was == READY;
-	atomic_store(&maker, me);
+	if (!take_turn())
+		return atomic_load(&state) == READY;
 	inside++;
 	made = !make();
 	inside--;
@@ -148,30 +162,39 @@ static bool is_chosen(size_t bytes)
 
 /*
  * Asking a space that is full costs a look at all of its table. How many allocations are passed on
- * before the next try doubles with each that is in vain.
+ * before the next try doubles with each that is in vain. What is smaller than all that was refused may
+ * well find room.
  */
 static atomic_uint passes, patience;
+static _Atomic size_t too_much = SIZE_MAX;
 
-static bool is_waiting(void)
+static bool is_waiting(size_t bytes)
 {
 	unsigned int left = atomic_load_explicit(&passes, memory_order_relaxed);
 
-	return UNLIKELY(left) && atomic_compare_exchange_strong(&passes, &left, left - 1);
+	return UNLIKELY(left) && bytes >= atomic_load_explicit(&too_much, memory_order_relaxed) &&
+	       atomic_compare_exchange_strong(&passes, &left, left - 1);
 }
 
-static void refused(void)
+static void refused(size_t bytes)
 {
 	unsigned int n = 2 * atomic_load_explicit(&patience, memory_order_relaxed);
 
 	n = n > PATIENCE_MAX ? PATIENCE_MAX : n ? n : 1;
+	if (bytes < atomic_load_explicit(&too_much, memory_order_relaxed))
+		atomic_store_explicit(&too_much, bytes, memory_order_relaxed);
 	atomic_store_explicit(&patience, n, memory_order_relaxed);
 	atomic_store_explicit(&passes, n, memory_order_relaxed);
 }
 
-static void granted(void)
+static void granted(size_t bytes)
 {
-	if (UNLIKELY(atomic_load_explicit(&patience, memory_order_relaxed)))
-		atomic_store_explicit(&patience, 0, memory_order_relaxed);
+	if (LIKELY(!atomic_load_explicit(&patience, memory_order_relaxed)) ||
+	    bytes < atomic_load_explicit(&too_much, memory_order_relaxed))
+		return;
+	atomic_store_explicit(&patience, 0, memory_order_relaxed);
+	atomic_store_explicit(&passes, 0, memory_order_relaxed);
+	atomic_store_explicit(&too_much, SIZE_MAX, memory_order_relaxed);
 }
 
 /* --- blocks -------------------------------------------------------------------------- */
@@ -204,15 +227,15 @@ void *source_alloc_chosen(size_t bytes, size_t align, bool *zero)
 	if (UNLIKELY(inside))
 		return NULL;
 	if (LIKELY(atomic_load_explicit(&state, memory_order_acquire) == READY || make_space()) &&
-	    align <= SPACE_ALIGN && bytes <= space->bytes && !is_waiting()) {
+	    align <= SPACE_ALIGN && bytes <= space->bytes && !is_waiting(bytes)) {
 		inside++;
 		block = align <= GRANULE_BLOCK_MIN ? hmem_malloc(interface, bytes) :
 						     hmem_aligned_alloc(interface, align, bytes);
 		inside--;
 		if (block)
-			granted();
-		else if (errno != EINVAL)
-			refused();
+			granted(bytes);
+		else if (errno == ENOSPC)
+			refused(bytes);
 		errno = error;
 	}
 	if (!block) {
