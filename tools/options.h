@@ -53,7 +53,7 @@ struct usage {
 int options_parse(const struct session *s, const struct usage *usage, int argc, char **argv,
 		  int *first);
 
-/** options_parse_before - the same, where the first argument is a command that has options as well */
+/** options_parse_before - the same, where the first argument is a command with options as well */
 int options_parse_before(const struct session *s, const struct usage *usage, int argc, char **argv,
 			 int *first);
 

@@ -161,7 +161,8 @@ static int find_library(const struct session *s, char *path, size_t length)
 	const char *slash;
 	Dl_info info;
 
-	if (!dladdr((void *)(uintptr_t)hmem_version, &info) || !realpath(info.dli_fname, resolved)) {
+	if (!dladdr((void *)(uintptr_t)hmem_version, &info) ||
+	    !realpath(info.dli_fname, resolved)) {
 		report_error(s, "where libhmem is cannot be told");
 		return EXIT_FAILED;
 	}
@@ -193,7 +194,7 @@ static const char *find_mimalloc(void)
 	return NULL;
 }
 
-/* @after: of what is preloaded already; NULL or "": nothing */
+/* In front of what is preloaded already. */
 static int set_preload(const struct session *s, const char *library, const char *allocator)
 {
 	const char *was = getenv("LD_PRELOAD"), *second = "";
@@ -207,8 +208,9 @@ static int set_preload(const struct session *s, const char *library, const char 
 			return EXIT_FAILED;
 		}
 	}
-	if (asprintf(&all, "%s%s%s%s%s", library, *second ? ":" : "", second, was && *was ? ":" : "",
-		     was ? was : "") < 0 ||
+	was = was ? was : "";
+	if (asprintf(&all, "%s%s%s%s%s", library, *second ? ":" : "", second, *was ? ":" : "",
+		     was) < 0 ||
 	    setenv("LD_PRELOAD", all, 1)) {
 		report_error(s, "no memory for the environment");
 		return EXIT_FAILED;
@@ -220,7 +222,7 @@ static int set_preload(const struct session *s, const char *library, const char 
 
 /* --- the program --------------------------------------------------------------------- */
 
-/* What is not given is the library's default, and not what this command found in its environment. */
+/* What is not given is the library's default, not what this command found in its environment. */
 static bool set_variable(const struct session *s, const char *name, const char *value)
 {
 	if (!value)
@@ -264,71 +266,103 @@ static int absolute(const struct session *s, const char *file, char *path, size_
 	return EXIT_DONE;
 }
 
+/* What was asked for, as it was written; NULL: it was not. */
+struct wanted {
+	const char *layer;
+	const char *above;
+	const char *share;
+	const char *size;
+	const char *allocator;
+	const char *file;
+	bool stats;
+};
+
+/* Return: 0, or the exit code. */
+static int check(const struct session *s, const struct usage *usage, const struct wanted *wanted)
+{
+	uint64_t bytes;
+
+	if (!wanted->layer)
+		return options_bad(s, usage, "which layer? hmemctl list-layers shows them");
+	if (strlen(wanted->layer) > HMEM_LAYER_NAME_MAX)
+		return options_bad(s, usage, "names of layers have at most %d bytes",
+				   HMEM_LAYER_NAME_MAX);
+	if (wanted->above && strcmp(wanted->above, "0") &&
+	    hmem_size_parse(wanted->above, 0, &bytes))
+		return options_bad(s, usage, "%s is no size", wanted->above);
+	if (wanted->share && !share_is_valid(wanted->share))
+		return options_bad(s, usage, "%s is no share: 1 to 100 percent", wanted->share);
+	if (wanted->size &&
+	    (hmem_size_parse(wanted->size, 1ull << 60, &bytes) || bytes < SPACE_MIN))
+		return options_bad(s, usage, "%s is no size of a space, which has 2M at least",
+				   wanted->size);
+	if (strcmp(wanted->allocator, "libc") && strcmp(wanted->allocator, "mimalloc"))
+		return options_bad(s, usage, "%s is no allocator: libc or mimalloc",
+				   wanted->allocator);
+	if (wanted->stats && wanted->file)
+		return options_bad(s, usage, "--stats and --stats-file are one too many");
+	return 0;
+}
+
+/* The environment is the program's from here on. */
+static int set_up(const struct session *s, const struct wanted *wanted)
+{
+	char library[PATH_MAX + sizeof(LIBRARY)], stats[2 * PATH_MAX] = "stderr", size[32];
+	struct place place = { .free = 0 };
+	uint64_t bytes;
+	int rc = find_place(s, wanted->layer, &place);
+
+	if (!rc)
+		rc = choose_size(s, &place, wanted->size, &bytes);
+	if (!rc)
+		rc = find_library(s, library, sizeof(library));
+	if (!rc && wanted->file)
+		rc = absolute(s, wanted->file, stats, sizeof(stats));
+	if (!rc)
+		rc = set_preload(s, library, wanted->allocator);
+	if (rc)
+		return rc;
+	snprintf(size, sizeof(size), "%llu", (unsigned long long)bytes);
+	if (set_variable(s, "HMEM_MALLOC_LAYER", place.layer) &&
+	    set_variable(s, "HMEM_MALLOC_ABOVE", wanted->above) &&
+	    set_variable(s, "HMEM_MALLOC_SHARE", wanted->share) &&
+	    set_variable(s, "HMEM_MALLOC_SIZE", bytes ? size : NULL) &&
+	    set_variable(s, "HMEM_MALLOC_STATS", wanted->file || wanted->stats ? stats : NULL))
+		return EXIT_DONE;
+	report_error(s, "no memory for the environment");
+	return EXIT_FAILED;
+}
+
 int verb_run(struct session *s, int argc, char **argv)
 {
-	const char *layer = NULL, *above = NULL, *share = NULL, *size = NULL, *file = NULL;
-	const char *allocator = "libc";
-	bool stats = false;
+	struct wanted wanted = { .allocator = "libc" };
 	const struct option_line lines[] = {
-		{ OPTION_TEXT, 'l', "layer", "LAYER", "where to: cxl, cxl:2, pool:fast, file:DIR, ...",
-		  &layer },
-		{ OPTION_TEXT, 'a', "above", "SIZE", "allocations of more bytes; 64K", &above },
+		{ OPTION_TEXT, 'l', "layer", "LAYER",
+		  "where to: cxl, cxl:2, pool:fast, file:DIR, ...", &wanted.layer },
+		{ OPTION_TEXT, 'a', "above", "SIZE", "allocations of more bytes; 64K",
+		  &wanted.above },
 		{ OPTION_TEXT, 0, "share", "PERCENT", "so much of them, of all without --above",
-		  &share },
-		{ OPTION_TEXT, 's', "size", "SIZE", "how much of the layer, at most", &size },
-		{ OPTION_TEXT, 'A', "allocator", "NAME", "what the rest comes from: libc, mimalloc",
-		  &allocator },
+		  &wanted.share },
+		{ OPTION_TEXT, 's', "size", "SIZE", "how much of the layer, at most",
+		  &wanted.size },
+		{ OPTION_TEXT, 'A', "allocator", "NAME",
+		  "what the rest comes from: libc, mimalloc", &wanted.allocator },
 		{ OPTION_FLAG, 'S', "stats", NULL, "say at the end how much came from the layer",
-		  &stats },
-		{ OPTION_TEXT, 0, "stats-file", "FILE", "likewise, appended to a file", &file },
+		  &wanted.stats },
+		{ OPTION_TEXT, 0, "stats-file", "FILE", "likewise, appended to a file",
+		  &wanted.file },
 		OPTION_VERBOSE(s),
 		{ .kind = OPTION_END },
 	};
 	const struct usage usage = { "-l LAYER [OPTION...] [--] PROGRAM [ARGUMENT...]", lines };
-	char library[PATH_MAX + sizeof(LIBRARY)], stats_path[2 * PATH_MAX], bytes_text[32];
-	struct place place = { .free = 0 };
-	uint64_t bytes;
 	int first, rc = options_parse_before(s, &usage, argc, argv, &first);
 
 	if (rc >= 0)
 		return rc;
 	if (first == argc)
 		return options_bad(s, &usage, "which program?");
-	if (!layer)
-		return options_bad(s, &usage, "which layer? hmemctl list-layers shows them");
-	if (strlen(layer) > HMEM_LAYER_NAME_MAX)
-		return options_bad(s, &usage, "names of layers have at most %d bytes",
-				   HMEM_LAYER_NAME_MAX);
-	if (above && strcmp(above, "0") && hmem_size_parse(above, 0, &bytes))
-		return options_bad(s, &usage, "%s is no size", above);
-	if (share && !share_is_valid(share))
-		return options_bad(s, &usage, "%s is no share: 1 to 100 percent", share);
-	if (size && (hmem_size_parse(size, 1ull << 60, &bytes) || bytes < SPACE_MIN))
-		return options_bad(s, &usage, "%s is no size of a space, which has 2M at least", size);
-	if (strcmp(allocator, "libc") && strcmp(allocator, "mimalloc"))
-		return options_bad(s, &usage, "%s is no allocator: libc or mimalloc", allocator);
-	if (stats && file)
-		return options_bad(s, &usage, "--stats and --stats-file are one too many");
-
-	rc = find_place(s, layer, &place);
+	rc = check(s, &usage, &wanted);
 	if (!rc)
-		rc = choose_size(s, &place, size, &bytes);
-	if (!rc)
-		rc = find_library(s, library, sizeof(library));
-	if (!rc && file)
-		rc = absolute(s, file, stats_path, sizeof(stats_path));
-	if (!rc)
-		rc = set_preload(s, library, allocator);
-	if (rc)
-		return rc;
-	snprintf(bytes_text, sizeof(bytes_text), "%llu", (unsigned long long)bytes);
-	if (!set_variable(s, "HMEM_MALLOC_LAYER", place.layer) ||
-	    !set_variable(s, "HMEM_MALLOC_ABOVE", above) ||
-	    !set_variable(s, "HMEM_MALLOC_SHARE", share) ||
-	    !set_variable(s, "HMEM_MALLOC_SIZE", bytes ? bytes_text : NULL) ||
-	    !set_variable(s, "HMEM_MALLOC_STATS", file ? stats_path : stats ? "stderr" : NULL)) {
-		report_error(s, "no memory for the environment");
-		return EXIT_FAILED;
-	}
-	return execute(s, argv + first);
+		rc = set_up(s, &wanted);
+	return rc ? rc : execute(s, argv + first);
 }

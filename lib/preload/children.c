@@ -6,7 +6,7 @@
  * in it.
  *
  * The copy is made in the parent, just before, so that nobody waits for anybody. What other threads
- * write meanwhile is in it or not. Until its handler has run the child sees the region itself, since
+ * write meanwhile is in it or not. Until its handler has run the child sees the region itself, as
  * the C library and handlers that were there earlier may look at something in it.
  *
  * vfork(2), posix_spawn(3) and clone(2) run no handlers: a child by the first two uses its parent's
@@ -55,13 +55,14 @@ static char *map_private(uint64_t bytes)
 static void *copy_used(const struct hmem_space *space)
 {
 	const struct granules *g = &space->g;
+	size_t granule = (size_t)1 << g->shift;
 	char *to = map_private(space->bytes);
 
 	if (!to)
 		return NULL;
 	for (uint64_t at = 0; at < g->count; at++)
 		if (atomic_load_explicit(&g->words[at], memory_order_acquire))
-			memcpy(to + (at << g->shift), granule_address(g, at), (size_t)1 << g->shift);
+			memcpy(to + (at << g->shift), granule_address(g, at), granule);
 	return to;
 }
 

@@ -128,10 +128,11 @@ static int compose(char *line, size_t room)
 	length = snprintf(line, room,
 			  "libhmem-malloc: %s[%d]: %s: %" PRIu64 " allocations of %" PRIu64
 			  " bytes, at most %" PRIu64 " at once of %" PRIu64 "; left: %" PRIu64
-			  " of %" PRIu64 " bytes; for want of room elsewhere: %" PRIu64 " of %" PRIu64
-			  " bytes",
+			  " of %" PRIu64 " bytes; for want of room elsewhere: %" PRIu64
+			  " of %" PRIu64 " bytes",
 			  program_invocation_short_name, getpid(), settings.layer, here, here_bytes,
-			  info.peak, info.bytes, left.blocks, left.bytes, elsewhere, elsewhere_bytes);
+			  info.peak, info.bytes, left.blocks, left.bytes, elsewhere,
+			  elsewhere_bytes);
 	if (bad_frees && length < (int)room)
 		length += snprintf(line + length, room - (size_t)length, "; bad frees: %" PRIu64,
 				   bad_frees);
@@ -144,6 +145,7 @@ static int compose(char *line, size_t room)
 void count_tell(void)
 {
 	int fd, length, error = errno;
+	ssize_t written;
 	char line[4096];
 
 	/* Nor of a program that had nothing to ask for. */
@@ -156,8 +158,8 @@ void count_tell(void)
 		hmem_make_printable(line);
 		line[length] = '\n';
 		/* At once, so that lines of several processes are not mixed. */
-		if (write(fd, line, (size_t)length + 1) < 0)
-			length = 0;
+		written = write(fd, line, (size_t)length + 1);
+		(void)written;
 		close(fd);
 	}
 	errno = error;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * operator new and delete of C++. libstdc++'s call malloc(3), and would come here by that; but mimalloc
- * and others have operators of their own, which do not.
+ * operator new and delete of C++. libstdc++'s call malloc(3), and would come here by that; but
+ * mimalloc and others have operators of their own, which do not.
  *
  * Each is passed on to the next of its name. Where there is none, as long as nobody has loaded
  * libstdc++ for all, that library is asked, and without it malloc(3).
@@ -46,12 +46,16 @@ static void *new_without(size_t bytes, size_t align, bool throws)
 	return block;
 }
 
-/* @params, @args: of the operator, @bytes the first; @align: of its blocks; @throws: it never answers NULL */
+/*
+ * @params, @args: of the operator, @bytes the first
+ * @alignment: of its blocks
+ * @throws: it never answers NULL
+ */
 #define OPERATOR_NEW(symbol, params, args, alignment, throws)                                  \
 	EXPORTED void *symbol params;                                                          \
 	void *symbol params                                                                    \
 	{                                                                                      \
-		static void *(*passed_on) params;                                              \
+		static __typeof__(symbol) *passed_on;                                          \
 		void *block;                                                                   \
                                                                                                \
 		if (UNLIKELY(bytes > source.above) &&                                          \
@@ -67,7 +71,7 @@ static void *new_without(size_t bytes, size_t align, bool throws)
 	EXPORTED void symbol params;                                                           \
 	void symbol params                                                                     \
 	{                                                                                      \
-		static void(*passed_on) params;                                                \
+		static __typeof__(symbol) *passed_on;                                          \
                                                                                                \
 		if (UNLIKELY(source_has(block))) {                                             \
 			source_free(block);                                                    \
@@ -87,9 +91,11 @@ OPERATOR_NEW(_ZnamRKSt9nothrow_t, (size_t bytes, const void *nothrow), (bytes, n
 OPERATOR_NEW(_ZnwmSt11align_val_t, (size_t bytes, size_t align), (bytes, align), align, true)
 OPERATOR_NEW(_ZnamSt11align_val_t, (size_t bytes, size_t align), (bytes, align), align, true)
 OPERATOR_NEW(_ZnwmSt11align_val_tRKSt9nothrow_t,
-	     (size_t bytes, size_t align, const void *nothrow), (bytes, align, nothrow), align, false)
+	     (size_t bytes, size_t align, const void *nothrow), (bytes, align, nothrow), align,
+	     false)
 OPERATOR_NEW(_ZnamSt11align_val_tRKSt9nothrow_t,
-	     (size_t bytes, size_t align, const void *nothrow), (bytes, align, nothrow), align, false)
+	     (size_t bytes, size_t align, const void *nothrow), (bytes, align, nothrow), align,
+	     false)
 
 OPERATOR_DELETE(_ZdlPv, (void *block), (block))
 OPERATOR_DELETE(_ZdaPv, (void *block), (block))

@@ -86,8 +86,10 @@ static int size_of_layer(struct hmem_ctx *ctx, const char *layer, uint64_t *byte
 
 	wanted.name = layer;
 	err = hmem_layer_select(ctx, &wanted, &info, &one);
+	if (err == -ENOENT)
+		return hmem_fail(ctx, err, "there is no layer \"%s\"", layer);
 	if (err)
-		return err == -ENOENT ? hmem_fail(ctx, err, "there is no layer \"%s\"", layer) : err;
+		return err;
 	*bytes = info.free.origin ? info.free.value : info.capacity.value;
 	if (*bytes < MADE_MIN)
 		*bytes = MADE_MIN;
@@ -132,7 +134,8 @@ static int map_pool(struct hmem_space *space, const void *pool)
 	return space_make_region(space, "hmem", pool);
 }
 
-static int in_pool(struct hmem_ctx *ctx, const char *pool, uint64_t bytes, struct hmem_space **space)
+static int in_pool(struct hmem_ctx *ctx, const char *pool, uint64_t bytes,
+		   struct hmem_space **space)
 {
 	struct hmem_pool_info info = { .size = sizeof(info) };
 	char layer[HMEM_LAYER_NAME_MAX + 1];
@@ -232,10 +235,13 @@ static int make(struct hmem_ctx *ctx, const char *layer, uint64_t bytes, struct 
 	/* A kind: the nearest one, whose name is in full. */
 	wanted.name = layer;
 	err = hmem_layer_select(ctx, &wanted, &info, &one);
+	if (err == -ENOENT)
+		return hmem_fail(ctx, err, "there is no layer \"%s\"", layer);
 	if (err)
-		return err == -ENOENT ? hmem_fail(ctx, err, "there is no layer \"%s\"", layer) : err;
+		return err;
 	if (!strchr(info.name, ':') || !strcmp(info.name, layer))
-		return hmem_fail(ctx, -EOPNOTSUPP, "layer \"%s\" has no memory for programs", layer);
+		return hmem_fail(ctx, -EOPNOTSUPP, "layer \"%s\" has no memory for programs",
+				 layer);
 	return make(ctx, info.name, bytes, space);
 }
 

@@ -39,8 +39,8 @@ void preload_say(const char *format, ...)
 /* Return: false when it is said what is wrong. */
 static bool bad(const char *name, const char *value, const char *what)
 {
-	preload_say("libhmem-malloc: %s=%s is %s; all memory comes from the next malloc", name, value,
-		    what);
+	preload_say("libhmem-malloc: %s=%s is %s; all memory comes from the next malloc", name,
+		    value, what);
 	return false;
 }
 
@@ -48,11 +48,10 @@ static bool take_text(const char *name, char *to, size_t length)
 {
 	const char *value = secure_getenv(name);
 
-	if (!value)
-		return true;
-	if (strlen(value) >= length)
+	if (value && strlen(value) >= length)
 		return bad(name, value, "too long");
-	strcpy(to, value);
+	if (value)
+		memcpy(to, value, strlen(value) + 1);
 	return true;
 }
 
@@ -96,7 +95,7 @@ static bool take_size(uint64_t *bytes)
 	return true;
 }
 
-/* Until it has run all is passed on: what other constructors allocate is none of a program's data. */
+/* Until it has run all is passed on: what others allocate before is none of a program's data. */
 static __attribute__((constructor)) void settings_read(void)
 {
 	size_t above = ABOVE_DEFAULT;

@@ -65,8 +65,10 @@ static int make_on(struct hmem_ctx *ctx)
 		snprintf(why_not, sizeof(why_not), "%s", hmem_last_error(ctx));
 		return err;
 	}
-	/* What the library does at a fork comes after what is done here in the parent, and before it
-	 * in the child: so it is watching by now. */
+	/*
+	 * What the library does at a fork comes after what is done here in the parent, and before
+	 * it in the child: so it is watching by now.
+	 */
 	source_touch();
 	err = children_watch(space);
 	if (err)
@@ -162,8 +164,8 @@ static bool is_chosen(size_t bytes)
 
 /*
  * Asking a space that is full costs a look at all of its table. How many allocations are passed on
- * before the next try doubles with each that is in vain. What is smaller than all that was refused may
- * well find room.
+ * before the next try doubles with each that is in vain. What is smaller than all that was refused
+ * may well find room.
  */
 static atomic_uint passes, patience;
 static _Atomic size_t too_much = SIZE_MAX;

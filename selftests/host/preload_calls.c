@@ -1,96 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * libhmem-malloc.so under a program: each function and its edges, threads, children, a space that is
- * full, a share. Every case is a process of its own, with the library preloaded, on system RAM, on a
- * file without a name and on one that is there.
+ * libhmem-malloc.so under a program: each function and its edges, a space that is full, a share,
+ * threads, and what is used to the very end.
  * hmem-test: timeout=240
  */
-#include <fcntl.h>
-#include <inttypes.h>
-#include <malloc.h>
-#include <pthread.h>
-#include <spawn.h>
-#include <stdatomic.h>
-#include <stdint.h>
-#include <sys/mman.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <tap.h>
-
-#define ABOVE	4096
-#define LARGE	((size_t)100000)
-#define SIZE	(64u << 20)
-
-/* --- what a case checks -------------------------------------------------------------- */
-
-#define CHECK(condition)                                                                 \
-	do {                                                                             \
-		if (!(condition)) {                                                      \
-			fprintf(stderr, "# %s:%d: %s (errno %d)\n", __FILE__, __LINE__,  \
-				#condition, errno);                                      \
-			_exit(1);                                                        \
-		}                                                                        \
-	} while (0)
-
-/* So that the compiler does not know what they do. */
-static void *(*volatile do_malloc)(size_t) = malloc;
-static void *(*volatile do_calloc)(size_t, size_t) = calloc;
-static void *(*volatile do_realloc)(void *, size_t) = realloc;
-static void *(*volatile do_reallocarray)(void *, size_t, size_t) = reallocarray;
-static void (*volatile do_free)(void *) = free;
-static void *(*volatile do_memalign)(size_t, size_t) = memalign;
-static void *(*volatile do_aligned_alloc)(size_t, size_t) = aligned_alloc;
-static int (*volatile do_posix_memalign)(void **, size_t, size_t) = posix_memalign;
-static size_t (*volatile do_usable)(void *) = malloc_usable_size;
-
-/* The space is the mapping that a large block is in. Its policy, or its file, keeps it apart. */
-static uintptr_t space_from, space_to;
-
-static void find_space(void)
-{
-	FILE *maps = fopen("/proc/self/maps", "re");
-	void *block = do_malloc(LARGE);
-	uintptr_t from, to;
-	char line[8192];
-
-	CHECK(maps && block);
-	while (fgets(line, sizeof(line), maps))
-		if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR, &from, &to) == 2 &&
-		    (uintptr_t)block >= from && (uintptr_t)block < to) {
-			space_from = from;
-			space_to = to;
-		}
-	fclose(maps);
-	do_free(block);
-	CHECK(space_to - space_from >= 2u << 20);
-}
-
-static bool is_here(const void *block)
-{
-	return (uintptr_t)block >= space_from && (uintptr_t)block < space_to;
-}
-
-static void fill(void *block, size_t bytes, unsigned int seed)
-{
-	for (size_t i = 0; i < bytes; i++)
-		((unsigned char *)block)[i] = (unsigned char)(seed + i * 7);
-}
-
-static bool is_filled(const void *block, size_t bytes, unsigned int seed)
-{
-	for (size_t i = 0; i < bytes; i++)
-		if (((const unsigned char *)block)[i] != (unsigned char)(seed + i * 7))
-			return false;
-	return true;
-}
-
-static bool is_zero(const void *block, size_t bytes)
-{
-	const unsigned char *at = block;
-
-	return !bytes || (!at[0] && !memcmp(at, at + 1, bytes - 1));
-}
+#include "preload_user.h"
 
 /* --- functions ----------------------------------------------------------------------- */
 
@@ -198,8 +112,8 @@ static void aligned(void)
 
 static void resized(void)
 {
-	static const size_t steps[] = { 10, 4000, 5000, 100000, 99000, 20000, 3000000, 2999999, 4096, 1,
-					200000, 100 };
+	static const size_t steps[] = { 10, 4000, 5000, 100000, 99000, 20000, 3000000,
+					2999999, 4096, 1, 200000, 100 };
 	unsigned char *block = do_malloc(5);
 	size_t has = 5;
 	void *kept;
@@ -285,6 +199,24 @@ static void full(void)
 	CHECK(!"there is room again, and nobody takes it");
 }
 
+/* What is refused to large ones is there for small ones. */
+static void large_ones_full(void)
+{
+	void *large[8];
+
+	for (int i = 0; i < 8; i++)
+		large[i] = do_malloc(3u << 20);
+	CHECK(!is_here(large[7]));
+	for (int i = 0; i < 200; i++) {
+		void *small = do_malloc(LARGE);
+
+		CHECK(is_here(small));
+		do_free(small);
+	}
+	for (int i = 0; i < 8; i++)
+		do_free(large[i]);
+}
+
 static size_t share_here, share_all;
 
 static void *one_block(void *arg)
@@ -328,53 +260,6 @@ static void share(void)
 /* --- threads ------------------------------------------------------------------------- */
 
 #define THREADS	8
-#define SLOTS	256
-
-static _Atomic(uint32_t *) slots[SLOTS];
-static atomic_bool stop;
-
-/* The first word is the size, the second tells who wrote it; so is each page's. */
-static uint32_t *made(uint32_t *block, uint32_t bytes, uint32_t seed)
-{
-	block[0] = bytes;
-	block[1] = seed;
-	for (uint32_t at = 1024; at + 1 <= bytes / 4; at += 1024)
-		block[at] = seed + at;
-	return block;
-}
-
-static void checked(const uint32_t *block, uint32_t bytes)
-{
-	for (uint32_t at = 1024; at + 1 <= bytes / 4; at += 1024)
-		CHECK(block[at] == block[1] + at);
-}
-
-static uint32_t next_random(uint32_t *state)
-{
-	*state = *state * 1664525u + 1013904223u;
-	return *state >> 8;
-}
-
-static void step(uint32_t *random)
-{
-	uint32_t slot = next_random(random) % SLOTS, bytes = 16 + next_random(random) % 60000;
-	uint32_t *block = atomic_exchange(&slots[slot], NULL);
-
-	if (block)
-		checked(block, block[0]);
-	if (next_random(random) % 4) {
-		do_free(block);
-		block = next_random(random) % 2 ? do_malloc(bytes) : do_calloc(1, bytes);
-	} else {
-		uint32_t has = block ? block[0] : 0;
-
-		block = do_realloc(block, bytes);
-		if (block && has)
-			checked(block, has < bytes ? has : bytes);
-	}
-	CHECK(block);
-	do_free(atomic_exchange(&slots[slot], made(block, bytes, *random)));
-}
 
 static void *hammer(void *arg)
 {
@@ -400,249 +285,6 @@ static void threads(void)
 		do_free(slots[i]);
 }
 
-/* --- children ------------------------------------------------------------------------ */
-
-static void wait_for(pid_t child)
-{
-	int status;
-
-	CHECK(child > 0);
-	CHECK(waitpid(child, &status, 0) == child);
-	CHECK(WIFEXITED(status) && !WEXITSTATUS(status));
-}
-
-#define BLOCKS 40
-
-static void fill_all(void **blocks, unsigned int seed)
-{
-	for (unsigned int i = 0; i < BLOCKS; i++)
-		fill(blocks[i], 1000 + i * 5000, seed + i);
-}
-
-static void check_all(void **blocks, unsigned int seed)
-{
-	for (unsigned int i = 0; i < BLOCKS; i++)
-		CHECK(is_filled(blocks[i], 1000 + i * 5000, seed + i));
-}
-
-/* @depth: of children's children, each of which has what its parent had, and changes it. */
-static void generation(void **blocks, unsigned int depth)
-{
-	pid_t child;
-	void *more;
-
-	check_all(blocks, depth + 1);
-	fill_all(blocks, depth);
-	more = do_calloc(1, 3 * LARGE);
-	CHECK(is_here(more) && is_zero(more, 3 * LARGE));
-	if (depth) {
-		child = fork();
-		if (!child) {
-			generation(blocks, depth - 1);
-			exit(0);
-		}
-		/* While it runs: neither sees the other's. */
-		fill_all(blocks, 77);
-		check_all(blocks, 77);
-		wait_for(child);
-		check_all(blocks, 77);
-	}
-	do_free(more);
-	for (unsigned int i = 0; i < BLOCKS; i++)
-		do_free(blocks[i]);
-}
-
-static void children(void)
-{
-	void *blocks[BLOCKS];
-
-	for (unsigned int i = 0; i < BLOCKS; i++)
-		blocks[i] = do_malloc(1000 + i * 5000);
-	fill_all(blocks, 4);
-	for (int i = 0; i < 3; i++) {
-		pid_t child = fork();
-
-		if (!child) {
-			generation(blocks, 3);
-			exit(0);
-		}
-		fill_all(blocks, 50);
-		check_all(blocks, 50);
-		wait_for(child);
-		check_all(blocks, 50);
-		fill_all(blocks, 4);
-	}
-	wait_for(fork() ?: (execl("/bin/true", "true", NULL), _exit(1), 0));
-}
-
-static void *until_stopped(void *arg)
-{
-	uint32_t random = (uint32_t)(uintptr_t)arg;
-
-	while (!atomic_load(&stop))
-		step(&random);
-	return NULL;
-}
-
-/* A thread whose first allocation above the threshold may come in the instant of a fork. */
-static void *born_and_gone(void *arg)
-{
-	(void)arg;
-	do_free(do_malloc(LARGE));
-	return NULL;
-}
-
-static void *always_new(void *arg)
-{
-	pthread_t thread;
-
-	while (!atomic_load(&stop)) {
-		CHECK(!pthread_create(&thread, NULL, born_and_gone, arg));
-		pthread_join(thread, NULL);
-	}
-	return NULL;
-}
-
-static void in_child_of_threads(void **blocks)
-{
-	pthread_t thread;
-	void *more[16];
-
-	alarm(60);
-	check_all(blocks, 8);
-	for (int i = 0; i < 200; i++) {
-		more[i % 16] = do_malloc((size_t)i * 700 + 1);
-		CHECK(more[i % 16]);
-		memset(more[i % 16], i, (size_t)i * 700 + 1);
-		if (i % 16 == 15)
-			for (int j = 0; j < 16; j++)
-				do_free(more[j]);
-	}
-	CHECK(!pthread_create(&thread, NULL, born_and_gone, NULL));
-	pthread_join(thread, NULL);
-	check_all(blocks, 8);
-	for (unsigned int i = 0; i < BLOCKS; i++)
-		do_free(blocks[i]);
-	_exit(0);
-}
-
-static void children_of_threads(void)
-{
-	pthread_t all[4];
-	void *blocks[BLOCKS];
-
-	for (unsigned int i = 0; i < BLOCKS; i++)
-		blocks[i] = do_malloc(1000 + i * 5000);
-	fill_all(blocks, 8);
-	for (int i = 0; i < 4; i++)
-		CHECK(!pthread_create(&all[i], NULL, i ? until_stopped : always_new,
-				      (void *)(uintptr_t)(i + 1)));
-	for (int i = 0; i < 30; i++) {
-		pid_t child = fork();
-
-		if (!child)
-			in_child_of_threads(blocks);
-		wait_for(child);
-		check_all(blocks, 8);
-	}
-	stop = true;
-	for (int i = 0; i < 4; i++)
-		pthread_join(all[i], NULL);
-}
-
-extern char **environ;
-
-/* None of these is a fork: they run in the parent's memory, and change nothing there. */
-static void spawned(void)
-{
-	char *block = do_malloc(LARGE), *args[] = { (char[]){ "true" }, NULL };
-	pid_t child;
-
-	fill(block, LARGE, 1);
-	for (int i = 0; i < 20; i++) {
-		child = vfork();
-		if (!child)
-			_exit(0);
-		wait_for(child);
-		CHECK(!posix_spawn(&child, "/bin/true", NULL, NULL, args, environ));
-		wait_for(child);
-	}
-	CHECK(!system("true"));
-	CHECK(is_filled(block, LARGE, 1));
-	do_free(block);
-}
-
-/* --- from the beginning to the end ---------------------------------------------------- */
-
-static void *early;
-
-/* --- handlers of the program's own, which are there before the library's ---------------- */
-
-static bool has_handlers;
-
-static void allocate_in_handler(void)
-{
-	void *block;
-
-	if (!has_handlers)
-		return;
-	alarm(60);
-	CHECK(is_filled(early, LARGE, 6));
-	block = do_malloc(LARGE);
-	CHECK(block);
-	do_free(block);
-}
-
-/* In a child only what is there is looked at, see lib/preload/children.c. */
-static void look_in_handler(void)
-{
-	CHECK(!has_handlers || is_filled(early, LARGE, 6));
-}
-
-static void *fork_in_thread(void *arg)
-{
-	pid_t child = fork();
-
-	(void)arg;
-	if (!child) {
-		CHECK(is_filled(early, LARGE, 6));
-		memset(early, 0, LARGE);
-		do_free(early);
-		exit(0);
-	}
-	wait_for(child);
-	return NULL;
-}
-
-/* The thread that forks has not had anything of the space. */
-static void handlers(void)
-{
-	pthread_t thread;
-
-	has_handlers = true;
-	for (int i = 0; i < 3; i++) {
-		CHECK(!pthread_create(&thread, NULL, fork_in_thread, NULL));
-		pthread_join(thread, NULL);
-		CHECK(is_filled(early, LARGE, 6));
-	}
-	has_handlers = false;
-}
-
-#define KEYS 40
-
-static __attribute__((constructor(101))) void allocate_early(void)
-{
-	pthread_key_t key;
-
-	CHECK(!pthread_atfork(allocate_in_handler, allocate_in_handler, look_in_handler));
-	/* The library's key is one for which threads need memory of malloc(3). */
-	for (int i = 0; i < KEYS; i++)
-		CHECK(!pthread_key_create(&key, NULL));
-	early = malloc(LARGE);
-	if (early)
-		fill(early, LARGE, 6);
-}
-
 /* stdio writes what is in this buffer when all destructors have run. */
 static void at_the_end(void)
 {
@@ -658,147 +300,22 @@ static void at_the_end(void)
 	printf("written at the end");
 }
 
-/* --- cases --------------------------------------------------------------------------- */
-
-/*
- * @size, @above, @share: settings of its own; NULL: the usual ones
- * @blocks: left at the end, one of which is from the beginning, or is stdio's; -1: any
- */
-static const struct {
-	const char *name;
-	void (*run)(void);
-	const char *size, *above, *share;
-	int blocks;
-} cases[] = {
-	{ "sizes", sizes, NULL, NULL, NULL, 1 },
-	{ "zeroes", zeroes, NULL, NULL, NULL, 1 },
-	{ "aligned", aligned, NULL, NULL, NULL, 1 },
-	{ "resized", resized, NULL, NULL, NULL, 1 },
-	{ "errors stay", errors_stay, NULL, NULL, NULL, 1 },
-	{ "full", full, "2M", NULL, NULL, 1 },
-	{ "share", share, NULL, NULL, "30", -1 },
-	{ "threads", threads, NULL, NULL, NULL, 1 },
-	{ "threads, all from there", threads, NULL, "0", NULL, -1 },
-	{ "children", children, NULL, NULL, NULL, -1 },
-	{ "children of threads", children_of_threads, NULL, NULL, NULL, -1 },
-	{ "handlers of forks", handlers, NULL, NULL, NULL, -1 },
-	{ "spawned", spawned, NULL, NULL, NULL, 1 },
-	{ "at the end", at_the_end, NULL, NULL, NULL, 1 },
+static const struct preload_case cases[] = {
+	{ "sizes", sizes, NULL, NULL, NULL, 1, NULL },
+	{ "zeroes", zeroes, NULL, NULL, NULL, 1, NULL },
+	{ "aligned", aligned, NULL, NULL, NULL, 1, NULL },
+	{ "resized", resized, NULL, NULL, NULL, 1, NULL },
+	{ "errors stay", errors_stay, NULL, NULL, NULL, 1, NULL },
+	{ "full", full, "2M", NULL, NULL, 1, NULL },
+	{ "large ones full", large_ones_full, "8M", NULL, NULL, 1, NULL },
+	{ "share", share, NULL, NULL, "30", -1, NULL },
+	{ "threads", threads, NULL, NULL, NULL, 1, NULL },
+	{ "threads, all from there", threads, NULL, "0", NULL, -1, NULL },
+	{ "at the end", at_the_end, NULL, NULL, NULL, 1, "written at the end" },
+	{ 0 },
 };
-
-#define CASES (sizeof(cases) / sizeof(cases[0]))
-
-static void set(const char *name, const char *value)
-{
-	if (value)
-		setenv(name, value, 1);
-	else
-		unsetenv(name);
-}
-
-/* Return: exit status of the case, or -1. */
-static int run_case(size_t i, const char *self, const char *library, const char *layer,
-		    const char *stats)
-{
-	char number[16], *args[] = { (char *)self, number, NULL };
-	int status;
-	pid_t child = fork();
-
-	if (!child) {
-		snprintf(number, sizeof(number), "%zu", i);
-		set("HMEM_MALLOC_LAYER", layer);
-		set("HMEM_MALLOC_ABOVE",
-		    cases[i].above ? cases[i].above : cases[i].share ? NULL : "4096");
-		set("HMEM_MALLOC_SIZE", cases[i].size ? cases[i].size : "64M");
-		set("HMEM_MALLOC_SHARE", cases[i].share);
-		set("HMEM_MALLOC_STATS", stats);
-		set("LD_PRELOAD", library);
-		execv(self, args);
-		_exit(127);
-	}
-	if (child < 0 || waitpid(child, &status, 0) != child || !WIFEXITED(status))
-		return -1;
-	return WEXITSTATUS(status);
-}
-
-/* The last line is the parent's: of children there may be others before it. */
-static void check_stats(size_t i, const char *layer, const char *stats)
-{
-	unsigned long long here = 0, left = 0;
-	char line[4096] = "", last[4096] = "";
-	FILE *file = fopen(stats, "re");
-	const char *at;
-
-	while (file && fgets(line, sizeof(line), file))
-		strcpy(last, line);
-	if (file)
-		fclose(file);
-	at = strstr(last, layer);
-	if (!at || sscanf(at + strlen(layer), ": %llu allocations", &here) != 1)
-		here = 0;
-	at = strstr(last, "left: ");
-	if (!at || sscanf(at, "left: %llu of", &left) != 1)
-		left = 12345;
-	TAP_OK(here > 0, "%s on %s: that came from there", cases[i].name, layer);
-	if (cases[i].blocks >= 0)
-		TAP_EQ(left, cases[i].blocks, "%s on %s: what is left", cases[i].name, layer);
-	if (here == 0 || (cases[i].blocks >= 0 && (int)left != cases[i].blocks))
-		tap_diag("%s", last);
-	unlink(stats);
-}
-
-/* @has_size: the space has the size that was asked for */
-static void on(const char *layer, bool has_size, const char *self, const char *library,
-	       const char *scratch)
-{
-	char stats[4200], out[4200], text[64] = "";
-
-	snprintf(stats, sizeof(stats), "%s/stats", scratch);
-	snprintf(out, sizeof(out), "%s/out", scratch);
-	set("PRELOAD_OUT", out);
-	for (size_t i = 0; i < CASES; i++) {
-		FILE *written;
-
-		if (cases[i].size && !has_size)
-			continue;
-		TAP_EQ(run_case(i, self, library, layer, stats), 0, "%s on %s", cases[i].name, layer);
-		check_stats(i, layer, stats);
-		if (cases[i].run != at_the_end)
-			continue;
-		written = fopen(out, "re");
-		TAP_STR_EQ(written ? fgets(text, sizeof(text), written) : NULL, "written at the end",
-			   "what stdio had was written");
-		if (written)
-			fclose(written);
-	}
-}
 
 int main(int argc, char **argv)
 {
-	const char *build = getenv("HMEM_BUILD"), *scratch = getenv("TMPDIR");
-	char library[4200], self[4096], layer[4300], file[4200];
-	int fd;
-
-	if (argc == 2) {
-		size_t i = (size_t)atoi(argv[1]);
-
-		if (!cases[i].share)
-			find_space();
-		cases[i].run();
-		return 0;
-	}
-	if (!build || !scratch || !realpath(argv[0], self))
-		tap_bail("run this with selftests/run");
-	snprintf(library, sizeof(library), "%s/libhmem-malloc.so", build);
-	if (access(library, R_OK))
-		tap_skip_all("there is no libhmem-malloc.so with sanitizers");
-	on("dram:0", true, self, library, scratch);
-	snprintf(layer, sizeof(layer), "file:%s", scratch);
-	on(layer, true, self, library, scratch);
-	snprintf(file, sizeof(file), "%s/there", scratch);
-	fd = open(file, O_RDWR | O_CREAT | O_EXCL, 0600);
-	TAP_OK(fd >= 0 && !ftruncate(fd, SIZE), "a file");
-	snprintf(layer, sizeof(layer), "file:%s", file);
-	on(layer, false, self, library, scratch);
-	return tap_done();
+	return preload_main(argc, argv, cases);
 }
