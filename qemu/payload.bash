@@ -63,7 +63,7 @@ payload_stage_project()
 		cp -r "$kernel_built/modules/$1" "$payload_stage/usr/lib/modules/"
 	fi
 
-	for file in "$build"/libhmem.so*; do
+	for file in "$build"/libhmem.so* "$build/libhmem-malloc.so"; do
 		[[ ! -f $file ]] || cp -d "$file" "$payload_stage/usr/lib/x86_64-linux-gnu/"
 	done
 	for file in "$build"/hmemctl "$build"/examples/*; do
