@@ -217,6 +217,20 @@ else
 	tap_skip "new and delete" "no g++ here"
 fi
 
+# --- where the library is
+
+mkdir "$TMPDIR/lib" "$TMPDIR/a lib"
+cp "$HMEM_BUILD/libhmem.so.0" "$TMPDIR/lib"
+cp "$HMEM_BUILD/libhmem.so.0" "$HMEM_BUILD/libhmem-malloc.so" "$TMPDIR/a lib"
+LD_LIBRARY_PATH=$TMPDIR/lib ctl run -l dram:0 -- touch "$TMPDIR/started"
+tap_matches "$status:$err" "^1:.*find $TMPDIR/lib/libhmem-malloc.so: No such file" "it is not there"
+LD_LIBRARY_PATH="$TMPDIR/a lib" ctl run -l dram:0 -- touch "$TMPDIR/started"
+tap_matches "$status:$err" "^1:.*a lib/libhmem-malloc.so cannot be preloaded" "it has a path that cannot be given"
+tap_check_status 1 "no program has been started" test -e "$TMPDIR/started"
+cp "$TMPDIR/a lib/libhmem-malloc.so" "$TMPDIR/lib"
+tap_is "$(LD_LIBRARY_PATH=$TMPDIR/lib set_by -l dram:0 | sed 's/.*LD_PRELOAD=//')" \
+	"$(realpath "$TMPDIR/lib")/libhmem-malloc.so" "it is taken from beside libhmem"
+
 # --- settings that make no sense
 
 # wrong NAME VALUE REGEX: one line, and the program runs on.

@@ -4,7 +4,9 @@
  * malloc(3) in that instant, handlers of forks, and children that are none.
  * hmem-test: timeout=240
  */
+#include <signal.h>
 #include <spawn.h>
+#include <sys/resource.h>
 
 #include "preload_user.h"
 
@@ -160,6 +162,36 @@ static void children_of_threads(void)
 		pthread_join(all[i], NULL);
 }
 
+/* Without room for a copy a child has none of a file, rather than its parent's memory. */
+static void no_room(void)
+{
+	bool is_file = !strncmp(getenv("HMEM_MALLOC_LAYER"), "file:", 5);
+	struct rlimit was, none = { 0, 0 };
+	void *block = do_malloc(LARGE);
+	int status;
+	pid_t child;
+
+	fill(block, LARGE, 2);
+	CHECK(!getrlimit(RLIMIT_AS, &was) && !setrlimit(RLIMIT_CORE, &none));
+	none.rlim_max = was.rlim_max;
+	CHECK(!setrlimit(RLIMIT_AS, &none));
+	child = fork();
+	if (!child)
+		_exit(!is_filled(block, LARGE, 2));
+	CHECK(!setrlimit(RLIMIT_AS, &was));
+	CHECK(child > 0 && waitpid(child, &status, 0) == child);
+	if (is_file)
+		CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV);
+	else
+		CHECK(WIFEXITED(status) && !WEXITSTATUS(status));
+	CHECK(is_filled(block, LARGE, 2));
+	child = fork();
+	if (!child)
+		_exit(!is_filled(block, LARGE, 2));
+	wait_for(child);
+	do_free(block);
+}
+
 extern char **environ;
 
 /* None of these is a fork: they run in the parent's memory, and change nothing there. */
@@ -243,6 +275,7 @@ static const struct preload_case cases[] = {
 	{ "children", children, NULL, NULL, NULL, -1, NULL },
 	{ "children of threads", children_of_threads, NULL, NULL, NULL, -1, NULL },
 	{ "handlers of forks", handlers, NULL, NULL, NULL, -1, NULL },
+	{ "no room for a copy", no_room, NULL, NULL, NULL, 1, NULL },
 	{ "spawned", spawned, NULL, NULL, NULL, 1, NULL },
 	{ 0 },
 };
