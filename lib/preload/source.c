@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <hmem/interface.h>
 
@@ -21,8 +20,6 @@ struct source source = { .above = SIZE_MAX };
 enum { NONE, MAKING, READY, FAILED };
 
 static atomic_int state;
-/* A child does not wait for a thread that only its parent has. */
-static _Atomic pid_t maker;
 
 static struct hmem_space *space;
 static struct hmem_interface *interface;
@@ -97,31 +94,17 @@ static int make(void)
 	return err;
 }
 
-/* Whether it is this thread's to make it. Others do not wait for that. */
-static bool take_turn(void)
-{
-	int was = NONE;
-	pid_t me, other;
-
-	if (atomic_load(&state) == FAILED)
-		return false;
-	me = getpid();
-	if (atomic_compare_exchange_strong(&state, &was, MAKING)) {
-		atomic_store(&maker, me);
-		return true;
-	}
-	other = atomic_load(&maker);
-	return was == MAKING && other && other != me &&
-	       atomic_compare_exchange_strong(&maker, &other, me);
-}
-
+/*
+ * While a thread makes it others do without. So does for ever a child by fork(2) of that instant:
+ * what that thread held of the library's locks is nobody's there.
+ */
 static bool make_space(void)
 {
-	int error = errno;
+	int was = atomic_load(&state), error = errno;
 	bool made;
 
-	if (!take_turn())
-		return atomic_load(&state) == READY;
+	if (was != NONE || !atomic_compare_exchange_strong(&state, &was, MAKING))
+		return was == READY;
 	inside++;
 	made = !make();
 	inside--;

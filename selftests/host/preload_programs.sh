@@ -12,8 +12,9 @@
 unset LD_PRELOAD "${!HMEM_MALLOC_@}"
 stats=$TMPDIR/stats
 python=/usr/bin/python3
-directory=/dev/shm
-[ -w $directory ] || directory=$TMPDIR
+# Memory, where there is some.
+directory=$(mktemp -d -p /dev/shm hmem-preload.XXXXXX 2>/dev/null) || directory=$(mktemp -d)
+trap 'rm -rf "$directory"' EXIT
 
 # came PROGRAM LEAST BYTES WHAT: that so many allocations of its processes came from the layer, and so
 # many bytes at once; what is left is shown.
@@ -201,5 +202,5 @@ for way in "${ways[@]}"; do
 	fi
 	compiler "${words[@]}"
 done
-tap_is "$(find $directory -maxdepth 1 -name '.hmem-space-*')" "" "no file is left"
+tap_is "$(ls -A "$directory")" "" "no file is left"
 tap_done
