@@ -263,36 +263,6 @@ tap_check "a kind alone is looked for" env LD_PRELOAD="$library" HMEM_MALLOC_LAY
 	HMEM_MALLOC_STATS="$stats" $python -c "$large"
 tap_matches "$(allocations)" "^[1-9][0-9]* 0\$" "and found"
 
-# --- a fork while the space is made, which takes long where a kind is to be looked for
-
-cat >"$TMPDIR/while.py" <<'CODE'
-import ctypes, os, signal, threading
-
-l = ctypes.CDLL(None)
-l.malloc.restype = ctypes.c_void_p
-l.free.argtypes = [ctypes.c_void_p]
-signal.alarm(60)
-thread = threading.Thread(target=lambda: l.free(l.malloc(1000000)))
-children = []
-thread.start()
-for i in range(12):
-    child = os.fork()
-    if not child:
-        signal.alarm(60)
-        l.free(l.malloc(1000000))
-        grandchild = os.fork()
-        if not grandchild:
-            os._exit(0 if l.malloc(1000000) else 1)
-        os._exit(os.waitpid(grandchild, 0)[1] != 0)
-    children.append(child)
-print(sum(os.waitpid(c, 0)[1] for c in children))
-thread.join()
-CODE
-for i in 1 2 3; do
-	tap_run env LD_PRELOAD="$library" HMEM_MALLOC_LAYER=dram HMEM_MALLOC_SIZE=64M $python "$TMPDIR/while.py"
-	tap_is "$tap_status:$tap_output" "0:0" "children that are forked while it is made ($i)"
-done
-
 # --- completion
 
 tap_matches "$(complete_for run --all)" "^--allocator\$" "options are completed"
