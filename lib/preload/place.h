@@ -9,9 +9,9 @@
 #include "../space.h"
 
 /*
- * A space on a layer, or in a file, of so many bytes; 0: what suits it. No descriptor is left open,
- * as programs close those that they do not know: what is mapped stays. 0 or a negative errno, with
- * a last error.
+ * A space on a layer, or in a file, of so many bytes; 0: what suits it. It needs no descriptor, as
+ * programs close those that they do not know: what is mapped stays. 0 or a negative errno, with a
+ * last error.
  */
 int place_space(struct hmem_ctx *ctx, const char *layer, uint64_t bytes, struct hmem_space **space);
 
