@@ -9,8 +9,9 @@
 
 #include <hmem/interface.h>
 
-#include "preload.h"
+#include "../checked.h"
 #include "place.h"
+#include "preload.h"
 
 /* So many allocations at most go elsewhere before a space that was full is asked again. */
 #define PATIENCE_MAX 1024
@@ -62,6 +63,9 @@ static int make_on(struct hmem_ctx *ctx)
 		snprintf(why_not, sizeof(why_not), "%s", hmem_last_error(ctx));
 		return err;
 	}
+	/* Guards lie behind what a block is said to have. */
+	if (checked_everywhere())
+		place_is_new = false;
 	/*
 	 * What the library does at a fork comes after what is done here in the parent, and before
 	 * it in the child: so it is watching by now.

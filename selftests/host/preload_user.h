@@ -197,6 +197,7 @@ static int run_case(const struct preload_case *a_case, size_t i, const char *sel
 		set("HMEM_MALLOC_SIZE", a_case->size ? a_case->size : "64M");
 		set("HMEM_MALLOC_SHARE", a_case->share);
 		set("HMEM_MALLOC_STATS", stats);
+		set("HMEM_CHECKED", strstr(a_case->name, "checked") ? "1" : NULL);
 		set("LD_PRELOAD", library);
 		execv(self, args);
 		_exit(127);
