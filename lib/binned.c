@@ -158,6 +158,8 @@ int binned_free(struct binned *heap, void *block)
 	const struct binned_class *class;
 	struct binned_cache *cache;
 	struct granule_span *span;
+	struct bin *bin;
+	_Atomic uint64_t *taken;
 	uint64_t word, head = granule_of(g, block, &word), bit, now;
 	uint32_t offset, i;
 
@@ -174,17 +176,26 @@ int binned_free(struct binned *heap, void *block)
 	cache = binned_cache(heap);
 	if (!cache || granule_owner(word) != cache->owner)
 		return free_to_owner(g, span, i);
+	taken = &binned_taken(span)[i / 64];
 	bit = 1ull << i % 64;
-	now = binned_load(&binned_taken(span)[i / 64]);
+	now = binned_load(taken);
 	/* Given back by another, and not collected: it would be twice. */
 	if (!(now & bit & ~binned_load(&binned_returned(g, span)[i / 64])))
 		return -EALREADY;
 	now &= ~bit;
-	binned_store(&binned_taken(span)[i / 64], now);
-	if (&binned_taken(span)[i / 64] == cache->bins[granule_use(word)].word)
-		cache->bins[granule_use(word)].free |= bit;
-	else if (span->list == BINNED_IN_FULL || (!now && span->list == BINNED_IN_SOME))
-		binned_freed(cache, granule_use(word), (uint32_t)head, now);
+	binned_store(taken, now);
+	bin = &cache->bins[granule_use(word)];
+	if (taken != bin->word) {
+		/* What was freed last is the next to be taken, while it is in the caches. */
+		bin->word = taken;
+		bin->block = granule_address(g, head) + (size_t)(i & ~63u) * class->size;
+		bin->free = 0;
+		if (span->list == BINNED_IN_FULL)
+			binned_unfilled(cache, granule_use(word), (uint32_t)head);
+	}
+	bin->free |= bit;
+	if (!now && span->list == BINNED_IN_SOME)
+		binned_emptied(cache, granule_use(word), (uint32_t)head);
 	return 0;
 }
 

@@ -40,11 +40,11 @@ struct binned_class {
 /*
  * A class for one thread.
  *
- * @free: blocks of the word in hand that are not taken
- * @word: the word in hand; NULL: none
+ * @free: blocks of the word in hand that are known not to be taken
+ * @word: the word in hand, of any span of the thread's; NULL: none
  * @block: its first block
  * @size: of the blocks
- * @at: which word of the span's it is
+ * @at: which word of the span in hand was the last to be found there
  * @span: the head in hand, plus 1; 0: none
  * @some: spans with blocks that are not taken, a ring, as @span; @full: those without any
  */

@@ -86,7 +86,10 @@ static bool is_empty(const struct granules *g, const struct binned_class *class,
 	return true;
 }
 
-/* The next word of the span in hand with a free block, and round again from its first. */
+/*
+ * The next word of the span in hand with a free block, and round again from its first. It begins
+ * with the one that it found last: what was freed elsewhere may have been taken from since.
+ */
 static bool next_word(struct binned_cache *cache, unsigned int c)
 {
 	const struct binned_class *class = &cache->heap->classes[c];
@@ -98,7 +101,6 @@ static bool next_word(struct binned_cache *cache, unsigned int c)
 	for (unsigned int i = 0; i < n; i++) {
 		uint64_t now;
 
-		at = at + 1 < n ? at + 1 : 0;
 		now = ~collect(g, span, at) & binned_blocks(class, at);
 		if (now) {
 			bin->at = at;
@@ -108,6 +110,7 @@ static bool next_word(struct binned_cache *cache, unsigned int c)
 			bin->free = now;
 			return true;
 		}
+		at = at + 1 < n ? at + 1 : 0;
 	}
 	return false;
 }
@@ -119,7 +122,7 @@ static bool in_hand(struct binned_cache *cache, unsigned int c, uint32_t head)
 
 	granule_span(cache->heap->g, head)->list = BINNED_IN_HAND;
 	bin->span = head + 1;
-	bin->at = binned_words(&cache->heap->classes[c]) - 1;
+	bin->at = 0;
 	return next_word(cache, c);
 }
 
@@ -197,11 +200,16 @@ static int64_t claim(struct binned_cache *cache, unsigned int c)
 	return at;
 }
 
-/* One that the thread owns. */
-static void release(struct binned_cache *cache, uint64_t head)
+/* One that the thread owns, and that is in no ring. */
+static void release(struct binned_cache *cache, unsigned int c, uint64_t head)
 {
 	struct granules *g = cache->heap->g;
+	struct bin *bin = &cache->bins[c];
 
+	if ((uintptr_t)bin->word - (uintptr_t)granule_span(g, head) < g->stride) {
+		bin->word = NULL;
+		bin->free = 0;
+	}
 	granules_release(g, head, binned_load(&g->words[head]), cache->owner);
 }
 
@@ -219,9 +227,7 @@ static unsigned int give_back(struct binned_cache *cache)
 			uint32_t head = bin->span - 1;
 
 			bin->span = 0;
-			bin->word = NULL;
-			bin->free = 0;
-			release(cache, head);
+			release(cache, c, head);
 			n++;
 		}
 		for (unsigned int list = BINNED_IN_SOME; list <= BINNED_IN_FULL; list++) {
@@ -235,7 +241,7 @@ static unsigned int give_back(struct binned_cache *cache)
 
 				if (is_empty(g, class, granule_span(g, head))) {
 					pull(g, bin, head);
-					release(cache, head);
+					release(cache, c, head);
 					n++;
 				}
 				at = done ? 0 : next;
@@ -262,7 +268,7 @@ static unsigned int give_back_orphans(struct binned_cache *cache)
 		    !granules_adopt(g, at, word, cache->owner))
 			continue;
 		if (is_empty(g, &heap->classes[c], granule_span(g, at))) {
-			release(cache, at);
+			release(cache, c, at);
 			n++;
 		} else {
 			granules_orphan(g, at);
@@ -323,30 +329,23 @@ int binned_refill(struct binned_cache *cache, unsigned int c)
 
 /* --- what is given back -------------------------------------------------------------- */
 
-/* A span is empty that is not in hand: it goes back unless it is the last one with free blocks. */
-static void emptied(struct binned_cache *cache, unsigned int c, uint32_t head)
+void binned_unfilled(struct binned_cache *cache, unsigned int c, uint32_t head)
+{
+	pull(cache->heap->g, &cache->bins[c], head);
+	put(cache->heap->g, &cache->bins[c], head, BINNED_IN_SOME);
+}
+
+/* An empty one goes back unless it is the last one with free blocks. */
+void binned_emptied(struct binned_cache *cache, unsigned int c, uint32_t head)
 {
 	struct granules *g = cache->heap->g;
 	struct bin *bin = &cache->bins[c];
 
-	if (bin->some && granule_span(g, bin->some - 1)->next != bin->some &&
+	if (granule_span(g, bin->some - 1)->next != bin->some &&
 	    is_empty(g, &cache->heap->classes[c], granule_span(g, head))) {
 		pull(g, bin, head);
-		release(cache, head);
+		release(cache, c, head);
 	}
-}
-
-void binned_freed(struct binned_cache *cache, unsigned int c, uint32_t head, uint64_t left)
-{
-	struct bin *bin = &cache->bins[c];
-	struct granule_span *span = granule_span(cache->heap->g, head);
-
-	if (span->list == BINNED_IN_FULL) {
-		pull(cache->heap->g, bin, head);
-		put(cache->heap->g, bin, head, BINNED_IN_SOME);
-	}
-	if (!left && span->list == BINNED_IN_SOME)
-		emptied(cache, c, head);
 }
 
 /* What is empty goes back, the rest is for who needs it next. */

@@ -50,8 +50,11 @@ int binned_refill(struct binned_cache *cache, unsigned int c);
 /* Give back what is empty, and look for what the dead had; false: there was nothing. */
 bool binned_make_room(struct binned_cache *cache);
 
-/* A block of a span that is not in hand was freed, and @left of its word are taken. */
-void binned_freed(struct binned_cache *cache, unsigned int c, uint32_t head, uint64_t left);
+/* A block of a full span was freed. */
+void binned_unfilled(struct binned_cache *cache, unsigned int c, uint32_t head);
+
+/* No block is taken in a word of a span that is not in hand, and perhaps in no other. */
+void binned_emptied(struct binned_cache *cache, unsigned int c, uint32_t head);
 
 /* The thread ends: what is empty goes back, the rest is for who needs it next. */
 void binned_part(struct binned_cache *cache);
