@@ -19,11 +19,22 @@
 
 /* --- blocks -------------------------------------------------------------------------- */
 
+/* The calling thread's, if it is where it is found at once. */
+static inline struct binned_cache *cache_here(const struct binned *heap)
+{
+	return (struct binned_cache *)(void *)thread_part_here(&heap->threads);
+}
+
 static struct binned_cache *binned_cache(struct binned *heap)
 {
+	struct binned_cache *cache = cache_here(heap);
+
+	if (cache)
+		return cache;
 	if (heap->only)
-		return heap->only;
-	return (struct binned_cache *)(void *)thread_part(&heap->threads);
+		return (struct binned_cache *)(void *)thread_part_put(&heap->threads,
+								      &heap->only->part);
+	return (struct binned_cache *)(void *)thread_part_find(&heap->threads);
 }
 
 /* Sizes up to 128 by 16, then four to a power of two. */
@@ -37,7 +48,7 @@ static unsigned int class_of(size_t bytes)
 	return 8 + (power - 7) * 4 + ((unsigned int)((bytes - 1) >> (power - 2)) & 3);
 }
 
-static void *take(struct bin *bin)
+static inline void *take(struct bin *bin)
 {
 	unsigned int bit = (unsigned int)__builtin_ctzll(bin->free);
 
@@ -85,18 +96,16 @@ static void *alloc_run(struct binned *heap, size_t bytes, size_t align)
 	return granule_address(g, (uint64_t)at);
 }
 
-static inline void *alloc_class(struct binned *heap, unsigned int c)
+static void *alloc_class(struct binned *heap, unsigned int c)
 {
 	struct binned_cache *cache = binned_cache(heap);
 
-	if (__builtin_expect(!cache, 0))
+	if (!cache)
 		return NULL;
-	if (__builtin_expect(!cache->bins[c].free, 0))
-		return take_slow(cache, c);
-	return take(&cache->bins[c]);
+	return cache->bins[c].free ? take(&cache->bins[c]) : take_slow(cache, c);
 }
 
-void *binned_alloc(struct binned *heap, size_t bytes)
+static __attribute__((noinline)) void *alloc_slow(struct binned *heap, size_t bytes)
 {
 	if (heap->object) {
 		if (bytes > heap->classes[0].size) {
@@ -108,6 +117,22 @@ void *binned_alloc(struct binned *heap, size_t bytes)
 	if (bytes > heap->classes[heap->nr_classes - 1].size)
 		return alloc_run(heap, bytes, 1);
 	return alloc_class(heap, class_of(bytes));
+}
+
+void *binned_alloc(struct binned *heap, size_t bytes)
+{
+	struct binned_cache *cache = cache_here(heap);
+	struct bin *bin;
+
+	if (__builtin_expect(!cache, 0))
+		return alloc_slow(heap, bytes);
+	if (__builtin_expect(bytes <= BINNED_SMALL, 1))
+		bin = &cache->bins[heap->small[(bytes + 15) / 16]];
+	else if (bytes <= heap->largest)
+		bin = &cache->bins[heap->object ? 0 : class_of(bytes)];
+	else
+		return alloc_slow(heap, bytes);
+	return __builtin_expect(bin->free != 0, 1) ? take(bin) : alloc_slow(heap, bytes);
 }
 
 void *binned_alloc_aligned(struct binned *heap, size_t bytes, size_t align)
@@ -152,15 +177,42 @@ static int free_run(struct binned *heap, uint64_t head, uint64_t word, const voi
 	return 0;
 }
 
-int binned_free(struct binned *heap, void *block)
+/* Of a span that the cache's thread owns. */
+static inline int free_own(struct binned_cache *cache, const struct granules *g, uint64_t head,
+			   unsigned int c, uint32_t i)
+{
+	struct granule_span *span = granule_span(g, head);
+	_Atomic uint64_t *taken = &binned_taken(span)[i / 64];
+	uint64_t bit = 1ull << i % 64, now = binned_load(taken);
+	struct bin *bin = &cache->bins[c];
+
+	/* Given back by another, and not collected: it would be twice. */
+	if (__builtin_expect(!(now & bit & ~binned_load(&taken[g->half])), 0))
+		return -EALREADY;
+	now &= ~bit;
+	binned_store(taken, now);
+	if (taken == bin->word) {
+		bin->free |= bit;
+		if (__builtin_expect(now != 0, 1))
+			return 0;
+	} else {
+		/* What was freed last is the next to be taken, while it is in the caches. */
+		bin->word = taken;
+		bin->block = granule_address(g, head) + (size_t)(i & ~63u) * bin->size;
+		bin->free = bit;
+	}
+	if (__builtin_expect(span->list != BINNED_IN_HAND, 0) &&
+	    (span->list == BINNED_IN_FULL || !now))
+		return binned_freed(cache, c, (uint32_t)head, now);
+	return 0;
+}
+
+static __attribute__((noinline)) int free_slow(struct binned *heap, void *block)
 {
 	const struct granules *g = heap->g;
 	const struct binned_class *class;
 	struct binned_cache *cache;
-	struct granule_span *span;
-	struct bin *bin;
-	_Atomic uint64_t *taken;
-	uint64_t word, head = granule_of(g, block, &word), bit, now;
+	uint64_t word, head = granule_of(g, block, &word);
 	uint32_t offset, i;
 
 	if (granule_state(word) != GRANULE_HEAD || granule_interface(word) != heap->interface)
@@ -172,31 +224,28 @@ int binned_free(struct binned *heap, void *block)
 	i = (uint32_t)((uint64_t)offset * class->reciprocal >> 32);
 	if (i * class->size != offset || i >= class->blocks)
 		return -EINVAL;
-	span = granule_span(g, head);
 	cache = binned_cache(heap);
 	if (!cache || granule_owner(word) != cache->owner)
-		return free_to_owner(g, span, i);
-	taken = &binned_taken(span)[i / 64];
-	bit = 1ull << i % 64;
-	now = binned_load(taken);
-	/* Given back by another, and not collected: it would be twice. */
-	if (!(now & bit & ~binned_load(&binned_returned(g, span)[i / 64])))
-		return -EALREADY;
-	now &= ~bit;
-	binned_store(taken, now);
+		return free_to_owner(g, granule_span(g, head), i);
+	return free_own(cache, g, head, granule_use(word), i);
+}
+
+int binned_free(struct binned *heap, void *block)
+{
+	const struct granules *g = heap->g;
+	struct binned_cache *cache = cache_here(heap);
+	uint64_t word, head = granule_of(g, block, &word);
+	const struct bin *bin;
+	uint32_t offset, i;
+
+	if (__builtin_expect(!cache || (word & GRANULE_WHOSE) != cache->whose, 0))
+		return free_slow(heap, block);
 	bin = &cache->bins[granule_use(word)];
-	if (taken != bin->word) {
-		/* What was freed last is the next to be taken, while it is in the caches. */
-		bin->word = taken;
-		bin->block = granule_address(g, head) + (size_t)(i & ~63u) * class->size;
-		bin->free = 0;
-		if (span->list == BINNED_IN_FULL)
-			binned_unfilled(cache, granule_use(word), (uint32_t)head);
-	}
-	bin->free |= bit;
-	if (!now && span->list == BINNED_IN_SOME)
-		binned_emptied(cache, granule_use(word), (uint32_t)head);
-	return 0;
+	offset = (uint32_t)((char *)block - granule_address(g, head));
+	i = (uint32_t)((uint64_t)offset * bin->reciprocal >> 32);
+	if (__builtin_expect(i * bin->size != offset || i >= bin->blocks, 0))
+		return -EINVAL;
+	return free_own(cache, g, head, granule_use(word), i);
 }
 
 size_t binned_size(const struct binned *heap, const void *block)
@@ -300,9 +349,18 @@ uint32_t binned_classes(uint64_t count, unsigned int shift)
 	return hash;
 }
 
+/* Behind the last class is one that has no blocks, and so what is too large is seen as that. */
+static void look_up(struct binned *heap)
+{
+	heap->largest = heap->classes[heap->nr_classes - 1].size;
+	for (size_t i = 0; i <= BINNED_SMALL / 16; i++)
+		heap->small[i] = (uint8_t)(i * 16 > heap->largest ? heap->nr_classes :
+					   heap->object		  ? 0 : class_of(i * 16));
+}
+
 static size_t cache_bytes(const struct binned *heap)
 {
-	size_t bytes = sizeof(struct binned_cache) + heap->nr_classes * sizeof(struct bin);
+	size_t bytes = sizeof(struct binned_cache) + (heap->nr_classes + 1) * sizeof(struct bin);
 
 	return (bytes + 4095) / 4096 * 4096;
 }
@@ -324,8 +382,12 @@ static struct binned_cache *new_cache(struct binned *heap)
 		errno = EUSERS;
 		return NULL;
 	}
-	for (unsigned int i = 0; i < heap->nr_classes; i++)
+	cache->whose = granule_word(GRANULE_HEAD, 0, heap->interface, cache->owner, 0);
+	for (unsigned int i = 0; i < heap->nr_classes; i++) {
 		cache->bins[i].size = heap->classes[i].size;
+		cache->bins[i].reciprocal = heap->classes[i].reciprocal;
+		cache->bins[i].blocks = heap->classes[i].blocks;
+	}
 	return cache;
 }
 
@@ -373,6 +435,7 @@ int binned_init(struct binned *heap, struct granules *g, unsigned int interface,
 		add_class(heap, object);
 	else
 		add_classes(heap);
+	look_up(heap);
 	if (one_thread) {
 		heap->only = new_cache(heap);
 		if (!heap->only)

@@ -24,6 +24,9 @@
 
 #define BINNED_CLASSES	GRANULE_RUN
 
+/* Up to so many bytes the class is looked up. */
+#define BINNED_SMALL	1024
+
 /*
  * @size: of its blocks
  * @reciprocal: 2^32 / @size, rounded up
@@ -43,7 +46,7 @@ struct binned_class {
  * @free: blocks of the word in hand that are known not to be taken
  * @word: the word in hand, of any span of the thread's; NULL: none
  * @block: its first block
- * @size: of the blocks
+ * @size, @reciprocal, @blocks: of the class
  * @at: which word of the span in hand was the last to be found there
  * @span: the head in hand, plus 1; 0: none
  * @some: spans with blocks that are not taken, a ring, as @span; @full: those without any
@@ -53,30 +56,37 @@ struct bin {
 	_Atomic uint64_t *word;
 	char *block;
 	uint32_t size;
+	uint32_t reciprocal;
+	uint32_t blocks;
 	uint32_t at;
 	uint32_t span;
 	uint32_t some;
 	uint32_t full;
+	uint32_t reserved[3];	/* a cache line */
 };
 
 /*
- * What a thread has.
+ * What a thread has. Behind the bins of all classes is one that has never anything.
  *
  * @owner: that its spans have
+ * @whose: what heads of theirs have of GRANULE_WHOSE
  * @adopt_at: where to look next for spans without owner
  */
 struct binned_cache {
 	struct thread_part part;
 	struct binned *heap;
 	unsigned int owner;
+	uint64_t whose;
 	uint64_t adopt_at;
 	struct bin bins[];
 };
 
 /*
  * @object: all blocks are of class 0; else classes go by size
+ * @largest: bytes that blocks have
  * @only: the cache of all threads, where only one uses the heap at a time
  * @process: that shares the table with others; 0: nobody does
+ * @small: by bytes / 16, rounded up, the class; that there is not, where it is none
  * @bury: called when there is no room: whether anybody has died whose spans are there now
  */
 struct binned {
@@ -85,11 +95,13 @@ struct binned {
 	unsigned int interface;
 	uint32_t member;
 	unsigned int nr_classes;
+	uint32_t largest;
 	bool object;
 	struct binned_cache *only;
 	pid_t process;
 	bool (*bury)(void *arg);
 	void *bury_arg;
+	uint8_t small[BINNED_SMALL / 16 + 1];
 	struct binned_class classes[BINNED_CLASSES];
 };
 

@@ -329,14 +329,8 @@ int binned_refill(struct binned_cache *cache, unsigned int c)
 
 /* --- what is given back -------------------------------------------------------------- */
 
-void binned_unfilled(struct binned_cache *cache, unsigned int c, uint32_t head)
-{
-	pull(cache->heap->g, &cache->bins[c], head);
-	put(cache->heap->g, &cache->bins[c], head, BINNED_IN_SOME);
-}
-
-/* An empty one goes back unless it is the last one with free blocks. */
-void binned_emptied(struct binned_cache *cache, unsigned int c, uint32_t head)
+/* A span is empty that is not in hand: it goes back unless it is the last one with free blocks. */
+static void emptied(struct binned_cache *cache, unsigned int c, uint32_t head)
 {
 	struct granules *g = cache->heap->g;
 	struct bin *bin = &cache->bins[c];
@@ -346,6 +340,20 @@ void binned_emptied(struct binned_cache *cache, unsigned int c, uint32_t head)
 		pull(g, bin, head);
 		release(cache, c, head);
 	}
+}
+
+int binned_freed(struct binned_cache *cache, unsigned int c, uint32_t head, uint64_t left)
+{
+	struct bin *bin = &cache->bins[c];
+	struct granule_span *span = granule_span(cache->heap->g, head);
+
+	if (span->list == BINNED_IN_FULL) {
+		pull(cache->heap->g, bin, head);
+		put(cache->heap->g, bin, head, BINNED_IN_SOME);
+	}
+	if (!left && span->list == BINNED_IN_SOME)
+		emptied(cache, c, head);
+	return 0;
 }
 
 /* What is empty goes back, the rest is for who needs it next. */

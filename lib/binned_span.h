@@ -17,7 +17,7 @@ static inline _Atomic uint64_t *binned_taken(struct granule_span *span)
 
 static inline _Atomic uint64_t *binned_returned(const struct granules *g, struct granule_span *span)
 {
-	return span->bits + ((size_t)1 << g->shift) / GRANULE_BLOCK_MIN / 64;
+	return span->bits + g->half;
 }
 
 static inline unsigned int binned_words(const struct binned_class *class)
@@ -50,11 +50,8 @@ int binned_refill(struct binned_cache *cache, unsigned int c);
 /* Give back what is empty, and look for what the dead had; false: there was nothing. */
 bool binned_make_room(struct binned_cache *cache);
 
-/* A block of a full span was freed. */
-void binned_unfilled(struct binned_cache *cache, unsigned int c, uint32_t head);
-
-/* No block is taken in a word of a span that is not in hand, and perhaps in no other. */
-void binned_emptied(struct binned_cache *cache, unsigned int c, uint32_t head);
+/* A block of a span that is not in hand was freed, and @left of its word are taken. Returns 0. */
+int binned_freed(struct binned_cache *cache, unsigned int c, uint32_t head, uint64_t left);
 
 /* The thread ends: what is empty goes back, the rest is for who needs it next. */
 void binned_part(struct binned_cache *cache);

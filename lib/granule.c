@@ -118,6 +118,7 @@ void granules_at(struct granules *g, void *memory, void *base)
 	g->words = (void *)((char *)memory + words_offset(g->count));
 	g->spans = (char *)memory + spans_offset(g->count);
 	g->stride = stride_for(g->shift);
+	g->half = (1u << g->shift) / GRANULE_BLOCK_MIN / 64;
 	g->base = base;
 }
 

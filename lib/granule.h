@@ -73,6 +73,9 @@ static inline uint32_t granule_length(uint64_t word)
 	return (uint32_t)(word >> 32);
 }
 
+/* What says of a head whose it is: it is one, its interface and its owner. */
+#define GRANULE_WHOSE granule_word(7, 0, 0x3ff, 0xfff, 0)
+
 #define GRANULE_USES		0x80
 #define GRANULE_RUN		(GRANULE_USES - 1)	/* not cut up: nobody's from the begin */
 #define GRANULE_INTERFACES	0x400
@@ -152,6 +155,7 @@ struct granule_told {
  * @told: where it is told; NULL: nowhere
  * @base: of the first granule
  * @stride: bytes from one struct granule_span to the next; there is one for each granule
+ * @half: words of its bits before those of the second sort
  */
 struct granules {
 	struct granule_table *table;
@@ -162,6 +166,7 @@ struct granules {
 	uint64_t count;
 	unsigned int shift;
 	struct granule_told *told;
+	unsigned int half;
 };
 
 /* The size of the granules that suit so many bytes. */

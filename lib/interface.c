@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "binned.h"
 #include "checked.h"
 #include "ctx.h"
 #include "interface.h"
@@ -260,6 +261,8 @@ int hmem_interface_create(struct hmem_space *space, const struct hmem_interface_
 		interface_drop(new);
 		return err;
 	}
+	if (new->ops.alloc == strategy_binned.alloc)
+		new->binned = new->state;
 	*interface = new;
 	return 0;
 }
@@ -348,6 +351,9 @@ int hmem_interface_reset(struct hmem_interface *interface)
 
 void *hmem_malloc(struct hmem_interface *interface, size_t bytes)
 {
+	/* The way that most go is as short as it can be. */
+	if (__builtin_expect(interface->binned != NULL, 1))
+		return binned_alloc(interface->binned, bytes);
 	return interface->ops.alloc(interface->state, bytes ? bytes : 1, ALIGN_MIN);
 }
 
@@ -431,7 +437,10 @@ int hmem_free(struct hmem_interface *interface, void *block)
 
 	if (!block)
 		return 0;
-	err = interface->ops.free(interface->state, block);
+	if (__builtin_expect(interface->binned != NULL, 1))
+		err = binned_free(interface->binned, block);
+	else
+		err = interface->ops.free(interface->state, block);
 	return __builtin_expect(err, 0) ? not_freed(interface, block, err) : 0;
 }
 

@@ -14,6 +14,7 @@
 
 /*
  * @beneath: in checked mode, the strategy that is checked
+ * @binned: the state, of strategies that are binned; else NULL
  * @number: in the words of granules that it has
  * @owner: with which it takes granules for a strategy that has none of its own; 0: none yet
  */
@@ -21,6 +22,7 @@ struct hmem_interface {
 	struct hmem_strategy_ops ops;
 	struct hmem_strategy_ops beneath;
 	void *state;
+	struct binned *binned;
 	atomic_uint refs;
 	unsigned int number;
 	_Atomic unsigned int owner;

@@ -134,9 +134,14 @@ static struct thread_part *make_mine(struct thread_parts *whole)
 	return part;
 }
 
+struct thread_part *thread_part_put(const struct thread_parts *whole, struct thread_part *part)
+{
+	thread_places[whole->id % THREAD_PLACES] = (struct thread_place){ whole->id, part };
+	return part;
+}
+
 struct thread_part *thread_part_find(struct thread_parts *whole)
 {
-	struct thread_place *place = &thread_places[whole->id % THREAD_PLACES];
 	struct thread_part *part;
 
 	thread_parts_ready();
@@ -146,9 +151,5 @@ struct thread_part *thread_part_find(struct thread_parts *whole)
 	if (!part)
 		part = make_mine(whole);
 	fork_lock_give(&lock);
-	if (part) {
-		place->id = whole->id;
-		place->part = part;
-	}
-	return part;
+	return part ? thread_part_put(whole, part) : NULL;
 }

@@ -64,11 +64,22 @@ struct thread_part *thread_part_find(struct thread_parts *whole);
 void thread_parts_each(const struct thread_parts *whole,
 		       void (*fn)(void *arg, struct thread_part *part), void *arg);
 
-static inline struct thread_part *thread_part(struct thread_parts *whole)
+/* It is the calling thread's as well from now on, and found at once. Returns it. */
+struct thread_part *thread_part_put(const struct thread_parts *whole, struct thread_part *part);
+
+/* The calling thread's; NULL: it has to be looked for. */
+static inline struct thread_part *thread_part_here(const struct thread_parts *whole)
 {
 	const struct thread_place *place = &thread_places[whole->id % THREAD_PLACES];
 
-	return __builtin_expect(place->id == whole->id, 1) ? place->part : thread_part_find(whole);
+	return __builtin_expect(place->id == whole->id, 1) ? place->part : NULL;
+}
+
+static inline struct thread_part *thread_part(struct thread_parts *whole)
+{
+	struct thread_part *part = thread_part_here(whole);
+
+	return part ? part : thread_part_find(whole);
 }
 
 #endif
