@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "binned_run.h"
 #include "binned_span.h"
 
 /* In a span, at least, and spans in a space, both where it is large enough. */
@@ -73,6 +74,7 @@ static void *alloc_run(struct binned *heap, size_t bytes, size_t align)
 	struct binned_cache *cache = binned_cache(heap);
 	struct granules *g = heap->g;
 	size_t granule = (size_t)1 << g->shift;
+	uint64_t known;
 	uint32_t n, at_multiple = align > granule ? (uint32_t)(align >> g->shift) : 1;
 	int64_t at;
 
@@ -83,6 +85,9 @@ static void *alloc_run(struct binned *heap, size_t bytes, size_t align)
 		return NULL;
 	}
 	n = (uint32_t)((bytes + granule - 1) >> g->shift);
+	known = binned_run_take(cache, n, at_multiple);
+	if (known)
+		return granule_address(g, known - 1);
 	at = granules_claim(g, n, at_multiple, cache->owner);
 	if (at < 0 && binned_make_room(cache))
 		at = granules_claim(g, n, at_multiple, cache->owner);
@@ -168,13 +173,16 @@ static int free_to_owner(const struct granules *g, struct granule_span *span, un
 static int free_run(struct binned *heap, uint64_t head, uint64_t word, const void *block)
 {
 	struct binned_cache *cache = binned_cache(heap);
+	bool freed;
 
 	if (granule_address(heap->g, head) != block)
 		return -EINVAL;
-	/* Giving back does not fail for want of an owner: nobody will do. */
-	if (!granules_release(heap->g, head, word, cache ? cache->owner : GRANULE_NOBODY))
+	if (granule_use(word) == GRANULE_IDLE)
 		return -EALREADY;
-	return 0;
+	/* Giving back does not fail for want of an owner: nobody will do. */
+	freed = cache ? binned_run_put(cache, head, word) :
+			granules_release(heap->g, head, word, GRANULE_NOBODY);
+	return freed ? 0 : -EALREADY;
 }
 
 /* Of a span that the cache's thread owns. */
@@ -217,7 +225,7 @@ static __attribute__((noinline)) int free_slow(struct binned *heap, void *block)
 
 	if (granule_state(word) != GRANULE_HEAD || granule_interface(word) != heap->interface)
 		return word ? -EINVAL : -EALREADY;
-	if (granule_use(word) == GRANULE_RUN)
+	if (granule_use(word) >= GRANULE_IDLE)
 		return free_run(heap, head, word, block);
 	class = &heap->classes[granule_use(word)];
 	offset = (uint32_t)((char *)block - granule_address(g, head));
@@ -257,6 +265,8 @@ size_t binned_size(const struct binned *heap, const void *block)
 	if (granule_state(word) != GRANULE_HEAD || granule_interface(word) != heap->interface)
 		return 0;
 	offset = (uint64_t)((const char *)block - granule_address(g, head));
+	if (granule_use(word) == GRANULE_IDLE)
+		return 0;
 	if (granule_use(word) == GRANULE_RUN)
 		return offset ? 0 : (size_t)granule_length(word) << g->shift;
 	class = &heap->classes[granule_use(word)];
@@ -281,7 +291,7 @@ void binned_count(const struct binned *heap, uint64_t *blocks, uint64_t *bytes)
 		uint64_t n = 0;
 
 		if (granule_state(word) != GRANULE_HEAD ||
-		    granule_interface(word) != heap->interface)
+		    granule_interface(word) != heap->interface || granule_use(word) == GRANULE_IDLE)
 			continue;
 		if (granule_use(word) == GRANULE_RUN) {
 			++*blocks;

@@ -22,7 +22,10 @@
 #include "granule.h"
 #include "thread_part.h"
 
-#define BINNED_CLASSES	GRANULE_RUN
+#define BINNED_CLASSES	GRANULE_IDLE
+
+/* Runs that a thread has freed, and may have again. */
+#define BINNED_RUNS	64
 
 /* Up to so many bytes the class is looked up. */
 #define BINNED_SMALL	1024
@@ -66,6 +69,20 @@ struct bin {
 };
 
 /*
+ * Runs that are idle, as far as the thread knows: anybody may have given them back since.
+ *
+ * @granules: of all of them
+ * @missed: how often in turn none was as long as the one that was looked for
+ */
+struct binned_runs {
+	unsigned int nr;
+	unsigned int missed;
+	uint64_t granules;
+	uint32_t lengths[BINNED_RUNS];
+	uint32_t heads[BINNED_RUNS];
+};
+
+/*
  * What a thread has. Behind the bins of all classes is one that has never anything.
  *
  * @owner: that its spans have
@@ -78,6 +95,7 @@ struct binned_cache {
 	unsigned int owner;
 	uint64_t whose;
 	uint64_t adopt_at;
+	struct binned_runs runs;
 	struct bin bins[];
 };
 

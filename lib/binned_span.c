@@ -3,6 +3,7 @@
  * Binned: the spans of a thread. One of each class is in hand, in rings are those with free blocks
  * and those without.
  */
+#include "binned_run.h"
 #include "binned_span.h"
 
 /* Full spans that are looked at for what others gave back, before a new one is claimed. */
@@ -361,6 +362,7 @@ void binned_part(struct binned_cache *cache)
 {
 	struct granules *g = cache->heap->g;
 
+	binned_runs_give(cache);
 	give_back(cache);
 	for (unsigned int c = 0; c < cache->heap->nr_classes; c++) {
 		struct bin *bin = &cache->bins[c];

@@ -9,7 +9,7 @@
 
 #define MAGIC	0x656c756e6172676dULL
 #define MAKING	0x676e696b616d676dULL	/* in its place while the table is made */
-#define VERSION 2
+#define VERSION 3
 
 /* Spaces of less than this many granules have smaller ones: each use takes one at least. */
 #define GRANULES_WANTED 1024
@@ -205,15 +205,28 @@ static bool count_again(struct granules *g)
 	return true;
 }
 
+static bool is_idle(uint64_t word)
+{
+	return granule_state(word) == GRANULE_HEAD && granule_use(word) == GRANULE_IDLE;
+}
+
 #define OWNERS_WORDS ((GRANULE_OWNERS_MAX + 64) / 64)
 
-/* @dead: a bit for each owner */
-static void bury(struct granules *g, const uint64_t *dead)
+/*
+ * @dead: a bit for each owner; @one: of those. What is idle goes back as well, in his name: he may
+ * have been the last who knew of it.
+ */
+static void bury(struct granules *g, const uint64_t *dead, unsigned int one)
 {
 	for (uint64_t at = 0; at < g->count; at++) {
 		uint64_t word = get(g, at);
 		unsigned int owner = granule_owner(word);
 
+		if (is_idle(word) &&
+		    cas(g, at, word, granule_word(GRANULE_LEAVING, 0, 0, one, granule_length(word)))) {
+			at += free_rest(g, at) - 1;
+			continue;
+		}
 		if (!(dead[owner / 64] >> owner % 64 & 1))
 			continue;
 		if (granule_state(word) == GRANULE_HEAD)
@@ -228,15 +241,15 @@ void granules_bury(struct granules *g, uint32_t member)
 {
 	struct granule_owner *owners = g->table->owners;
 	uint64_t dead[OWNERS_WORDS] = { 0 };
-	bool any = false;
+	unsigned int any = 0;
 
 	for (unsigned int i = 1; i < g->table->nr_owners; i++)
 		if (atomic_load(&owners[i].member) == member) {
 			dead[i / 64] |= 1ull << i % 64;
-			any = true;
+			any = i;
 		}
 	if (any) {
-		bury(g, dead);
+		bury(g, dead, any);
 		/* Before he is forgotten: who does this may die as well. */
 		atomic_fetch_add(&g->table->deaths, 1);
 	}
@@ -378,7 +391,7 @@ static int64_t find(struct granules *g, uint64_t from, uint32_t n, uint32_t alig
 	return -ENOSPC;
 }
 
-int64_t granules_claim(struct granules *g, uint32_t n, uint32_t align, unsigned int owner)
+static int64_t claim_free(struct granules *g, uint32_t n, uint32_t align, unsigned int owner)
 {
 	uint64_t claimed = granule_word(GRANULE_CLAIMED, 0, 0, owner, 0);
 	uint64_t low = atomic_load_explicit(&g->table->low, memory_order_relaxed);
@@ -411,6 +424,28 @@ int64_t granules_claim(struct granules *g, uint32_t n, uint32_t align, unsigned 
 	return at;
 }
 
+static bool release_all_idle(struct granules *g, unsigned int owner)
+{
+	bool any = false;
+	uint64_t at = 0;
+
+	while (at < g->count) {
+		uint64_t word = get(g, at);
+
+		if (is_idle(word) && granules_release(g, at, word, owner))
+			any = true;
+		at += granule_state(word) == GRANULE_HEAD ? granule_length(word) : 1;
+	}
+	return any;
+}
+
+int64_t granules_claim(struct granules *g, uint32_t n, uint32_t align, unsigned int owner)
+{
+	int64_t at = claim_free(g, n, align, owner);
+
+	return at < 0 && release_all_idle(g, owner) ? claim_free(g, n, align, owner) : at;
+}
+
 void granules_settle(struct granules *g, uint64_t head, uint64_t word, unsigned int owner)
 {
 	set(g, head, word);
@@ -438,6 +473,29 @@ bool granules_release(struct granules *g, uint64_t head, uint64_t word, unsigned
 	return true;
 }
 
+static uint64_t run_word(unsigned int use, unsigned int interface, uint32_t n)
+{
+	return granule_word(GRANULE_HEAD, use, interface, GRANULE_NOBODY, n);
+}
+
+bool granules_rest(struct granules *g, uint64_t head, uint64_t word)
+{
+	return cas(g, head, word,
+		   run_word(GRANULE_IDLE, granule_interface(word), granule_length(word)));
+}
+
+bool granules_rouse(struct granules *g, uint64_t head, unsigned int interface, uint32_t n)
+{
+	return cas(g, head, run_word(GRANULE_IDLE, interface, n),
+		   run_word(GRANULE_RUN, interface, n));
+}
+
+bool granules_release_idle(struct granules *g, uint64_t head, unsigned int interface, uint32_t n,
+			   unsigned int owner)
+{
+	return granules_release(g, head, run_word(GRANULE_IDLE, interface, n), owner);
+}
+
 bool granules_adopt(struct granules *g, uint64_t head, uint64_t word, unsigned int owner)
 {
 	if (!cas(g, head, word, with_owner(word, owner)))
@@ -455,7 +513,7 @@ void granules_release_interface(struct granules *g, unsigned int interface, unsi
 
 		if (granule_state(word) == GRANULE_HEAD && granule_interface(word) == interface) {
 			if (granule_owner(word) == GRANULE_NOBODY &&
-			    granule_use(word) != GRANULE_RUN)
+			    granule_use(word) < GRANULE_IDLE)
 				atomic_fetch_sub_explicit(&g->table->orphans, 1,
 							  memory_order_relaxed);
 			granules_release(g, at, word, owner);

@@ -10,6 +10,9 @@
  *        -> BODY, from the last to the second; then HEAD, which makes it a span
  *   HEAD -> LEAVING, then BODY -> FREE from the last to the second; then LEAVING -> FREE
  *
+ * A run that is freed may stay HEAD, idle: nobody's, and to be had again or given back by whoever
+ * comes first, by compare-and-swap.
+ *
  * What an owner who died left CLAIMED or LEAVING is free again when granules_bury() has come by,
  * spans of his have no owner then.
  */
@@ -78,6 +81,7 @@ static inline uint32_t granule_length(uint64_t word)
 
 #define GRANULE_USES		0x80
 #define GRANULE_RUN		(GRANULE_USES - 1)	/* not cut up: nobody's from the begin */
+#define GRANULE_IDLE		(GRANULE_USES - 2)	/* one that is free, and not given back yet */
 #define GRANULE_INTERFACES	0x400
 
 /*
@@ -211,7 +215,8 @@ void granules_bury(struct granules *g, uint32_t member);
 
 /*
  * Claim @n granules, whose first one is a multiple of @align (a power of two) from the base. They
- * are a span when granules_settle() has said for what; until then nobody else sees them.
+ * are a span when granules_settle() has said for what; until then nobody else sees them. Where
+ * there is no room all that are idle are given back first, of whichever interface.
  * -ENOSPC: there are not so many together; -EDQUOT: the limit is reached.
  */
 int64_t granules_claim(struct granules *g, uint32_t n, uint32_t align, unsigned int owner);
@@ -224,6 +229,22 @@ void granules_settle(struct granules *g, uint64_t head, uint64_t word, unsigned 
  * another one by now, as somebody else just did.
  */
 bool granules_release(struct granules *g, uint64_t head, uint64_t word, unsigned int owner);
+
+/*
+ * A run is free, but stays a span, for who needs one as long; @word: of its head. False: it has
+ * another one by now.
+ */
+bool granules_rest(struct granules *g, uint64_t head, uint64_t word);
+
+/*
+ * One of so many granules that was idle is the interface's run again. False: it is something else
+ * by now, as anybody may give back what is idle.
+ */
+bool granules_rouse(struct granules *g, uint64_t head, unsigned int interface, uint32_t n);
+
+/* Give it back, if it is still idle. */
+bool granules_release_idle(struct granules *g, uint64_t head, unsigned int interface, uint32_t n,
+			   unsigned int owner);
 
 /* Take a span that has no owner; false: somebody else has it now. */
 bool granules_adopt(struct granules *g, uint64_t head, uint64_t word, unsigned int owner);

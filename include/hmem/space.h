@@ -93,7 +93,7 @@ struct hmem_space_options {
  * @nr_parts: parts it has
  * @bytes: of memory
  * @limit: of those that may be used
- * @used: of those that interfaces have
+ * @used: of those that interfaces have, or have freed and keep for a while: who needs it gets it
  * @peak: the most they ever had
  * @granule: bytes that are taken at once, at least
  * @interfaces: how many this process has on it

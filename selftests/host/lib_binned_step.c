@@ -16,6 +16,7 @@
 #include "tap.h"
 
 #include "../../lib/binned.c"
+#include "../../lib/binned_run.c"
 #include "../../lib/binned_span.c"
 #include "../../lib/granule.c"
 #include "../../lib/fork_lock.c"

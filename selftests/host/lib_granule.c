@@ -14,6 +14,7 @@
 #include "tap.h"
 
 #include "../../lib/binned.c"
+#include "../../lib/binned_run.c"
 #include "../../lib/binned_span.c"
 #include "../../lib/granule.c"
 #include "../../lib/fork_lock.c"
@@ -147,6 +148,44 @@ static void test_counted_meanwhile(void)
 	}
 	TAP_OK(n > 50, "one is claimed and one given back at %lu instants of counting", n);
 	TAP_EQ(wrong, 0, "after which they are counted right");
+}
+
+/* The span is one of that use; whether it is idle now. */
+static bool rests(uint64_t head)
+{
+	return granules_rest(&g, head, get(&g, head)) &&
+	       granule_use(get(&g, head)) == GRANULE_IDLE;
+}
+
+static void test_idle(void)
+{
+	fresh();
+	TAP_EQ(span(10, GRANULE_RUN, NUMBER), 0, "a run");
+	TAP_OK(rests(0), "that is freed");
+	TAP_EQ(span(5, GRANULE_RUN, NUMBER), 10, "is not what others get while there is room");
+	TAP_OK(!granules_rouse(&g, 0, NUMBER, 9) && !granules_rouse(&g, 0, NUMBER + 1, 10),
+	       "nor is it one that is shorter, or of another interface");
+	TAP_OK(granules_rouse(&g, 0, NUMBER, 10) && !granules_rouse(&g, 0, NUMBER, 10),
+	       "it can be had again, once");
+	TAP_OK(rests(0) && !granules_rest(&g, 0, granule_word(GRANULE_HEAD, GRANULE_RUN, NUMBER, 0, 10)),
+	       "and be freed again, once");
+	TAP_EQ(span(30, GRANULE_RUN, NUMBER + 1), -ENOSPC, "where there is no room it is given back");
+	TAP_OK(!get(&g, 0) && !granules_rouse(&g, 0, NUMBER, 10), "and cannot be had any more");
+	TAP_EQ(span(25, GRANULE_RUN, NUMBER + 1), 15, "another interface has the rest");
+	TAP_OK(rests(15), "and frees it");
+	TAP_EQ(span(26, GRANULE_RUN, NUMBER), -ENOSPC, "for as long a run there is no room");
+	atomic_store(&g.table->limit, 12);
+	TAP_EQ(span(7, GRANULE_RUN, NUMBER), 0, "what was idle does not count for a limit then");
+	TAP_EQ(atomic_load(&g.table->used), 12, "and all is counted right");
+	TAP_OK(rests(0), "one is idle when somebody dies");
+	granules_bury(&g, DEAD);
+	TAP_EQ(atomic_load(&g.table->used), 5, "and free when he is buried");
+	TAP_EQ(really_used(), 5, "which is right");
+	TAP_EQ(span(7, GRANULE_RUN, NUMBER), 0, "a run");
+	rests(0);
+	granules_release_interface(&g, NUMBER, alive);
+	TAP_EQ(really_used() + atomic_load(&g.table->orphans), 0,
+	       "that is idle goes with its interface");
 }
 
 static void test_released_together(void)
@@ -309,6 +348,7 @@ int main(void)
 		tap_bail("no memory");
 	test_counted_later();
 	test_counted_meanwhile();
+	test_idle();
 	test_released_together();
 	test_claimed_by_the_dead();
 	test_freed_by_two();

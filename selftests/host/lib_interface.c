@@ -423,6 +423,45 @@ static void test_threads_that_end(void)
 	hmem_interface_unref(passed);
 }
 
+/* Freed blocks that are granules of their own stay at hand, and nobody finds no room for them. */
+static void test_large_again(uint32_t flags)
+{
+	struct hmem_interface *one = must_interface(space, HMEM_STRATEGY_BINNED, 0, flags);
+	struct hmem_interface *two = must_interface(space, HMEM_STRATEGY_BINNED, 0, 0);
+	char *blocks[100], *large;
+	uint64_t before;
+
+	for (size_t i = 0; i < 8; i++)
+		blocks[i] = hmem_malloc(one, MIB);
+	for (size_t i = 0; i < 8; i++)
+		TAP_EQ(hmem_free(one, blocks[i]), 0, "a block of 1 MiB is freed");
+	TAP_EQ(hmem_free(one, blocks[3]), -EALREADY, "freed again: refused");
+	TAP_EQ(hmem_free(one, blocks[3] + 65536), -EINVAL, "what was inside of it as well");
+	TAP_EQ(hmem_usable_size(one, blocks[3]), 0, "it is none");
+	TAP_OK(!stats_of(one).blocks && !stats_of(one).bytes, "and none is counted");
+	TAP_OK(hmem_malloc(one, MIB - 1) == blocks[7], "the last one is the next");
+	hmem_free(one, blocks[7]);
+	large = hmem_malloc(two, 250 * MIB);
+	TAP_OK(large, "another interface can have all there is");
+	TAP_EQ(hmem_free(one, blocks[3]), large < blocks[3] ? -EINVAL : -EALREADY,
+	       "and what was freed is not the first one's any more");
+	TAP_OK(hmem_malloc(one, MIB), "who finds others");
+	hmem_free(two, large);
+
+	for (size_t i = 0; i < 40; i++)
+		blocks[i] = hmem_malloc(one, 3 * 65536);
+	for (size_t i = 0; i < 40; i++)
+		hmem_free(one, blocks[i]);
+	for (size_t i = 0; i < 100; i++)
+		blocks[i] = hmem_malloc(one, 4 * 65536);
+	before = stats_of(one).held;
+	hmem_free(one, blocks[0]);
+	TAP_EQ(before - stats_of(one).held, 40 * 3 * 65536,
+	       "those that nobody asks for are given back");
+	hmem_interface_unref(one);
+	hmem_interface_unref(two);
+}
+
 int main(void)
 {
 	if (hmem_ctx_new(&ctx))
@@ -441,6 +480,8 @@ int main(void)
 	test_own();
 	test_options();
 	test_threads_that_end();
+	test_large_again(0);
+	test_large_again(HMEM_INTERFACE_ONE_THREAD);
 	TAP_EQ(used(), 0, "nothing of the space is used at the end");
 	hmem_space_unref(space);
 	hmem_ctx_unref(ctx);
