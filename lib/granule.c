@@ -120,6 +120,8 @@ void granules_at(struct granules *g, void *memory, void *base)
 	g->stride = stride_for(g->shift);
 	g->half = (1u << g->shift) / GRANULE_BLOCK_MIN / 64;
 	g->base = base;
+	for (size_t i = 0; i < GRANULE_KINDS; i++)
+		atomic_init(&g->from[i], 0);
 }
 
 /* --- owners -------------------------------------------------------------------------- */
@@ -148,6 +150,17 @@ static void set(struct granules *g, uint64_t at, uint64_t word)
 static uint64_t get(const struct granules *g, uint64_t at)
 {
 	return atomic_load_explicit(&g->words[at], memory_order_acquire);
+}
+
+static uint64_t about(_Atomic uint64_t *from)
+{
+	return atomic_load_explicit(from, memory_order_relaxed);
+}
+
+static void lower(_Atomic uint64_t *from, uint64_t at)
+{
+	if (at < about(from))
+		atomic_store_explicit(from, at, memory_order_relaxed);
 }
 
 static uint64_t with_owner(uint64_t word, unsigned int owner)
@@ -258,7 +271,9 @@ void granules_bury(struct granules *g, uint32_t member)
 			atomic_store(&owners[i].busy, 0);
 			atomic_store(&owners[i].member, 0);
 		}
-	atomic_store_explicit(&g->table->low, 0, memory_order_relaxed);
+	lower(&g->table->low, 0);
+	for (size_t i = 0; i < GRANULE_KINDS; i++)
+		lower(&g->from[i], 0);
 	count_again(g);
 }
 
@@ -327,6 +342,34 @@ static int count_in(struct granules *g, uint64_t n)
 	return 0;
 }
 
+/* --- where to look ------------------------------------------------------------------- */
+
+/*
+ * First fit would go through all that is in use whenever the first places that are free are too
+ * short, so for each length it is known about where they end.
+ */
+static _Atomic uint64_t *from_for(struct granules *g, uint32_t n)
+{
+	if (n == 1)
+		return &g->table->low;
+	return &g->from[n <= GRANULE_LENGTHS ? n : GRANULE_LENGTHS + 1];
+}
+
+/* So many are free from @at on; with what lies beside them they may do for longer runs. */
+static void lower_all(struct granules *g, uint64_t at, uint64_t n)
+{
+	uint64_t end = at + n, begin = at;
+
+	lower(&g->table->low, at);
+	while (begin && end - begin < GRANULE_LENGTHS && !get(g, begin - 1))
+		begin--;
+	while (end < g->count && end - begin < GRANULE_LENGTHS && !get(g, end))
+		end++;
+	for (uint32_t i = 2; i <= GRANULE_LENGTHS && i <= end - begin; i++)
+		lower(&g->from[i], begin);
+	lower(&g->from[GRANULE_LENGTHS + 1], begin);
+}
+
 /* How many are free from @at on, up to @n. */
 static uint32_t free_at(const struct granules *g, uint64_t at, uint32_t n)
 {
@@ -362,11 +405,13 @@ static uint64_t behind(const struct granules *g, uint64_t at, uint32_t align)
 	return (at + align - 1) & ~(uint64_t)(align - 1);
 }
 
-/* @first: the first one that was free from @from on, where all were looked at that could be */
+/* @first: the first place that would do, where all were looked at that could be */
 static int64_t find(struct granules *g, uint64_t from, uint32_t n, uint32_t align,
 		    uint64_t claimed, uint64_t *first)
 {
 	uint64_t at = (from + align - 1) & ~(uint64_t)(align - 1);
+	/* Where lengths share a place to begin, what is too short for one may do for another. */
+	bool shared = n > GRANULE_LENGTHS;
 
 	*first = align == 1 ? GRANULES_MAX : from;
 	while (at < g->count && n <= g->count - at) {
@@ -376,10 +421,10 @@ static int64_t find(struct granules *g, uint64_t from, uint32_t n, uint32_t alig
 			at = behind(g, at, align);
 			continue;
 		}
-		if (at < *first)
-			*first = at;
 		/* Others are not kept from places that are too short. */
 		got = free_at(g, at, n);
+		if (at < *first && (got == n || shared))
+			*first = at;
 		if (got == n) {
 			got = claim_at(g, at, n, claimed);
 			if (got == n)
@@ -394,8 +439,8 @@ static int64_t find(struct granules *g, uint64_t from, uint32_t n, uint32_t alig
 static int64_t claim_free(struct granules *g, uint32_t n, uint32_t align, unsigned int owner)
 {
 	uint64_t claimed = granule_word(GRANULE_CLAIMED, 0, 0, owner, 0);
-	uint64_t low = atomic_load_explicit(&g->table->low, memory_order_relaxed);
-	uint64_t first;
+	_Atomic uint64_t *from = from_for(g, n);
+	uint64_t low = about(from), first;
 	int64_t at;
 
 	if (!may_fit(g, n))
@@ -420,7 +465,9 @@ static int64_t claim_free(struct granules *g, uint32_t n, uint32_t align, unsign
 	if (first == (uint64_t)at)
 		first += n;
 	if (first != low)
-		atomic_store_explicit(&g->table->low, first, memory_order_relaxed);
+		atomic_store_explicit(from, first, memory_order_relaxed);
+	if (about(&g->table->low) == (uint64_t)at)
+		atomic_store_explicit(&g->table->low, (uint64_t)at + n, memory_order_relaxed);
 	return at;
 }
 
@@ -467,8 +514,7 @@ bool granules_release(struct granules *g, uint64_t head, uint64_t word, unsigned
 	set(g, head, 0);
 	atomic_fetch_sub(&g->table->used, n);
 	tell(g);
-	if (head < atomic_load_explicit(&g->table->low, memory_order_relaxed))
-		atomic_store_explicit(&g->table->low, head, memory_order_relaxed);
+	lower_all(g, head, n);
 	end(g, owner);
 	return true;
 }

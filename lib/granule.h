@@ -153,6 +153,10 @@ struct granule_told {
 	_Atomic uint64_t peak;
 };
 
+/* Lengths of runs up to which there is a kind for each; those beyond share one. */
+#define GRANULE_LENGTHS 16
+#define GRANULE_KINDS	(GRANULE_LENGTHS + 2)
+
 /*
  * The table as this process has it mapped.
  *
@@ -160,6 +164,8 @@ struct granule_told {
  * @base: of the first granule
  * @stride: bytes from one struct granule_span to the next; there is one for each granule
  * @half: words of its bits before those of the second sort
+ * @from: by the length of a run, about where the first place for it is: the last is of all
+ *	that are longer. For one granule it is in the table, as others lower it there
  */
 struct granules {
 	struct granule_table *table;
@@ -171,6 +177,7 @@ struct granules {
 	unsigned int shift;
 	struct granule_told *told;
 	unsigned int half;
+	_Atomic uint64_t from[GRANULE_KINDS];
 };
 
 /* The size of the granules that suit so many bytes. */
