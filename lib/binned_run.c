@@ -10,7 +10,7 @@
 #include "binned_run.h"
 
 /* Of the space, at most, or so many granules, are those of one thread. */
-#define IDLE_PART 32
+#define IDLE_PART 16
 #define IDLE_LEAST 8
 
 static void drop(struct binned_runs *runs, unsigned int i)

@@ -279,15 +279,16 @@ void granules_bury(struct granules *g, uint32_t member)
 
 /* --- spans --------------------------------------------------------------------------- */
 
+/* Who counts again sees that an owner is busy, or that there was a change since. */
 static void begin(struct granules *g, unsigned int owner)
 {
-	atomic_store(&g->table->owners[owner].busy, 1);
+	atomic_store_explicit(&g->table->owners[owner].busy, 1, memory_order_relaxed);
 	atomic_fetch_add(&g->table->changes, 1);
 }
 
 static void end(struct granules *g, unsigned int owner)
 {
-	atomic_store(&g->table->owners[owner].busy, 0);
+	atomic_store_explicit(&g->table->owners[owner].busy, 0, memory_order_release);
 }
 
 static int no_room(const struct granules *g)
