@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "allocation.h"
+#include "copy_large.h"
 #include "ctx.h"
 #include "interface.h"
 #include "sized.h"
@@ -314,7 +315,7 @@ static int transfer(struct hmem_allocation *allocation, struct hmem_interface *t
 
 	if (err)
 		return err;
-	memcpy(new, old, bytes < allocation->bytes ? bytes : allocation->bytes);
+	copy_bytes(new, old, bytes < allocation->bytes ? bytes : allocation->bytes);
 	err = hmem_free(allocation->interface, old);
 	/* Else, whoever freed it before has a bug, but nothing of this is lost. */
 	if (err && interface_is_checked(allocation->interface)) {

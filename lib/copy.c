@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "copy.h"
+#include "copy_large.h"
 #include "ctx.h"
 
 /* One side of a copy, with all that its layout left out. */
@@ -138,8 +139,8 @@ void copy_make(struct copy *copy)
 		const char *from = copy->from + plane * copy->from_plane;
 
 		for (size_t row = 0; row < copy->shape.rows; row++)
-			memmove(to + row * copy->to_row, from + row * copy->from_row,
-				copy->shape.bytes);
+			copy_bytes(to + row * copy->to_row, from + row * copy->from_row,
+				   copy->shape.bytes);
 	}
 	copy_leave(copy);
 }

@@ -8,6 +8,7 @@
 
 #include "binned.h"
 #include "checked.h"
+#include "copy_large.h"
 #include "ctx.h"
 #include "interface.h"
 #include "sized.h"
@@ -405,7 +406,7 @@ void *hmem_realloc(struct hmem_interface *interface, void *block, size_t bytes)
 	new = hmem_malloc(interface, bytes);
 	if (!new)
 		return NULL;
-	memcpy(new, block, bytes < has ? bytes : has);
+	copy_bytes(new, block, bytes < has ? bytes : has);
 	err = interface->ops.free(interface->state, block);
 	if (!err)
 		return new;

@@ -381,6 +381,44 @@ static void test_child(void)
 	hmem_allocation_free(b);
 }
 
+/* Those that are copied in another way, where lines begin alike, where not, and overlapping. */
+static void test_large_copies(void)
+{
+	static const size_t offsets[][2] = {
+		{ 0, 0 }, { 64, 0 }, { 5, 5 }, { 69, 5 }, { 1, 0 }, { 0, 70 }, { 4096, 63 },
+	};
+	size_t room = 5 << 20, bytes = (2 << 20) + 13;
+	struct hmem_allocation *a = must_have(binned, room), *b = must_have(binned, room);
+	char *in = hmem_allocation_data(a), *out = hmem_allocation_data(b);
+	char *want = malloc(room);
+	bool good = true;
+
+	if (!want)
+		tap_bail("no memory");
+	for (size_t i = 0; i < room; i++)
+		in[i] = (char)(i * 31 + i / 4099);
+	for (size_t i = 0; i < sizeof(offsets) / sizeof(offsets[0]); i++) {
+		memset(out, 'x', room);
+		memset(want, 'x', room);
+		memcpy(want + offsets[i][0], in + offsets[i][1], bytes);
+		good = !hmem_copy_bytes(b, offsets[i][0], a, offsets[i][1], bytes) &&
+		       !memcmp(out, want, room) && good;
+	}
+	TAP_OK(good, "large copies, of lines that begin alike and others");
+	for (int back = 0; back < 2; back++)
+		for (size_t by = 64; by <= 2 << 20; by *= 32) {
+			memcpy(out, in, room);
+			memcpy(want, in, room);
+			memmove(want + (back ? 0 : by), want + (back ? by : 0), bytes);
+			good = !hmem_copy_bytes(b, back ? 0 : by, b, back ? by : 0, bytes) &&
+			       !memcmp(out, want, room) && good;
+		}
+	TAP_OK(good, "and those that overlap");
+	free(want);
+	hmem_allocation_free(a);
+	hmem_allocation_free(b);
+}
+
 int main(void)
 {
 	if (hmem_ctx_new(&ctx))
@@ -398,6 +436,7 @@ int main(void)
 	test_copies();
 	test_under_way();
 	test_child();
+	test_large_copies();
 	TAP_EQ(stats_of(binned).blocks + stats_of(elsewhere).blocks, 0, "nothing is left at the end");
 	hmem_interface_unref(binned);
 	hmem_interface_unref(bump);
