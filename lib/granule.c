@@ -577,7 +577,8 @@ uint64_t granules_of_interface(const struct granules *g, unsigned int interface)
 		uint64_t word = get(g, at);
 		uint64_t length = granule_state(word) == GRANULE_HEAD ? granule_length(word) : 1;
 
-		if (granule_state(word) == GRANULE_HEAD && granule_interface(word) == interface)
+		if (granule_state(word) == GRANULE_HEAD &&
+		    granule_interface(word) == interface && !is_idle(word))
 			n += length;
 		at += length;
 	}

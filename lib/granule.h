@@ -259,7 +259,7 @@ bool granules_adopt(struct granules *g, uint64_t head, uint64_t word, unsigned i
 /* Give all of an interface back, while nobody uses it. */
 void granules_release_interface(struct granules *g, unsigned int interface, unsigned int owner);
 
-/* How many it has. */
+/* How many it has; those that are idle are nobody's. */
 uint64_t granules_of_interface(const struct granules *g, unsigned int interface);
 
 static inline struct granule_span *granule_span(const struct granules *g, uint64_t head)

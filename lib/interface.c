@@ -72,6 +72,29 @@ void *interface_take(struct hmem_interface *interface, size_t bytes, size_t alig
 	return granule_address(g, (uint64_t)at);
 }
 
+void interface_rest(struct hmem_interface *interface, uint64_t first, uint64_t behind,
+		    uint64_t most)
+{
+	struct granules *g = &interface->space->g;
+	unsigned int owner = owner_of(interface);
+	uint64_t at = first, n = 0;
+
+	while (at < behind) {
+		uint64_t word = atomic_load_explicit(&g->words[at], memory_order_acquire);
+		uint64_t length = granule_state(word) == GRANULE_HEAD ? granule_length(word) : 1;
+
+		if (granule_state(word) == GRANULE_HEAD &&
+		    granule_interface(word) == interface->number) {
+			if (granule_use(word) == GRANULE_RUN && n + length <= most &&
+			    granules_rest(g, at, word))
+				n += length;
+			else
+				granules_release(g, at, word, owner);
+		}
+		at += length;
+	}
+}
+
 void interface_give_all(struct hmem_interface *interface)
 {
 	unsigned int owner = owner_of(interface);

@@ -51,6 +51,13 @@ void *interface_take(struct hmem_interface *interface, size_t bytes, size_t alig
 int interface_give(struct hmem_interface *interface, void *memory);
 size_t interface_taken(const struct hmem_interface *interface, const void *memory);
 
+/*
+ * Of what it has between two granules, up to @most granules are idle then, and the rest goes back
+ * to the space; so does what was idle before. Nobody uses it.
+ */
+void interface_rest(struct hmem_interface *interface, uint64_t first, uint64_t behind,
+		    uint64_t most);
+
 /* All that it has goes back to the space. Nobody uses it. */
 void interface_give_all(struct hmem_interface *interface);
 

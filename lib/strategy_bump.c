@@ -15,11 +15,24 @@
 #define CHUNK_PART 256
 #define CHUNK_MAX  (2u << 20)
 
+/* Of the space: what may stay idle between two rounds. */
+#define IDLE_PART 8
+#define RUNS	  128
+
+/* Runs, in the order in which they were taken; @at: the next one to look at */
+struct bump_runs {
+	unsigned int nr;
+	unsigned int at;
+	uint32_t heads[RUNS];
+	uint32_t lengths[RUNS];
+};
+
 /*
  * What a thread has.
  *
  * @from, @end: what is left of its chunk
  * @round: of resets, when it took that
+ * @taken: in this round, the first of them; @before: in the last, and perhaps idle now
  */
 struct bump_part {
 	struct thread_part part;
@@ -28,11 +41,14 @@ struct bump_part {
 	uint64_t round;
 	_Atomic uint64_t blocks;
 	_Atomic uint64_t bytes;
+	struct bump_runs taken;
+	struct bump_runs before;
 };
 
 /*
  * @only: of all threads, where only one uses it at a time
  * @round: how often all was given back
+ * @first, @behind: between these are all granules that it has
  * @blocks, @bytes: of threads that have ended
  */
 struct bump {
@@ -41,6 +57,8 @@ struct bump {
 	struct bump_part *only;
 	size_t chunk;
 	uint64_t round;
+	_Atomic uint64_t first;
+	_Atomic uint64_t behind;
 	uint64_t blocks;
 	uint64_t bytes;
 };
@@ -82,6 +100,7 @@ static int create(struct hmem_interface *interface, void *arg, void **state)
 		return hmem_fail(interface->space->ctx, -ENOMEM, "no memory for an interface on %s",
 				 interface->space->name);
 	bump->interface = interface;
+	bump->first = interface->space->g.count;
 	bump->chunk = interface->space->bytes / CHUNK_PART;
 	if (bump->chunk < granule)
 		bump->chunk = granule;
@@ -134,6 +153,54 @@ static void *take(struct bump_part *part, size_t bytes, size_t align)
 	return block;
 }
 
+/* Another thread may widen it at the same time. */
+static void widen(struct bump *bump, uint64_t head, uint64_t n)
+{
+	uint64_t first = atomic_load(&bump->first), behind = atomic_load(&bump->behind);
+
+	while (head < first && !atomic_compare_exchange_weak(&bump->first, &first, head))
+		;
+	while (head + n > behind && !atomic_compare_exchange_weak(&bump->behind, &behind, head + n))
+		;
+}
+
+/* One of those of the last round, which are looked at once each; NULL: none of them will do. */
+static char *take_again(const struct bump *bump, struct bump_part *part, uint32_t n, size_t align)
+{
+	struct granules *g = &bump->interface->space->g;
+	struct bump_runs *before = &part->before;
+
+	while (before->at < before->nr) {
+		unsigned int i = before->at++;
+		char *run = granule_address(g, before->heads[i]);
+
+		if (before->lengths[i] == n && !((uintptr_t)run & (align - 1)) &&
+		    granules_rouse(g, before->heads[i], bump->interface->number, n))
+			return run;
+	}
+	return NULL;
+}
+
+static char *take_run(struct bump *bump, struct bump_part *part, size_t bytes, size_t align)
+{
+	struct granules *g = &bump->interface->space->g;
+	struct bump_runs *taken = &part->taken;
+	uint64_t n = (bytes + ((size_t)1 << g->shift) - 1) >> g->shift, head;
+	char *run = n <= g->count ? take_again(bump, part, (uint32_t)n, align) : NULL;
+
+	if (!run)
+		run = interface_take(bump->interface, bytes, align);
+	if (!run)
+		return NULL;
+	head = (uint64_t)(run - g->base) >> g->shift;
+	widen(bump, head, n);
+	if (taken->nr < RUNS) {
+		taken->heads[taken->nr] = (uint32_t)head;
+		taken->lengths[taken->nr++] = (uint32_t)n;
+	}
+	return run;
+}
+
 /* The chunk in hand has no room for it. What is left of that is lost where it is small. */
 static __attribute__((noinline)) void *take_new(struct bump *bump, struct bump_part *part,
 						size_t bytes, size_t align)
@@ -141,17 +208,27 @@ static __attribute__((noinline)) void *take_new(struct bump *bump, struct bump_p
 	char *chunk;
 
 	if (bytes > bump->chunk / 8) {
-		chunk = interface_take(bump->interface, bytes, align);
+		chunk = take_run(bump, part, bytes, align);
 		if (chunk)
 			count(part, bytes);
 		return chunk;
 	}
-	chunk = interface_take(bump->interface, bump->chunk, align);
+	chunk = take_run(bump, part, bump->chunk, align);
 	if (!chunk)
 		return NULL;
 	part->from = chunk;
 	part->end = chunk + bump->chunk;
 	return take(part, bytes, align);
+}
+
+static __attribute__((noinline)) void begin_round(const struct bump *bump, struct bump_part *part)
+{
+	part->round = bump->round;
+	part->from = part->end = NULL;
+	part->blocks = part->bytes = 0;
+	part->before = part->taken;
+	part->before.at = 0;
+	part->taken.nr = 0;
 }
 
 static void *alloc(void *state, size_t bytes, size_t align)
@@ -163,11 +240,8 @@ static void *alloc(void *state, size_t bytes, size_t align)
 		part = (struct bump_part *)(void *)thread_part(&bump->threads);
 	if (__builtin_expect(!part, 0))
 		return NULL;
-	if (__builtin_expect(part->round != bump->round, 0)) {
-		part->round = bump->round;
-		part->from = part->end = NULL;
-		part->blocks = part->bytes = 0;
-	}
+	if (__builtin_expect(part->round != bump->round, 0))
+		begin_round(bump, part);
 	if (bytes > SIZE_MAX - 15) {
 		errno = ENOSPC;
 		return NULL;
@@ -227,10 +301,13 @@ static void stats(const void *state, struct hmem_interface_stats *stats)
 void strategy_bump_reset(void *state)
 {
 	struct bump *bump = state;
+	uint64_t first = bump->first;
 
 	bump->round++;
 	bump->blocks = bump->bytes = 0;
-	interface_give_all(bump->interface);
+	if (first < bump->behind)
+		interface_rest(bump->interface, first, bump->behind,
+			       bump->interface->space->g.count / IDLE_PART);
 }
 
 const struct hmem_strategy_ops strategy_bump = {

@@ -80,7 +80,8 @@ struct hmem_interface_options {
  * @size: sizeof(struct hmem_interface_stats), set by the caller
  * @blocks: that are allocated; bump: since the last reset
  * @bytes: that these have, which may be more than was asked for; 0: not known, of mimalloc
- * @held: bytes of the space that the interface has
+ * @held: bytes of the space that the interface has; what it has freed and keeps for a while is not
+ *	its own: who needs it gets it
  */
 struct hmem_interface_stats {
 	size_t size;

@@ -423,6 +423,31 @@ static void test_threads_that_end(void)
 	hmem_interface_unref(passed);
 }
 
+/* What a bump interface had is what it takes next, unless somebody needed it. */
+static void test_bump_again(uint32_t flags)
+{
+	struct hmem_interface *bump = must_interface(space, HMEM_STRATEGY_BUMP, 0, flags);
+	struct hmem_interface *other = must_interface(space, HMEM_STRATEGY_BINNED, 0, 0);
+	void *one = hmem_malloc(bump, MIB), *two = hmem_malloc(bump, 100), *again;
+
+	hmem_interface_reset(bump);
+	TAP_OK(used() && !stats_of(bump).held, "what is reset is nobody's");
+	again = hmem_malloc(bump, MIB);
+	TAP_OK(again == one && hmem_malloc(bump, 100) == two, "and is taken again in its order");
+	TAP_EQ(stats_of(bump).held, 2 * MIB, "and held");
+	hmem_interface_reset(bump);
+	again = hmem_malloc(other, 256 * MIB);
+	TAP_OK(again, "others can have all that is reset");
+	TAP_OK(!hmem_malloc(bump, MIB) && errno == ENOSPC, "then there is none");
+	hmem_free(other, again);
+	TAP_OK(hmem_malloc(bump, MIB) && hmem_malloc(bump, 100), "until it is given back");
+	hmem_interface_reset(bump);
+	hmem_interface_reset(bump);
+	TAP_EQ(used(), 0, "what is not taken in a round is given back");
+	hmem_interface_unref(bump);
+	hmem_interface_unref(other);
+}
+
 /* Freed blocks that are granules of their own stay at hand, and nobody finds no room for them. */
 static void test_large_again(uint32_t flags)
 {
@@ -454,9 +479,10 @@ static void test_large_again(uint32_t flags)
 		hmem_free(one, blocks[i]);
 	for (size_t i = 0; i < 100; i++)
 		blocks[i] = hmem_malloc(one, 4 * 65536);
-	before = stats_of(one).held;
+	TAP_EQ(stats_of(one).held, 100 * 4 * 65536 + MIB, "what is freed is not held");
+	before = used();
 	hmem_free(one, blocks[0]);
-	TAP_EQ(before - stats_of(one).held, 40 * 3 * 65536,
+	TAP_EQ(before - used(), 40 * 3 * 65536,
 	       "those that nobody asks for are given back");
 	hmem_interface_unref(one);
 	hmem_interface_unref(two);
@@ -480,6 +506,8 @@ int main(void)
 	test_own();
 	test_options();
 	test_threads_that_end();
+	test_bump_again(0);
+	test_bump_again(HMEM_INTERFACE_ONE_THREAD);
 	test_large_again(0);
 	test_large_again(HMEM_INTERFACE_ONE_THREAD);
 	TAP_EQ(used(), 0, "nothing of the space is used at the end");
