@@ -37,6 +37,11 @@ tap_check_status 1 "no comparison lacks samples" grep -q "not measured *$" "$tab
 if [ ! -e "$HMEM_BUILD/libhmem-malloc.so" ]; then
 	tap_check "why no program runs with LD_PRELOAD is said" \
 		grep -q "not measured: there is no .*libhmem-malloc.so" "$table"
+elif library libmimalloc.so.; then
+	tap_is "$(field preload-gcc_large-user mimalloc met | grep -cE 'true|false')" 1 \
+		"a program with LD_PRELOAD is compared with its goal"
+else
+	tap_check "that it takes mimalloc is said" grep -q "not measured: there is no libmimalloc" "$table"
 fi
 
 # Of hmem's own and glibc, which are there whoever else is.
