@@ -4,7 +4,7 @@
  * alone; when others are hot they give way. All the while threads count in hot pages, through
  * mappings and by call, and nothing that they count is lost.
  *
- * hmem-test: topology=mixed kernels=lts,newest timeout=400
+ * hmem-test: topology=mixed kernels=newest long=lts timeout=400
  */
 #include "pools.h"
 #include "near_costs.h"
