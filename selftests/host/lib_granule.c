@@ -133,7 +133,7 @@ static void test_counted_meanwhile(void)
 {
 	unsigned long n = 0, wrong = 0;
 
-	for (unsigned long steps = 0;; steps += 8) {
+	for (unsigned long steps = 0;; steps += 17) {
 		bool met;
 
 		fresh();
@@ -277,7 +277,7 @@ static void test_too_short(void)
 	unsigned long n = 0;
 	bool met = true;
 
-	for (unsigned long steps = 0; met; steps += 8) {
+	for (unsigned long steps = 0; met; steps += 29) {
 		fresh();
 		for (int i = 0; i < 31; i++)
 			span(1, 0, NUMBER);
