@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../sanitized.h"
 #include "interface_user.h"
 
 static struct hmem_space *space, *small;
@@ -368,14 +369,21 @@ static void test_child(void)
 {
 	struct hmem_allocation *a = must_have(binned, 4096), *b = must_have(binned, 4096);
 	int status = -1;
-	pid_t child = fork();
+	pid_t child;
 
-	if (!child) {
-		alarm(30);
-		_exit(copies_in_child(a, b));
+	if (SANITIZER == 2) {
+		tap_skip("a child of a process with threads starts one",
+			 "the sanitizer of races does not have that");
+	} else {
+		child = fork();
+		if (!child) {
+			alarm(30);
+			_exit(copies_in_child(a, b));
+		}
+		if (child < 0 || waitpid(child, &status, 0) != child)
+			tap_bail("no child");
+		TAP_EQ(status, 0, "a child copies by a thread of its own");
 	}
-	TAP_OK(child > 0 && waitpid(child, &status, 0) == child && !status,
-	       "a child copies by a thread of its own: status 0x%x", status);
 	TAP_EQ(copies_in_child(a, b), 0, "as its parent goes on to");
 	hmem_allocation_free(a);
 	hmem_allocation_free(b);
