@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <time.h>
 
+#include "../sanitized.h"
 #include "../tap.h"
 
 #define MIB	(1ull << 20)
@@ -278,8 +279,13 @@ int main(void)
 	tap_diag("HMEM_TEST_SEED=%llu", (unsigned long long)seed);
 	if (hmem_ctx_new(&ctx))
 		tap_bail("no context");
-	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
-		run(&kinds[i], seed);
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		/* It takes for races what a library orders that it did not compile. */
+		if (SANITIZER == 2 && kinds[i].strategy == HMEM_STRATEGY_GENERAL)
+			tap_skip(kinds[i].name, "the sanitizer of races does not see into mimalloc");
+		else
+			run(&kinds[i], seed);
+	}
 	hmem_ctx_unref(ctx);
 	return tap_done();
 }
