@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * Looking for the spaces of all processes, by what they show (space_shown.h).
+ * Looking for the spaces of all processes, by what they show (space_shown.h). They are anybody's,
+ * and who looks may be root.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -9,6 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "ctx.h"
@@ -16,12 +19,17 @@
 #include "space_shown.h"
 #include "uncancelled.h"
 
-/* Who looks, and what for. */
+/*
+ * Who looks, and what for.
+ *
+ * @memfd: one of this process
+ */
 struct looking {
 	struct hmem_ctx *ctx;
 	int (*fn)(void *arg, const struct hmem_space_seen *seen);
 	void *arg;
 	size_t hidden;
+	struct statx memfd;
 };
 
 static void command_of(int pid, char *command, size_t room)
@@ -42,19 +50,67 @@ static void command_of(int pid, char *command, size_t room)
 	hmem_make_printable(command);
 }
 
-/* The open file is a page that a library of this version shows. */
-static bool read_page(int dir, const char *name, struct space_shown *page)
+static bool look_up(int fd, struct statx *file)
+{
+	/* What is not memory may be on a server that does not answer. */
+	return !statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, file);
+}
+
+/* Where the kernel has memfds, and nobody else has files. */
+static int find_device(struct looking *looking)
+{
+	int fd = memfd_create("hmem-look", MFD_CLOEXEC), err = 0;
+
+	if (fd < 0 || !look_up(fd, &looking->memfd))
+		err = hmem_fail(looking->ctx, -errno, "a memfd, to know others by: %s",
+				strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	return err;
+}
+
+/*
+ * Any file can have that name, in a mount namespace of its owner's; to open one that is a FIFO or a
+ * device would wait, or do something. So it is held first, by a descriptor that does not open it.
+ */
+static bool is_memfd(const struct looking *looking, int held)
+{
+	struct statx file;
+
+	return look_up(held, &file) && S_ISREG(file.stx_mode) &&
+	       file.stx_dev_major == looking->memfd.stx_dev_major &&
+	       file.stx_dev_minor == looking->memfd.stx_dev_minor;
+}
+
+/* This process has no room to look; else, the file is gone, or is none to look at. */
+static bool is_own_trouble(int err)
+{
+	return err == EMFILE || err == ENFILE || err == ENOMEM;
+}
+
+/* 1: the open file is a page that a library of this version shows; 0: it is not; -errno */
+static int read_page(const struct looking *looking, int dir, const char *name,
+		     struct space_shown *page)
 {
 	static const char expected[] = "/memfd:" SPACE_SHOWN_NAME;
-	char target[PATH_MAX];
+	char target[PATH_MAX], path[32];
 	ssize_t n = readlinkat(dir, name, target, sizeof(target));
-	int fd;
+	int held, fd = -1, err = 0;
 
 	if (n < (ssize_t)strlen(expected) || memcmp(target, expected, strlen(expected)))
-		return false;
-	fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
+		return 0;
+	held = openat(dir, name, O_PATH | O_CLOEXEC);
+	if (held < 0)
+		return is_own_trouble(errno) ? -errno : 0;
+	if (is_memfd(looking, held)) {
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", held);
+		/* Nor is it waited for its owner to give up a lease. */
+		fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+		err = fd < 0 && is_own_trouble(errno) ? -errno : 0;
+	}
+	close(held);
 	if (fd < 0)
-		return false;
+		return err;
 	n = pread(fd, page, sizeof(*page), 0);
 	close(fd);
 	return n == (ssize_t)sizeof(*page) && page->magic == SPACE_SHOWN_MAGIC &&
@@ -95,17 +151,25 @@ static int look_at(struct looking *looking, int pid, bool asked)
 	dir = opendir(path);
 	if (!dir) {
 		err = -errno;
-		looking->hidden += err == -EACCES;
-		if (!asked)
+		/* The second where /proc is mounted with hidepid=1. */
+		looking->hidden += err == -EACCES || err == -EPERM;
+		if (!asked && !is_own_trouble(-err))
 			return 0;
 		if (err == -ENOENT)
 			return hmem_fail(looking->ctx, -ESRCH, "there is no process %d", pid);
 		return hmem_fail(looking->ctx, err, "process %d cannot be looked at: %s", pid,
 				 strerror(-err));
 	}
-	while (!err && (entry = readdir(dir)))
-		if (read_page(dirfd(dir), entry->d_name, &page))
+	while (!err && (entry = readdir(dir))) {
+		int is_page = read_page(looking, dirfd(dir), entry->d_name, &page);
+
+		if (is_page > 0)
 			err = tell(looking, pid, &page);
+		else if (is_page)
+			err = hmem_fail(looking->ctx, is_page,
+					"a file of process %d cannot be looked at: %s", pid,
+					strerror(-is_page));
+	}
 	closedir(dir);
 	return err;
 }
@@ -151,9 +215,11 @@ static int list_processes(struct hmem_ctx *ctx, int **pids, size_t *n)
 
 static int look(struct looking *looking, int pid)
 {
+	int *pids, err = find_device(looking);
 	size_t n = 1;
-	int *pids, err;
 
+	if (err)
+		return err;
 	if (pid)
 		return look_at(looking, pid, true);
 	err = list_processes(looking->ctx, &pids, &n);

@@ -219,8 +219,9 @@ struct hmem_space_seen {
  * A space that a child of fork(2) has by copy is not seen, nor that of a program that closed files
  * which it had not opened.
  *
- * Return: 0, what @fn returned, -EINVAL; -ESRCH, -EACCES (one process: there is none, it is
- * somebody else's); -ENOMEM, or what opening /proc said.
+ * Return: 0, what @fn returned, -EINVAL; -ESRCH, -EACCES or -EPERM (one process: there is none, it
+ * is somebody else's); -ENOMEM, -EMFILE or -ENFILE (it takes three descriptors), or what opening
+ * /proc or creating a memfd said.
  */
 HMEM_API int hmem_space_iterate(struct hmem_ctx *ctx, int pid,
 				int (*fn)(void *arg, const struct hmem_space_seen *seen), void *arg,

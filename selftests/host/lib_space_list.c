@@ -5,10 +5,14 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -185,6 +189,73 @@ static void says_nonsense(void)
 	}
 }
 
+/* A name that only memfds have where others look, in a place that nobody else sees. */
+static void has_fifo(void)
+{
+	char at[] = "/tmp/lib_space_list.XXXXXX", path[64];
+	int fd = -1;
+
+	if (!unshare(CLONE_NEWNS | (geteuid() ? CLONE_NEWUSER : 0)) &&
+	    !mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) && mkdtemp(at)) {
+		snprintf(path, sizeof(path), "%s/memfd:" SPACE_SHOWN_NAME, at);
+		if (!mount("none", at, "tmpfs", 0, NULL) && !mkfifo(path, 0666))
+			fd = open(path, O_PATH);
+		umount2(at, MNT_DETACH);
+		rmdir(at);
+	}
+	/* In the place of one that is looked for below /proc/PID/fd. */
+	if (fd >= 0)
+		dup2(fd, 900);
+}
+
+/* Nor what a device does when it is opened. */
+static void test_fifo(void)
+{
+	static const char name[] = "a FIFO that is called like a page is not waited for";
+	char path[32], target[64] = "";
+	pid_t child = child_that(has_fifo), looks;
+	int status = -1;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd/900", child);
+	if (readlink(path, target, sizeof(target) - 1) < 0 ||
+	    strncmp(target, "/memfd:" SPACE_SHOWN_NAME, strlen("/memfd:" SPACE_SHOWN_NAME))) {
+		tap_skip(name, "this process may not make one in a mount namespace");
+		end(child);
+		return;
+	}
+	looks = fork();
+	if (!looks) {
+		alarm(10);
+		_exit(look_at(child));
+	}
+	waitpid(looks, &status, 0);
+	TAP_EQ(status, 0, "%s", name);
+	end(child);
+}
+
+/* @fn is not to be told half of it. */
+static void test_no_room(void)
+{
+	struct rlimit few, limit;
+	struct hmem_space *space = must_space(2 * MIB);
+	int left, first = open("/dev/null", O_RDONLY);
+
+	getrlimit(RLIMIT_NOFILE, &limit);
+	close(first);
+	few = limit;
+	for (left = 0; left < 4; left++) {
+		few.rlim_cur = (rlim_t)(first + left);
+		setrlimit(RLIMIT_NOFILE, &few);
+		nr_found = 0;
+		if (hmem_space_iterate(ctx, getpid(), keep, NULL, NULL) != (left < 3 ? -EMFILE : 0) ||
+		    nr_found != (left == 3))
+			break;
+	}
+	setrlimit(RLIMIT_NOFILE, &limit);
+	TAP_EQ(left, 4, "without descriptors nothing is found, and said");
+	hmem_space_unref(space);
+}
+
 static int ends_walk(void *arg, const struct hmem_space_seen *seen)
 {
 	(void)seen;
@@ -255,6 +326,8 @@ int main(void)
 		tap_bail("no context");
 	test_seen();
 	test_others();
+	test_fifo();
+	test_no_room();
 	test_wrong();
 	hmem_ctx_unref(ctx);
 	return tap_done();
