@@ -14,6 +14,7 @@
 #include "sized.h"
 #include "space.h"
 #include "space_shown.h"
+#include "strategy_mimalloc.h"
 #include "uncancelled.h"
 
 #define FIRST_OPTIONS	sizeof(struct hmem_space_options)
@@ -315,8 +316,7 @@ static void dispose(struct hmem_space *space)
 	if (space->table)
 		munmap(space->table, space->table_bytes);
 	unmap_memory(space);
-	/* Mimalloc has the arenas that it names. */
-	free(space->place);
+	strategy_mimalloc_leave(space);
 	pthread_mutex_destroy(&space->lock);
 	hmem_ctx_unref(space->ctx);
 	free(space);

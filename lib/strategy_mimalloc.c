@@ -29,10 +29,12 @@ struct arena {
 /*
  * What a kept space has, for ever.
  *
+ * @threads: that have heaps in it
  * @holder: has the granules, as no interface that goes may give them back
  * @bytes: of an arena
  */
 struct mimalloc_place {
+	struct thread_parts threads;
 	const struct mimalloc *mi;
 	struct hmem_interface holder;
 	size_t bytes;
@@ -41,15 +43,26 @@ struct mimalloc_place {
 };
 
 /*
- * What a thread has of an interface. A heap is mimalloc's to end, when the thread does.
+ * What a thread has of a space. A heap is mimalloc's to end, when the thread does: one for each
+ * interface would stay when that goes.
  *
  * @at: the one that had room last
+ */
+struct mi_heaps {
+	struct thread_part part;
+	unsigned int at;
+	void *heaps[ARENAS_MAX];
+};
+
+/*
+ * What a thread has of an interface.
+ *
+ * @heaps: the thread's; NULL: not asked for yet. They go with the thread, or after the interface
  * @blocks: allocated less freed, by this thread
  */
 struct mi_part {
 	struct thread_part part;
-	unsigned int at;
-	void *heaps[ARENAS_MAX];
+	struct mi_heaps *heaps;
 	_Atomic int64_t blocks;
 };
 
@@ -62,6 +75,21 @@ struct mi_interface {
 
 /* Of what has no arena yet, and of more of them. */
 static struct fork_lock lock = FORK_LOCK_INIT(NULL);
+
+static struct thread_part *make_heaps(struct thread_parts *threads)
+{
+	struct mi_heaps *heaps = calloc(1, sizeof(*heaps));
+
+	(void)threads;
+	if (!heaps)
+		errno = ENOMEM;
+	return heaps ? &heaps->part : NULL;
+}
+
+static void forget(struct thread_part *part)
+{
+	free(part);
+}
 
 /* --- arenas -------------------------------------------------------------------------- */
 
@@ -101,12 +129,26 @@ static struct mimalloc_place *make_place(struct hmem_space *space, const struct 
 		place->bytes = MIMALLOC_ARENA_MIN;
 	place->holder.space = space;
 	place->holder.number = space_number_take(space);
-	if (place->holder.number && add_arena(place))
+	if (place->holder.number && add_arena(place)) {
+		place->threads.make = make_heaps;
+		place->threads.leave = forget;
+		place->threads.forget = forget;
+		place->threads.abandon = forget;
+		thread_parts_init(&place->threads);
 		return place;
+	}
 	if (place->holder.number)
 		space_number_give(space, place->holder.number);
 	free(place);
 	return NULL;
+}
+
+/* Mimalloc has the arenas that it names. */
+void strategy_mimalloc_leave(struct hmem_space *space)
+{
+	if (space->place)
+		thread_parts_fini(&space->place->threads);
+	free(space->place);
 }
 
 bool strategy_mimalloc_fits(struct hmem_space *space)
@@ -146,11 +188,6 @@ static struct thread_part *make(struct thread_parts *threads)
 	return part ? &part->part : NULL;
 }
 
-static void forget(struct thread_part *part)
-{
-	free(part);
-}
-
 static void leave(struct thread_part *part)
 {
 	struct mi_part *mine = (struct mi_part *)(void *)part;
@@ -173,23 +210,31 @@ static struct mi_part *mine(struct mi_interface *whole)
 	return (struct mi_part *)(void *)thread_part(&whole->threads);
 }
 
+/* The caller's, or NULL with errno. A part cannot be made while another one is. */
+static struct mi_heaps *heaps_of(struct mi_part *part, struct mimalloc_place *place)
+{
+	if (__builtin_expect(!part->heaps, 0))
+		part->heaps = (struct mi_heaps *)(void *)thread_part(&place->threads);
+	return part->heaps;
+}
+
 /* --- blocks -------------------------------------------------------------------------- */
 
-static void *alloc_in(struct mi_part *part, const struct mimalloc_place *place, unsigned int i,
+static void *alloc_in(struct mi_heaps *own, const struct mimalloc_place *place, unsigned int i,
 		      size_t bytes, size_t align)
 {
-	if (!part->heaps[i])
-		part->heaps[i] = mimalloc_heap(place->mi, place->arenas[i].id);
-	if (!part->heaps[i])
+	if (!own->heaps[i])
+		own->heaps[i] = mimalloc_heap(place->mi, place->arenas[i].id);
+	if (!own->heaps[i])
 		return NULL;
 	if (align <= GRANULE_BLOCK_MIN)
-		return place->mi->heap_malloc(part->heaps[i], bytes);
+		return place->mi->heap_malloc(own->heaps[i], bytes);
 	/* mi_heap_malloc_aligned() of 2.0.9 gives 1024 bytes by 1024 at a multiple of 128. */
-	return place->mi->heap_malloc_aligned_at(part->heaps[i], bytes, align, 0);
+	return place->mi->heap_malloc_aligned_at(own->heaps[i], bytes, align, 0);
 }
 
 /* The last arena has most that is free, but what others have is not to be left. */
-static __attribute__((noinline)) void *alloc_anywhere(struct mi_part *part,
+static __attribute__((noinline)) void *alloc_anywhere(struct mi_heaps *own,
 						      struct mimalloc_place *place, size_t bytes,
 						      size_t align)
 {
@@ -199,9 +244,9 @@ static __attribute__((noinline)) void *alloc_anywhere(struct mi_part *part,
 
 	for (;;) {
 		for (unsigned int i = n; i--;) {
-			block = alloc_in(part, place, i, bytes, align);
+			block = alloc_in(own, place, i, bytes, align);
 			if (block) {
-				part->at = i;
+				own->at = i;
 				return block;
 			}
 		}
@@ -219,18 +264,19 @@ static void *alloc(void *state, size_t bytes, size_t align)
 {
 	struct mi_interface *whole = state;
 	struct mi_part *part = mine(whole);
+	struct mi_heaps *own = part ? heaps_of(part, whole->place) : NULL;
 	void *block;
 
-	if (!part)
+	if (!own)
 		return NULL;
 	if (bytes < GRANULE_BLOCK_MIN)
 		bytes = GRANULE_BLOCK_MIN;
 	if (bytes > LARGE || align > ALIGN_MAX) {
 		block = interface_take(whole->interface, bytes, align);
 	} else {
-		block = alloc_in(part, whole->place, part->at, bytes, align);
+		block = alloc_in(own, whole->place, own->at, bytes, align);
 		if (!block)
-			block = alloc_anywhere(part, whole->place, bytes, align);
+			block = alloc_anywhere(own, whole->place, bytes, align);
 	}
 	if (block)
 		count(part, 1);

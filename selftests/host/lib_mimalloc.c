@@ -199,6 +199,29 @@ static void test_threads(void)
 	hmem_space_unref(space);
 }
 
+/* --- interfaces that come and go ----------------------------------------------------- */
+
+static void test_interfaces(void)
+{
+	struct hmem_space *space = kept_space(128 * MIB);
+	unsigned int wrong = 0;
+
+	for (int round = 0; round < 1000; round++) {
+		struct hmem_interface *one = general(space), *two = general(space);
+
+		for (size_t bytes = 16; bytes < 100000; bytes *= 2) {
+			void *block = hmem_malloc(one, bytes), *other = hmem_malloc(two, bytes);
+
+			wrong += !block || !other || hmem_free(one, block) || hmem_free(two, other);
+		}
+		hmem_interface_unref(one);
+		hmem_interface_unref(two);
+	}
+	TAP_EQ(wrong, 0, "a thousand interfaces find what others before them had");
+	TAP_EQ(used_of(space), 64 * MIB, "in the first arena");
+	hmem_space_unref(space);
+}
+
 /* --- until the process ends ---------------------------------------------------------- */
 
 static void test_kept(void)
@@ -337,6 +360,7 @@ int main(int argc, char **argv)
 		test_blocks();
 		test_room();
 		test_threads();
+		test_interfaces();
 		test_kept();
 		test_arenas();
 	}
