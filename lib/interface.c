@@ -224,6 +224,7 @@ static void interface_drop(struct hmem_interface *interface)
 		granules_leave(&interface->space->g, interface->owner);
 	}
 	space_number_give(interface->space, interface->number);
+	space_count_interfaces(interface->space, -1);
 	hmem_space_unref(interface->space);
 	free(interface);
 }
@@ -277,6 +278,7 @@ int hmem_interface_create(struct hmem_space *space, const struct hmem_interface_
 		return hmem_fail(space->ctx, -EUSERS, "%s has %u interfaces, which is the most",
 				 space->name, GRANULE_INTERFACES - 1);
 	}
+	space_count_interfaces(space, 1);
 	atomic_init(&new->refs, 1);
 	new->space = hmem_space_ref(space);
 	new->options = use;

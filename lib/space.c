@@ -541,7 +541,7 @@ int hmem_space_set_root(struct hmem_space *space, uint64_t was, uint64_t root)
 	return 0;
 }
 
-static void count_interfaces(struct hmem_space *space, int more)
+void space_count_interfaces(struct hmem_space *space, int more)
 {
 	unsigned int n = atomic_fetch_add(&space->nr_interfaces, (unsigned int)more);
 
@@ -552,17 +552,13 @@ static void count_interfaces(struct hmem_space *space, int more)
 /* Without a lock, which a child might find taken after fork(2). */
 unsigned int space_number_take(struct hmem_space *space)
 {
-	if (space->flags & HMEM_SPACE_SHARED) {
-		count_interfaces(space, 1);
+	if (space->flags & HMEM_SPACE_SHARED)
 		return SPACE_NUMBER;
-	}
 	for (unsigned int i = 1; i < GRANULE_INTERFACES; i++) {
 		uint64_t bit = 1ull << i % 64;
 
-		if (!(atomic_fetch_or(&space->interfaces[i / 64], bit) & bit)) {
-			count_interfaces(space, 1);
+		if (!(atomic_fetch_or(&space->interfaces[i / 64], bit) & bit))
 			return i;
-		}
 	}
 	return 0;
 }
@@ -571,5 +567,4 @@ void space_number_give(struct hmem_space *space, unsigned int number)
 {
 	if (!(space->flags & HMEM_SPACE_SHARED))
 		atomic_fetch_and(&space->interfaces[number / 64], ~(1ull << number % 64));
-	count_interfaces(space, -1);
 }

@@ -121,4 +121,7 @@ bool space_bury(struct hmem_space *space);
 unsigned int space_number_take(struct hmem_space *space);
 void space_number_give(struct hmem_space *space, unsigned int number);
 
+/* As they are told: interfaces of the program's. */
+void space_count_interfaces(struct hmem_space *space, int more);
+
 #endif

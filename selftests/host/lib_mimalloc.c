@@ -28,13 +28,18 @@ static struct hmem_space *kept_space(uint64_t bytes)
 	return space;
 }
 
-static uint64_t used_of(const struct hmem_space *space)
+static struct hmem_space_info info_of(const struct hmem_space *space)
 {
 	struct hmem_space_info info = { .size = sizeof(info) };
 
 	if (hmem_space_get_info(space, &info))
 		tap_bail("%s", hmem_last_error(ctx));
-	return info.used;
+	return info;
+}
+
+static uint64_t used_of(const struct hmem_space *space)
+{
+	return info_of(space).used;
 }
 
 static struct hmem_interface *general(struct hmem_space *space)
@@ -54,6 +59,7 @@ static void test_blocks(void)
 	int local;
 
 	TAP_EQ(before, 64 * MIB, "an arena is there from the begin");
+	TAP_EQ(info_of(space).interfaces, 1, "which is of no interface that is counted");
 	for (size_t bytes = 0; bytes < 20 * MIB; bytes += bytes / 3 + 1) {
 		block = hmem_malloc(one, bytes);
 		wrong += !block || (uintptr_t)block % 16 ||
