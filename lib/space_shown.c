@@ -8,8 +8,10 @@
  * own where the page was.
  */
 #include <fcntl.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -17,8 +19,22 @@
 #include "space.h"
 #include "space_shown.h"
 
-/* Programs count on small numbers. */
+/* Programs count on small numbers, ... */
 #define FD_FROM 500
+
+/* ... and on some to be left: spaces that would need more than a quarter of them are not shown. */
+static bool choose_numbers(int *from, int *end)
+{
+	struct rlimit limit;
+	rlim_t most;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return false;
+	most = limit.rlim_cur < INT_MAX ? limit.rlim_cur : INT_MAX;
+	*from = most / 2 < FD_FROM ? (int)(most / 2) : FD_FROM;
+	*end = *from + (int)(most / 4);
+	return true;
+}
 
 /* Of this process. */
 static struct hmem_space *shown;
@@ -47,20 +63,22 @@ static struct fork_lock lock = FORK_LOCK_INIT(show_nothing);
 
 static int make_file(void)
 {
-	int fd = memfd_create(SPACE_SHOWN_NAME, MFD_CLOEXEC), high;
+	int from, end, fd, high;
 
+	if (!choose_numbers(&from, &end))
+		return -1;
+	fd = memfd_create(SPACE_SHOWN_NAME, MFD_CLOEXEC);
 	if (fd < 0)
 		return -1;
-	high = fcntl(fd, F_DUPFD_CLOEXEC, FD_FROM);
-	if (high >= 0) {
-		close(fd);
-		fd = high;
-	}
-	if (ftruncate(fd, sizeof(struct space_shown))) {
-		close(fd);
+	high = fcntl(fd, F_DUPFD_CLOEXEC, from);
+	close(fd);
+	if (high < 0)
+		return -1;
+	if (high >= end || ftruncate(high, sizeof(struct space_shown))) {
+		close(high);
 		return -1;
 	}
-	return fd;
+	return high;
 }
 
 static void fill_in(const struct hmem_space *space, struct space_shown *page)
@@ -79,15 +97,13 @@ static void fill_in(const struct hmem_space *space, struct space_shown *page)
 	page->magic = SPACE_SHOWN_MAGIC;
 }
 
-void space_show(struct hmem_space *space)
+/* Under the lock: a child has no file that it does not find in the list. */
+static void show(struct hmem_space *space)
 {
 	struct space_shown *page;
 	struct stat file;
-	int fd;
+	int fd = make_file();
 
-	if (fork_lock_arm(&lock))
-		return;
-	fd = make_file();
 	if (fd < 0)
 		return;
 	page = mmap(NULL, sizeof(*page), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
@@ -98,7 +114,6 @@ void space_show(struct hmem_space *space)
 		return;
 	}
 	fill_in(space, page);
-	fork_lock_take(&lock);
 	space->shown_fd = fd;
 	space->shown_ino = file.st_ino;
 	space->shown_dev = file.st_dev;
@@ -106,6 +121,14 @@ void space_show(struct hmem_space *space)
 	space->g.told = &page->told;
 	space->next_shown = shown;
 	shown = space;
+}
+
+void space_show(struct hmem_space *space)
+{
+	if (fork_lock_arm(&lock))
+		return;
+	fork_lock_take(&lock);
+	show(space);
 	fork_lock_give(&lock);
 }
 

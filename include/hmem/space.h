@@ -217,7 +217,8 @@ struct hmem_space_seen {
  * @hidden: if not NULL, how many processes this one may not look at, for it is not theirs
  *
  * A space that a child of fork(2) has by copy is not seen, nor that of a program that closed files
- * which it had not opened.
+ * which it had not opened; nor more spaces of a process than a quarter of the files that it may open
+ * (RLIMIT_NOFILE).
  *
  * Return: 0, what @fn returned, -EINVAL; -ESRCH, -EACCES or -EPERM (one process: there is none, it
  * is somebody else's); -ENOMEM, -EMFILE or -ENFILE (it takes three descriptors), or what opening

@@ -256,6 +256,41 @@ static void test_no_room(void)
 	hmem_space_unref(space);
 }
 
+static int nr_seen;
+
+static int count(void *arg, const struct hmem_space_seen *seen)
+{
+	(void)arg;
+	(void)seen;
+	nr_seen++;
+	return 0;
+}
+
+/* A program with many spaces has files of its own. */
+static void test_many(rlim_t most, int expected)
+{
+	enum { MANY = 300 };
+	struct hmem_space *spaces[MANY];
+	struct rlimit before, limit;
+	int n, fd;
+
+	getrlimit(RLIMIT_NOFILE, &before);
+	limit = before;
+	limit.rlim_cur = most;
+	setrlimit(RLIMIT_NOFILE, &limit);
+	for (n = 0; n < MANY; n++)
+		spaces[n] = must_space(2 * MIB);
+	nr_seen = 0;
+	hmem_space_iterate(ctx, getpid(), count, NULL, NULL);
+	TAP_EQ(nr_seen, expected, "spaces of %d that are seen with %d files", MANY, (int)most);
+	fd = fcntl(STDOUT_FILENO, F_DUPFD, (int)most * 3 / 4);
+	TAP_OK(fd >= 0 && fd < (int)most, "and files are left");
+	close(fd);
+	while (n--)
+		hmem_space_unref(spaces[n]);
+	setrlimit(RLIMIT_NOFILE, &before);
+}
+
 static int ends_walk(void *arg, const struct hmem_space_seen *seen)
 {
 	(void)seen;
@@ -328,6 +363,8 @@ int main(void)
 	test_others();
 	test_fifo();
 	test_no_room();
+	test_many(1024, 256);
+	test_many(64, 16);
 	test_wrong();
 	hmem_ctx_unref(ctx);
 	return tap_done();
