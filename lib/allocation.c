@@ -340,7 +340,7 @@ int hmem_allocation_resize(struct hmem_allocation *allocation, size_t bytes)
 	if (err)
 		return err;
 	has = hmem_usable_size(allocation->interface, atomic_load(&allocation->data));
-	if (bytes <= has && bytes >= has / 2)
+	if (interface_has_enough(allocation->interface, has, bytes))
 		allocation->bytes = bytes;
 	else
 		err = transfer(allocation, allocation->interface, bytes);

@@ -425,8 +425,7 @@ void *hmem_realloc(struct hmem_interface *interface, void *block, size_t bytes)
 		errno = EINVAL;
 		return NULL;
 	}
-	/* Not worth a copy. */
-	if (bytes <= has && bytes >= has / 2)
+	if (interface_has_enough(interface, has, bytes))
 		return block;
 	new = hmem_malloc(interface, bytes);
 	if (!new)

@@ -36,6 +36,18 @@ static inline bool interface_is_checked(const struct hmem_interface *interface)
 	return interface->options.flags & HMEM_INTERFACE_CHECKED;
 }
 
+/*
+ * Whether a block of @has bytes will do for @bytes, which is not worth a copy. In checked mode its
+ * end is where it was asked for.
+ */
+static inline bool interface_has_enough(const struct hmem_interface *interface, size_t has,
+					size_t bytes)
+{
+	if (interface_is_checked(interface))
+		return bytes == has;
+	return bytes <= has && bytes >= has / 2;
+}
+
 extern const struct hmem_strategy_ops strategy_binned;
 extern const struct hmem_strategy_ops strategy_slab;
 extern const struct hmem_strategy_ops strategy_bump;

@@ -19,7 +19,8 @@
  * in the environment, knows each block and has 16 bytes behind it (slab: what is left of the
  * object): whatever is freed twice, through the wrong interface, in bump also, or was written
  * beyond its end is refused, and handles (allocation.h) of memory that was freed behind their back.
- * A block has as many bytes there as were asked for. It is slow: about a table and a lock.
+ * A block has as many bytes there as were asked for, after hmem_realloc() as well. It is slow: about
+ * a table and a lock.
  *
  * Threading: functions may be called from any thread, and a block may be freed by another thread
  * than allocated it, unless the interface has HMEM_INTERFACE_ONE_THREAD: then only one call may

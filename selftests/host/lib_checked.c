@@ -100,6 +100,12 @@ static void test_sizes(void)
 	larger = hmem_realloc(binned, block, 5000);
 	TAP_OK(larger && larger[99] == 3 && stats_of(binned).blocks == 1, "another size");
 	TAP_EQ(hmem_free(binned, block), -EALREADY, "the block that was is free");
+	larger = hmem_realloc(binned, larger, 4999);
+	TAP_EQ(hmem_usable_size(binned, larger), 4999, "a byte less, and no more than that");
+	larger[4999] = 1;
+	TAP_EQ(hmem_free(binned, larger), -EOVERFLOW, "what was its last byte is beyond its end");
+	larger[4999] = (char)0xa5;
+	larger = hmem_realloc(binned, larger, 5000);
 	larger[5000] = 1;
 	TAP_OK(!hmem_realloc(binned, larger, 50000) && errno == EOVERFLOW,
 	       "no other size for what was written beyond its end");
