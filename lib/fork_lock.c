@@ -8,17 +8,25 @@ static pthread_mutex_t armed_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct fork_lock *armed;
 static bool heard;
 
+__thread unsigned int fork_lock_forking;
+
 static void before_fork(void)
 {
-	pthread_mutex_lock(&armed_lock);
-	for (struct fork_lock *lock = armed; lock; lock = lock->next)
-		fork_lock_take(lock);
+	if (!fork_lock_forking) {
+		pthread_mutex_lock(&armed_lock);
+		for (struct fork_lock *lock = armed; lock; lock = lock->next)
+			pthread_mutex_lock(&lock->mutex);
+	}
+	fork_lock_forking++;
 }
 
 static void give_all(void)
 {
+	/* None: this was a child of a fork in a handler of another one, and goes on with that. */
+	if (!fork_lock_forking || --fork_lock_forking)
+		return;
 	for (struct fork_lock *lock = armed; lock; lock = lock->next)
-		fork_lock_give(lock);
+		pthread_mutex_unlock(&lock->mutex);
 	pthread_mutex_unlock(&armed_lock);
 }
 
@@ -27,6 +35,7 @@ static void after_in_child(void)
 	for (struct fork_lock *lock = armed; lock; lock = lock->next)
 		if (lock->in_child)
 			lock->in_child();
+	fork_lock_forking = 1;
 	give_all();
 }
 
@@ -34,7 +43,8 @@ int fork_lock_arm(struct fork_lock *lock)
 {
 	int err = 0;
 
-	pthread_mutex_lock(&armed_lock);
+	if (!fork_lock_forking)
+		pthread_mutex_lock(&armed_lock);
 	if (!heard)
 		err = -pthread_atfork(before_fork, give_all, after_in_child);
 	heard = !err;
@@ -42,7 +52,11 @@ int fork_lock_arm(struct fork_lock *lock)
 		lock->next = armed;
 		lock->armed = true;
 		armed = lock;
+		/* As all that are there are. */
+		if (fork_lock_forking)
+			pthread_mutex_lock(&lock->mutex);
 	}
-	pthread_mutex_unlock(&armed_lock);
+	if (!fork_lock_forking)
+		pthread_mutex_unlock(&armed_lock);
 	return err;
 }

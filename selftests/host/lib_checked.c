@@ -253,6 +253,72 @@ static bool twice_is_told(struct hmem_interface *bump)
 	return !hmem_free(bump, block) && hmem_free(bump, block) == -EALREADY;
 }
 
+/* --- handlers of forks --------------------------------------------------------------- */
+
+static struct hmem_interface *in_handlers[2];
+static struct hmem_space *space_of_handlers;
+static int wrong_in_handlers;
+
+static void handler(void)
+{
+	struct hmem_interface *own;
+
+	if (!space_of_handlers)
+		return;
+	for (int i = 0; i < 2; i++) {
+		void *block = hmem_malloc(in_handlers[i], 100);
+
+		wrong_in_handlers += !block || hmem_free(in_handlers[i], block);
+	}
+	own = must_interface(space_of_handlers, HMEM_STRATEGY_BUMP, 0, HMEM_INTERFACE_CHECKED);
+	wrong_in_handlers += !hmem_malloc(own, 100);
+	hmem_interface_unref(own);
+}
+
+static int wait_for(pid_t child)
+{
+	int status = -1;
+
+	waitpid(child, &status, 0);
+	return status != 0;
+}
+
+/* @again: whether children do so as well, by another thread, which finds no lock taken */
+static void *forks(void *again)
+{
+	pthread_t thread;
+	pid_t child = fork();
+
+	if (!child) {
+		alarm(10);
+		_exit((again && (pthread_create(&thread, NULL, forks, NULL) ||
+				 pthread_join(thread, NULL))) || wrong_in_handlers);
+	}
+	wrong_in_handlers += wait_for(child);
+	return NULL;
+}
+
+/* In a child, which may hang. They are there before those of the library. */
+static void test_forks(void)
+{
+	pid_t child = fork();
+	int status = -1;
+
+	if (!child) {
+		pthread_t thread;
+
+		alarm(10);
+		space_of_handlers = must_space(4 * MIB);
+		in_handlers[0] = must_interface(space_of_handlers, HMEM_STRATEGY_BINNED, 0, 0);
+		in_handlers[1] = must_interface(space_of_handlers, HMEM_STRATEGY_BINNED, 0,
+						HMEM_INTERFACE_CHECKED);
+		_exit(pthread_create(&thread, NULL, forks, &status) ||
+		      pthread_join(thread, NULL) || wrong_in_handlers);
+	}
+	waitpid(child, &status, 0);
+	TAP_EQ(status, 0, "handlers of forks allocate, and make interfaces");
+}
+
 static void test_environment(void)
 {
 	struct hmem_interface *bump;
@@ -280,7 +346,7 @@ static void test_environment(void)
 
 int main(void)
 {
-	if (hmem_ctx_new(&ctx))
+	if (pthread_atfork(handler, handler, handler) || hmem_ctx_new(&ctx))
 		tap_bail("no context");
 	space = must_space(64 * MIB);
 	for (unsigned int i = 0; i < sizeof(strategies) / sizeof(strategies[0]); i++)
@@ -290,6 +356,7 @@ int main(void)
 	test_handles();
 	test_race();
 	test_many();
+	test_forks();
 	test_environment();
 	hmem_space_unref(space);
 	hmem_ctx_unref(ctx);
