@@ -19,6 +19,8 @@
 
 static struct hmem_ctx *ctx, *pretended;
 
+#include "execution_user.h"
+
 /* --- what is played -------------------------------------------------------------------- */
 
 static bool play_nodes, refuse_affinity, refuse_asking;
@@ -75,24 +77,6 @@ static struct hmem_execution *must_nodes(struct hmem_ctx *c, const int *nodes, s
 	if (hmem_execution_nodes(c, nodes, nr, &new))
 		tap_bail("%s", hmem_last_error(c));
 	return new;
-}
-
-static struct hmem_execution_info info_of(const struct hmem_execution *execution)
-{
-	struct hmem_execution_info info = { .size = sizeof(info) };
-
-	if (hmem_execution_get_info(execution, &info))
-		tap_bail("%s", hmem_last_error(ctx));
-	return info;
-}
-
-static struct hmem_attachment_info attached(const struct hmem_attachment *attachment)
-{
-	struct hmem_attachment_info info = { .size = sizeof(info) };
-
-	if (hmem_attachment_get_info(attachment, &info))
-		tap_bail("%s", hmem_last_error(ctx));
-	return info;
 }
 
 static bool says(struct hmem_ctx *c, const char *sentence)

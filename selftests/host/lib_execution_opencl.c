@@ -14,6 +14,7 @@
 
 #include "interface_user.h"
 #include "sysroot.h"
+#include "execution_user.h"
 
 #define N 1000u
 
@@ -138,15 +139,6 @@ static struct hmem_attachment *must_attach(struct hmem_execution *to, struct hme
 	return new;
 }
 
-static struct hmem_attachment_info info_of(const struct hmem_attachment *attachment)
-{
-	struct hmem_attachment_info info = { .size = sizeof(info) };
-
-	if (hmem_attachment_get_info(attachment, &info))
-		tap_bail("%s", hmem_last_error(ctx));
-	return info;
-}
-
 static bool says(const char *sentence)
 {
 	if (strstr(hmem_last_error(ctx), sentence))
@@ -160,7 +152,7 @@ static bool says(const char *sentence)
 /* What the device has of an allocation is where the host has it. */
 static bool mapped_in_place(const struct hmem_attachment *attachment)
 {
-	struct hmem_attachment_info info = info_of(attachment);
+	struct hmem_attachment_info info = attached(attachment);
 	int32_t err;
 	void *at = cl.map(queue, info.native, CL_TRUE, CL_MAP_READ, 0, info.bytes, 0, NULL, NULL,
 			  &err);
@@ -175,18 +167,18 @@ static void add(const char *where, struct hmem_interface *interface)
 	struct hmem_allocation *at = numbers(interface, N, 5), *by = numbers(interface, N, 1);
 	struct hmem_attachment *a = must_attach(device, at, 0);
 	struct hmem_attachment *b = must_attach(device, by, HMEM_ATTACH_READ_ONLY);
-	bool in_place = !info_of(a).copies;
+	bool in_place = !attached(a).copies;
 
-	TAP_OK(info_of(a).form == HMEM_NATIVE_CL_MEM && info_of(a).native &&
-		       info_of(a).data == hmem_allocation_data(at) &&
-		       info_of(a).bytes == N * sizeof(int),
+	TAP_OK(attached(a).form == HMEM_NATIVE_CL_MEM && attached(a).native &&
+		       attached(a).data == hmem_allocation_data(at) &&
+		       attached(a).bytes == N * sizeof(int),
 	       "%s: an allocation is a buffer%s", where, in_place ? ", without a copy" : "");
 	TAP_OK(in_place || !is_pocl, "%s: that is known of PoCL", where);
-	TAP_EQ(info_of(b).copies, !in_place, "%s: so is one that is only read", where);
+	TAP_EQ(attached(b).copies, !in_place, "%s: so is one that is only read", where);
 	TAP_EQ(hmem_allocation_free(at), -EBUSY, "%s: which is not freed", where);
 	TAP_OK(!hmem_attachment_begin(a) && !hmem_attachment_begin(b), "%s: it is the kernel's",
 	       where);
-	run(info_of(a).native, info_of(b).native, N);
+	run(attached(a).native, attached(b).native, N);
 	if (in_place)
 		TAP_OK(are(at, 0, N, 6, 2), "%s: what it adds is there unbrought", where);
 	TAP_OK(mapped_in_place(a), "%s: a mapping of the buffer is the allocation", where);
@@ -194,7 +186,7 @@ static void add(const char *where, struct hmem_interface *interface)
 	TAP_OK(are(at, 0, N, 6, 2) && are(by, 0, N, 1, 1), "%s: each has what was added", where);
 	*(int *)hmem_allocation_data(at) = 1000;
 	TAP_OK(!hmem_attachment_begin(a) && !hmem_attachment_begin(b), "%s: once more", where);
-	run(info_of(a).native, info_of(b).native, N);
+	run(attached(a).native, attached(b).native, N);
 	TAP_EQ(hmem_attachment_detach(a), 0, "%s: detached while it is the kernel's", where);
 	TAP_OK(*(int *)hmem_allocation_data(at) == 1001 && are(at, 1, N - 1, 10, 3),
 	       "%s: it has what host and kernel wrote", where);
@@ -227,7 +219,7 @@ static void in_file(void)
 	b = must_attach(device, by, 0);
 	if (hmem_attachment_begin(a) || hmem_attachment_begin(b))
 		tap_bail("%s", hmem_last_error(ctx));
-	run(info_of(a).native, info_of(b).native, N);
+	run(attached(a).native, attached(b).native, N);
 	hmem_attachment_end(a);
 	fd = open(strchr(name, ':') + 1, O_RDONLY | O_CLOEXEC);
 	file = mmap(NULL, 4 * MIB, PROT_READ, MAP_SHARED, fd, 0);
@@ -260,8 +252,8 @@ static void slices(struct hmem_interface *interface)
 	b = must_attach(device, by, HMEM_ATTACH_READ_ONLY);
 	if (hmem_attachment_begin(a[0]) || hmem_attachment_begin(a[1]) || hmem_attachment_begin(b))
 		tap_bail("%s", hmem_last_error(ctx));
-	run(info_of(a[0]).native, info_of(b).native, step / 4);
-	run(info_of(a[1]).native, info_of(b).native, step / 4);
+	run(attached(a[0]).native, attached(b).native, step / 4);
+	run(attached(a[1]).native, attached(b).native, step / 4);
 	TAP_OK(!hmem_attachment_end(a[0]) && !hmem_attachment_detach(a[1]), "two slices at once");
 	TAP_OK(are(whole, 0, step / 4, 0, 1) &&
 		       are(whole, step / 4, step / 4, 1000 + (int)(step / 4), 2) &&
@@ -318,12 +310,12 @@ static void addresses(struct hmem_interface *interface)
 		tap_skip("a kernel takes addresses", "this device does not");
 	} else {
 		b = must_attach(device, by, HMEM_ATTACH_ADDRESS);
-		TAP_OK(!err && info_of(a).form == HMEM_NATIVE_ADDRESS && !info_of(a).copies &&
-			       info_of(a).native == hmem_allocation_data(at),
+		TAP_OK(!err && attached(a).form == HMEM_NATIVE_ADDRESS && !attached(a).copies &&
+			       attached(a).native == hmem_allocation_data(at),
 		       "the kernel has the host's address");
 		if (hmem_attachment_begin(a) || hmem_attachment_begin(b) ||
-		    cl.address(kernel, 0, info_of(a).native) ||
-		    cl.address(kernel, 1, info_of(b).native) ||
+		    cl.address(kernel, 0, attached(a).native) ||
+		    cl.address(kernel, 1, attached(b).native) ||
 		    cl.run(queue, kernel, 1, NULL, &n, NULL, 0, NULL, NULL) || cl.finish(queue))
 			tap_bail("the kernel does not run");
 		TAP_OK(!hmem_attachment_end(a) && !hmem_attachment_end(b) && are(at, 0, N, 1, 2),
@@ -381,7 +373,7 @@ static void choosing(struct hmem_interface *interface)
 	hmem_execution_unref(another);
 	if (hmem_attachment_begin(a) || hmem_attachment_begin(b))
 		tap_bail("%s", hmem_last_error(ctx));
-	run(info_of(a).native, info_of(b).native, N);
+	run(attached(a).native, attached(b).native, N);
 	TAP_OK(!hmem_attachment_detach(a) && !hmem_attachment_detach(b) && are(at, 0, N, 1, 2),
 	       "whose kernels work on what is attached");
 	hmem_allocation_free(at);

@@ -7,6 +7,7 @@
 #include "faults.h"
 
 #include "opencl_played.h"
+#include "execution_user.h"
 
 #define UNTOUCHED ((void *)(uintptr_t)0x5ca1ab1e)
 
@@ -24,24 +25,6 @@ static struct hmem_execution *must_open(uint32_t index)
 	if (hmem_execution_opencl(ctx, &options, &new))
 		tap_bail("%s", hmem_last_error(ctx));
 	return new;
-}
-
-static struct hmem_execution_info info_of(const struct hmem_execution *execution)
-{
-	struct hmem_execution_info info = { .size = sizeof(info) };
-
-	if (hmem_execution_get_info(execution, &info))
-		tap_bail("%s", hmem_last_error(ctx));
-	return info;
-}
-
-static struct hmem_attachment_info attached(const struct hmem_attachment *attachment)
-{
-	struct hmem_attachment_info info = { .size = sizeof(info) };
-
-	if (hmem_attachment_get_info(attachment, &info))
-		tap_bail("%s", hmem_last_error(ctx));
-	return info;
 }
 
 static bool says(const char *sentence)
