@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 #include "ctx.h"
 #include "descriptor.h"
@@ -298,6 +299,19 @@ int hmem_region_lock_fd(struct hmem_region *region, int *fd)
 	return *fd < 0 ? -errno : 0;
 }
 
+bool hmem_region_is_same(struct hmem_region *region, struct hmem_region *other)
+{
+	struct stat a, b;
+
+	if (!strcmp(region->name, other->name))
+		return true;
+	if (!region->ops->fd || !other->ops->fd ||
+	    fstat(region->ops->fd(region->ctx, region->state), &a) ||
+	    fstat(other->ops->fd(other->ctx, other->state), &b))
+		return false;
+	return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
 int hmem_region_lock_failed(struct hmem_region *region, int err)
 {
 	if (err == -EOPNOTSUPP)
@@ -346,6 +360,8 @@ int hmem_region_device(struct hmem_region *region, int *fd, const char **name)
 
 int hmem_region_map_at(struct hmem_region *region, uint64_t offset, size_t length, void *address)
 {
+	if (!region->ops->map_at)
+		return cannot(region->ctx, region->ops, "mapped beside others");
 	return region->ops->map_at(region->ctx, region->state, offset, length, address);
 }
 

@@ -6,6 +6,7 @@
 #define LIB_REGION_H
 
 #include <pthread.h>
+#include <stdbool.h>
 
 #include <hmem/region.h>
 
@@ -34,6 +35,9 @@ unsigned int hmem_region_flags(const struct hmem_region *region);
 int hmem_region_lock_fd(struct hmem_region *region, int *fd);
 int hmem_region_lock_failed(struct hmem_region *region, int err);
 
+/* Two handles of one region, by whatever names. */
+bool hmem_region_is_same(struct hmem_region *region, struct hmem_region *other);
+
 /*
  * Have the memory of a part that is about to be used: a file may have been made without, by
  * truncate(1). Other regions have theirs. -ENOSPC and others, with a last error.
@@ -48,7 +52,7 @@ void hmem_region_discard(struct hmem_region *region, uint64_t offset, uint64_t l
  */
 int hmem_region_device(struct hmem_region *region, int *fd, const char **name);
 
-/* As hmem_region_map(), at @address. The caller knows that the range lies inside. */
+/* As hmem_region_map(), at @address, or -EOPNOTSUPP. The caller knows that the range lies inside. */
 int hmem_region_map_at(struct hmem_region *region, uint64_t offset, size_t length, void *address);
 
 #endif

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * Spaces: which layers they are of, and how much of them may be used.
+ * Spaces: how they come and go, and how much of them may be used.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -18,192 +18,12 @@
 #include "uncancelled.h"
 
 #define FIRST_OPTIONS	sizeof(struct hmem_space_options)
-#define FIRST_PART	sizeof(struct hmem_space_part)
 #define FIRST_INFO	sizeof(struct hmem_space_info)
-#define BYTES_MIN	(64u << 10)
 #define FLAGS                                                                    \
 	(HMEM_SPACE_POPULATE | HMEM_SPACE_INTERLEAVE | HMEM_SPACE_PREFER | HMEM_SPACE_SHARED | \
 	 HMEM_SPACE_KEPT)
 
 /* --- what was asked for -------------------------------------------------------------- */
-
-static bool is_node(const struct hmem_layer_info *layer)
-{
-	if (layer->kind == HMEM_LAYER_OTHER)
-		return layer->nid >= 0 && !layer->provider[0];
-	return layer->kind >= HMEM_LAYER_DRAM && layer->kind <= HMEM_LAYER_PMEM;
-}
-
-/* Names of regions are no layers where they are files. */
-static bool is_region(const char *name)
-{
-	return strchr(name, '/') && strncmp(name, "fsdax:", 6);
-}
-
-static int forbids(void *name, const struct hmem_layer_info *layer)
-{
-	return layer->flags & HMEM_LAYER_FORBIDDEN && hmem_layer_has_name(layer, name);
-}
-
-static int settle_part(struct hmem_space *space, const struct hmem_space_part *from,
-		       struct space_part *part)
-{
-	struct hmem_layer_wanted wanted = HMEM_LAYER_WANTED_INIT;
-	size_t one = 1;
-	int err;
-
-	if (from->reserved)
-		return hmem_fail(space->ctx, -EINVAL, "%s: what is reserved in a part is not zero",
-				 space->name);
-	wanted.name = from->layer ? from->layer : "dram";
-	part->bytes = from->bytes;
-	part->weight = from->weight;
-	part->layer.size = sizeof(part->layer);
-	err = hmem_layer_select(space->ctx, &wanted, &part->layer, &one);
-	if (err != -ENOENT)
-		return err;
-	if (hmem_layer_iterate(space->ctx, -1, forbids, (void *)wanted.name) == 1)
-		return hmem_fail(space->ctx, -EPERM,
-				 "%s: the cpuset of this process keeps it from layer \"%s\"; see "
-				 "Mems_allowed in /proc/self/status",
-				 space->name, wanted.name);
-	return hmem_fail(space->ctx, -ENOENT,
-			 "%s: there is no layer \"%s\" here; hmemctl list-layers shows those that "
-			 "there are",
-			 space->name, wanted.name);
-}
-
-static int settle_bytes(struct hmem_space *space, struct space_part *parts, uint32_t n)
-{
-	uint64_t said = 0, all = space->bytes;
-	uint32_t silent = 0;
-
-	for (uint32_t i = 0; i < n; i++) {
-		if (parts[i].bytes > INT64_MAX / SPACE_PARTS - SPACE_ALIGN)
-			return hmem_fail(space->ctx, -EINVAL, "%s: its parts have too many bytes",
-					 space->name);
-		parts[i].bytes = (parts[i].bytes + SPACE_ALIGN - 1) & ~(SPACE_ALIGN - 1);
-		said += parts[i].bytes;
-		silent += !parts[i].bytes;
-	}
-	if (space->flags & HMEM_SPACE_INTERLEAVE) {
-		if (said)
-			return hmem_fail(space->ctx, -EINVAL,
-					 "%s: parts that are interleaved have weights, no bytes",
-					 space->name);
-		return 0;
-	}
-	if (silent ? said + silent * SPACE_ALIGN > all : said != all)
-		return hmem_fail(space->ctx, -EINVAL,
-				 "%s: its parts have %llu bytes, the space has %llu", space->name,
-				 (unsigned long long)said, (unsigned long long)all);
-	for (uint32_t i = 0; i < n; i++)
-		if (!parts[i].bytes) {
-			parts[i].bytes = (all - said) / silent & ~(SPACE_ALIGN - 1);
-			said += parts[i].bytes;
-			silent--;
-		}
-	return 0;
-}
-
-static int settle_weights(struct hmem_space *space, struct space_part *parts, uint32_t n)
-{
-	struct hmem_layer_info layers[SPACE_PARTS];
-	uint8_t weights[SPACE_PARTS];
-	uint32_t silent = 0;
-	int err;
-
-	for (uint32_t i = 0; i < n; i++) {
-		silent += !parts[i].weight;
-		layers[i] = parts[i].layer;
-	}
-	if (!silent)
-		return 0;
-	if (silent < n)
-		return hmem_fail(space->ctx, -EINVAL,
-				 "%s: all of its parts have a weight, or none has", space->name);
-	err = hmem_layer_weights(space->ctx, layers, n, weights);
-	for (uint32_t i = 0; !err && i < n; i++)
-		parts[i].weight = weights[i];
-	return err;
-}
-
-static int map_parts(struct hmem_space *space, struct space_part *parts, uint32_t n)
-{
-	int err;
-
-	if (space->flags & HMEM_SPACE_SHARED)
-		return hmem_fail(space->ctx, -EINVAL,
-				 "%s: system RAM is of this process alone; share a region, such as "
-				 "hmem:NAME or file:/dev/shm/NAME",
-				 space->name);
-	for (uint32_t i = 0; i < n; i++)
-		if (!is_node(&parts[i].layer))
-			return hmem_fail(space->ctx, -EINVAL,
-					 "%s: \"%s\" is no system RAM; a space of several parts has "
-					 "no others",
-					 space->name, parts[i].layer.name);
-	err = settle_bytes(space, parts, n);
-	if (!err && space->flags & HMEM_SPACE_INTERLEAVE)
-		err = settle_weights(space, parts, n);
-	return err ? err : space_map_nodes(space, parts, n);
-}
-
-static int check_ram_flags(struct hmem_space *space, const char *layer)
-{
-	if (space->flags & (HMEM_SPACE_POPULATE | HMEM_SPACE_PREFER | HMEM_SPACE_KEPT))
-		return hmem_fail(space->ctx, -EINVAL,
-				 "%s: \"%s\" is no system RAM, which alone is populated, kept, "
-				 "or taken from other nodes",
-				 space->name, layer);
-	return 0;
-}
-
-static int map_layer(struct hmem_space *space, struct space_part *part)
-{
-	const char *rest = strchr(part->layer.name, ':');
-	int err = check_ram_flags(space, part->layer.name);
-
-	if (err)
-		return err;
-	switch (part->layer.kind) {
-	case HMEM_LAYER_POOL:
-	case HMEM_LAYER_FSDAX:
-	case HMEM_LAYER_OTHER:
-		if (!part->layer.provider[0])
-			return hmem_fail(space->ctx, -EOPNOTSUPP,
-					 "%s: layer \"%s\" was registered without memory: a node, or "
-					 "a provider",
-					 space->name, part->layer.name);
-		if (space->flags & HMEM_SPACE_SHARED)
-			return hmem_fail(space->ctx, -EINVAL,
-					 "%s: nobody else would find what is made of \"%s\"; make a "
-					 "region of it, and name that",
-					 space->name, part->layer.name);
-		if (part->layer.kind == HMEM_LAYER_FSDAX)
-			return space_make_file(space, rest + 1);
-		return space_make_region(space, part->layer.provider,
-					 part->layer.kind == HMEM_LAYER_POOL ? rest + 1 : NULL);
-	case HMEM_LAYER_REGION:
-	case HMEM_LAYER_DAX:
-		return space_map_region(space, part->layer.name, 0);
-	default:
-		return hmem_fail(space->ctx, -EOPNOTSUPP, "%s: \"%s\" has no memory for spaces",
-				 space->name, part->layer.name);
-	}
-}
-
-/* Regions that exist have what they have. */
-static int check_bytes(struct hmem_space *space, const struct hmem_layer_info *layer,
-		       uint64_t bytes)
-{
-	if (layer->kind == HMEM_LAYER_REGION || layer->kind == HMEM_LAYER_DAX)
-		return 0;
-	if (bytes < BYTES_MIN || bytes > INT64_MAX - SPACE_ALIGN)
-		return hmem_fail(space->ctx, -EINVAL, "%s: a space has at least %u bytes, not %llu",
-				 space->name, BYTES_MIN, (unsigned long long)bytes);
-	return 0;
-}
 
 static int check_options(struct hmem_ctx *ctx, const struct hmem_space_options *use)
 {
@@ -220,55 +40,6 @@ static int check_options(struct hmem_ctx *ctx, const struct hmem_space_options *
 	if (use->flags & HMEM_SPACE_INTERLEAVE && use->nr_parts < 2)
 		return hmem_fail(ctx, -EINVAL, "one part alone cannot be interleaved");
 	return 0;
-}
-
-static int map_named_region(struct hmem_space *space, const struct hmem_space_options *use)
-{
-	int err = check_ram_flags(space, use->layer);
-
-	return err ? err : space_map_region(space, use->layer, use->bytes);
-}
-
-/* Behind the others; those that do not fit are left out. */
-static void name_layer(struct hmem_space *space, const char *layer)
-{
-	size_t has = strlen(space->layers);
-
-	snprintf(space->layers + has, sizeof(space->layers) - has, "%s%s", has ? "+" : "", layer);
-}
-
-static int map_memory(struct hmem_space *space, const struct hmem_space_options *use)
-{
-	uint32_t n = use->parts ? use->nr_parts : 1;
-	struct hmem_space_part part = { .layer = use->layer };
-	struct space_part *parts;
-	int err = 0;
-
-	if (use->layer && is_region(use->layer)) {
-		name_layer(space, use->layer);
-		return map_named_region(space, use);
-	}
-	parts = calloc(n, sizeof(*parts));
-	if (!parts)
-		return hmem_fail(space->ctx, -ENOMEM, "no memory for the parts of %s", space->name);
-	for (uint32_t i = 0; !err && i < n; i++) {
-		if (use->parts)
-			err = hmem_sized_read_element(space->ctx, "struct hmem_space_part", &part,
-						      sizeof(part), FIRST_PART, use->parts, i,
-						      use->part_size);
-		if (!err)
-			err = settle_part(space, &part, &parts[i]);
-		if (!err)
-			name_layer(space, parts[i].layer.name);
-	}
-	if (!err)
-		err = check_bytes(space, &parts[0].layer, use->bytes);
-	if (!err && (n > 1 || is_node(&parts[0].layer)))
-		err = map_parts(space, parts, n);
-	else if (!err)
-		err = map_layer(space, &parts[0]);
-	free(parts);
-	return err;
 }
 
 /* --- the table ----------------------------------------------------------------------- */
@@ -299,8 +70,8 @@ static int make_table(struct hmem_space *space)
 
 static void unmap_memory(struct hmem_space *space)
 {
-	if (space->region)
-		space_unmap_region(space);
+	if (space->regions)
+		space_give_regions(space);
 	else if (space->base && !(space->flags & HMEM_SPACE_KEPT))
 		munmap(space->base, space->bytes);
 }
@@ -389,7 +160,7 @@ static int do_space_create(struct hmem_ctx *ctx, const char *name,
 		return hmem_fail(ctx, -ENOMEM, "no memory for space %s", name);
 	if (use.parts)
 		new->nr_parts = use.nr_parts;
-	err = set_up(new, map_memory(new, &use), use.limit);
+	err = set_up(new, space_map_memory(new, &use), use.limit);
 	if (!err)
 		*space = new;
 	return err;
@@ -438,7 +209,7 @@ int space_create_by(struct hmem_ctx *ctx, const char *name, const char *layer, u
 
 	if (!new)
 		return hmem_fail(ctx, -ENOMEM, "no memory for space %s", name);
-	name_layer(new, layer);
+	space_name_layer(new, layer);
 	err = set_up(new, map(new, from), 0);
 	if (!err)
 		*space = new;

@@ -26,20 +26,35 @@
  * A part while a space is made.
  *
  * @layer: with its name settled
+ * @named: of a region that is no layer, as @layer has it too; NULL: it is one
+ * @region: of a part that is not system RAM, once it is there
+ * @bytes: it shall have; 0: not known yet
+ * @has: that region, in large pages, if it was there before; 0: it is made as large as wanted
+ * @laid: bytes of @region that have their place
  */
 struct space_part {
 	struct hmem_layer_info layer;
+	const char *named;
+	struct hmem_region *region;
 	uint64_t bytes;
+	uint64_t has;
+	uint64_t laid;
 	uint32_t weight;
+};
+
+/* @made: its name, if it is destroyed with the space; NULL: it is not */
+struct space_region {
+	struct hmem_region *region;
+	char *made;
 };
 
 /*
  * @member: this process in the table of granules
  * @base: of the memory, of @bytes
  * @table: where granules are accounted for, memory of its own
- * @region: that is mapped at @mapped; NULL: none
- * @mapper: process that has it mapped, which its children have not
- * @made: the region's name if it is destroyed with the space, or ""
+ * @regions: whose memory it is, @nr_regions of them; NULL: of none
+ * @mapped: one that is the space alone, of @mapped_bytes; NULL: none is, or it is not mapped yet
+ * @mapper: process that has them mapped, which its children have not
  * @lock_fd: of the region's file, whose bytes are locked by those who share it; -1: nobody does
  * @next: of those that are shared, see space_shared.c
  * @lock: held by who puts in order what the dead left
@@ -61,11 +76,11 @@ struct hmem_space {
 	uint64_t bytes;
 	void *table;
 	uint64_t table_bytes;
-	struct hmem_region *region;
+	struct space_region *regions;
+	uint32_t nr_regions;
+	pid_t mapper;
 	void *mapped;
 	uint64_t mapped_bytes;
-	pid_t mapper;
-	char made[HMEM_REGION_NAME_MAX + 1];
 	int lock_fd;
 	struct hmem_space *next;
 	struct granules g;
@@ -85,16 +100,38 @@ struct hmem_space {
 };
 
 /*
- * Memory for a space, of its bytes; or, of a region that is there, all of it, and that is its
- * bytes then. 0 or a negative errno with a last error; nothing is left then.
+ * What follows returns 0 or a negative errno with a last error. What a space had by then it has
+ * until it is disposed of.
  */
-int space_map_nodes(struct hmem_space *space, const struct space_part *parts, uint32_t n);
-/* @bytes: 0: of one that is there; else it is made, or becomes that large if it can */
-int space_map_region(struct hmem_space *space, const char *name, uint64_t bytes);
+
+/* Memory for a space as it was asked for. */
+int space_map_memory(struct hmem_space *space, const struct hmem_space_options *use);
+void space_name_layer(struct hmem_space *space, const char *layer);
+
+/* Memory of its parts, whose regions are there. */
+int space_map_parts(struct hmem_space *space, struct space_part *parts, uint32_t n);
+/* What each part has of the space by its weight, added to its bytes. */
+void space_share_out(struct hmem_space *space, struct space_part *parts, uint32_t n);
+
+/* System RAM at @from that is of this node; and taken now, for all parts. */
+int space_bind_node(struct hmem_space *space, char *from, uint64_t bytes, int nid);
+int space_populate(struct hmem_space *space, const struct space_part *parts, uint32_t n);
+
+/* One more region. @bytes: 0: of one that is there; else it is made, or becomes that large if it can */
+int space_open_region(struct hmem_space *space, const char *name, uint64_t bytes);
 /* @scheme: of the provider; @pool: of which, or NULL */
-int space_make_region(struct hmem_space *space, const char *scheme, const char *pool);
-int space_make_file(struct hmem_space *space, const char *directory);
-void space_unmap_region(struct hmem_space *space);
+int space_make_region(struct hmem_space *space, const char *scheme, const char *pool,
+		      uint64_t bytes);
+int space_make_file(struct hmem_space *space, const char *directory, uint64_t bytes);
+/* Memory of its only region, all of it, whose bytes are the space's then. */
+int space_map_region(struct hmem_space *space);
+int space_keep_from_children(struct hmem_space *space, void *from, uint64_t bytes);
+/* Without descriptors; their memory stays. */
+void space_close_regions(struct hmem_space *space);
+/* Those that were made for it. */
+void space_destroy_made(struct hmem_space *space);
+/* Give up all of a space that has any, its memory with them. */
+void space_give_regions(struct hmem_space *space);
 
 /*
  * A space by who knows where its memory is, so that layers need not be looked for, which takes

@@ -14,13 +14,10 @@
 #include "ctx.h"
 #include "space.h"
 
-/* Pieces of an interleaved space, each of which is a mapping; a process has 65530. */
-#define PIECES_MAX 1024
-
 #define NODES_MAX 1024
 #define BITS	  (8 * sizeof(unsigned long))
 
-static int bind_node(struct hmem_space *space, char *from, uint64_t bytes, int nid)
+int space_bind_node(struct hmem_space *space, char *from, uint64_t bytes, int nid)
 {
 	unsigned long mask[NODES_MAX / BITS] = { 0 };
 	int mode = space->flags & HMEM_SPACE_PREFER ? MPOL_PREFERRED : MPOL_BIND;
@@ -43,55 +40,6 @@ static int bind_node(struct hmem_space *space, char *from, uint64_t bytes, int n
 	return 0;
 }
 
-static int bind_in_turn(struct hmem_space *space, const struct space_part *parts, uint32_t n)
-{
-	uint64_t at = 0;
-
-	for (uint32_t i = 0; i < n; i++) {
-		int err = bind_node(space, space->base + at, parts[i].bytes, parts[i].layer.nid);
-
-		if (err)
-			return err;
-		at += parts[i].bytes;
-	}
-	return 0;
-}
-
-/* Pieces of at least 2 MiB, as many as weights say of one node, then of the next. */
-static int bind_interleaved(struct hmem_space *space, const struct space_part *parts, uint32_t n)
-{
-	uint64_t piece = SPACE_ALIGN, at = 0;
-
-	while (space->bytes / piece > PIECES_MAX)
-		piece *= 2;
-	while (at < space->bytes)
-		for (uint32_t i = 0; i < n && at < space->bytes; i++) {
-			uint64_t bytes = space->bytes - at;
-			int err;
-
-			if (bytes / piece >= parts[i].weight)
-				bytes = piece * parts[i].weight;
-			err = bind_node(space, space->base + at, bytes, parts[i].layer.nid);
-			if (err)
-				return err;
-			at += bytes;
-		}
-	return 0;
-}
-
-/* Bytes of the space that part @i gets. */
-static uint64_t bytes_of(const struct hmem_space *space, const struct space_part *parts,
-			 uint32_t n, uint32_t i)
-{
-	double weights = 0;
-
-	if (!(space->flags & HMEM_SPACE_INTERLEAVE))
-		return parts[i].bytes;
-	for (uint32_t j = 0; j < n; j++)
-		weights += parts[j].weight;
-	return (uint64_t)((double)space->bytes * parts[i].weight / weights);
-}
-
 /*
  * A node that has not enough is not tried: who takes its last pages makes the kernel look for
  * somebody to kill.
@@ -103,7 +51,7 @@ static int check_room(struct hmem_space *space, const struct space_part *parts, 
 
 		for (uint32_t j = 0; j < n; j++)
 			if (parts[j].layer.nid == parts[i].layer.nid)
-				wanted += bytes_of(space, parts, n, j);
+				wanted += parts[j].bytes;
 		if (parts[i].layer.free.origin != HMEM_ORIGIN_NONE &&
 		    wanted > parts[i].layer.free.value)
 			return hmem_fail(space->ctx, -ENOSPC,
@@ -116,13 +64,10 @@ static int check_room(struct hmem_space *space, const struct space_part *parts, 
 }
 
 /* MAP_POPULATE would come before the node is known. */
-static int populate(struct hmem_space *space, const struct space_part *parts, uint32_t n)
+int space_populate(struct hmem_space *space, const struct space_part *parts, uint32_t n)
 {
-	int bad;
+	int bad = space->flags & HMEM_SPACE_PREFER ? 0 : check_room(space, parts, n);
 
-	if (!(space->flags & HMEM_SPACE_POPULATE))
-		return 0;
-	bad = space->flags & HMEM_SPACE_PREFER ? 0 : check_room(space, parts, n);
 	if (bad)
 		return bad;
 	if (madvise(space->base, space->bytes, MADV_POPULATE_WRITE)) {
@@ -132,31 +77,4 @@ static int populate(struct hmem_space *space, const struct space_part *parts, ui
 				 (unsigned long long)space->bytes, strerror(errno));
 	}
 	return 0;
-}
-
-int space_map_nodes(struct hmem_space *space, const struct space_part *parts, uint32_t n)
-{
-	uint64_t align = space->flags & HMEM_SPACE_KEPT ? SPACE_KEPT_ALIGN : SPACE_ALIGN;
-	char *all = mmap(NULL, space->bytes + align, PROT_READ | PROT_WRITE,
-			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	uint64_t before;
-	int err;
-
-	if (all == MAP_FAILED)
-		return hmem_fail(space->ctx, -ENOMEM, "%s: no addresses for %llu bytes: %s",
-				 space->name, (unsigned long long)space->bytes, strerror(errno));
-	before = -(uintptr_t)all % align;
-	if (before)
-		munmap(all, before);
-	munmap(all + before + space->bytes, align - before);
-	space->base = all + before;
-	err = space->flags & HMEM_SPACE_INTERLEAVE ? bind_interleaved(space, parts, n) :
-						     bind_in_turn(space, parts, n);
-	if (!err)
-		err = populate(space, parts, n);
-	if (err) {
-		munmap(space->base, space->bytes);
-		space->base = NULL;
-	}
-	return err;
 }

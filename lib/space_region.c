@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * Spaces of regions: one that is there, is made of a pool, or is a file without name.
+ * Spaces of regions: those that are there, are made of pools, or are files without name.
  */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -12,31 +13,129 @@
 #include "region.h"
 #include "space.h"
 
-/* A child would write to the same memory, and take its parent's blocks for its own. */
-static int map(struct hmem_space *space)
+int space_keep_from_children(struct hmem_space *space, void *from, uint64_t bytes)
 {
+	int err;
+
+	if (!madvise(from, bytes, MADV_DONTFORK))
+		return 0;
+	err = -errno;
+	return hmem_fail(space->ctx, err, "%s: the kernel does not keep it from children: %s",
+			 space->name, strerror(-err));
+}
+
+/* --- regions of its own -------------------------------------------------------------- */
+
+/* Room for one more, before there is anything that would have to be undone. */
+static int expect_region(struct hmem_space *space)
+{
+	if (!space->regions) {
+		space->regions = calloc(SPACE_PARTS, sizeof(*space->regions));
+		space->mapper = getpid();
+	}
+	return space->regions ? 0 :
+				hmem_fail(space->ctx, -ENOMEM, "no memory for the regions of %s",
+					  space->name);
+}
+
+int space_open_region(struct hmem_space *space, const char *name, uint64_t bytes)
+{
+	struct hmem_region_options options = HMEM_REGION_OPTIONS_INIT;
+	struct hmem_region *region;
+	int err = expect_region(space);
+
+	options.bytes = bytes;
+	if (!err)
+		err = bytes ? hmem_region_create(space->ctx, name, &options, &region) :
+			      hmem_region_open(space->ctx, name, 0, &region);
+	if (!err)
+		space->regions[space->nr_regions++] = (struct space_region){ region, NULL };
+	return err;
+}
+
+/* @hide: nobody finds it by its name afterwards. */
+static int make(struct hmem_space *space, const char *name, const char *pool, uint64_t bytes,
+		bool hide)
+{
+	struct hmem_region_options options = HMEM_REGION_OPTIONS_INIT;
+	struct hmem_region *region;
+	char *made = hide ? NULL : strdup(name);
+	int err = expect_region(space);
+
+	options.bytes = bytes;
+	options.flags = HMEM_CREATE_EXCLUSIVE;
+	options.pool = pool;
+	if (!err && !hide && !made)
+		err = hmem_fail(space->ctx, -ENOMEM, "no memory for the name of %s", name);
+	if (!err)
+		err = hmem_region_create(space->ctx, name, &options, &region);
+	if (err) {
+		free(made);
+		return err;
+	}
+	space->regions[space->nr_regions++] = (struct space_region){ region, made };
+	return hide ? hmem_region_destroy(space->ctx, name) : 0;
+}
+
+/*
+ * A process that died leaves its names, and one in another container may have the same number:
+ * what is taken is passed over, so often.
+ */
+#define TRIES 10000
+
+int space_make_region(struct hmem_space *space, const char *scheme, const char *pool,
+		      uint64_t bytes)
+{
+	static atomic_uint last;
+	char name[HMEM_NAME_MAX + 1];
+	int err = -EEXIST;
+
+	for (int i = 0; err == -EEXIST && i < TRIES; i++) {
+		snprintf(name, sizeof(name), "%s:space-%d-%u", scheme, getpid(),
+			 atomic_fetch_add(&last, 1));
+		err = make(space, name, pool, bytes, false);
+	}
+	return err;
+}
+
+int space_make_file(struct hmem_space *space, const char *directory, uint64_t bytes)
+{
+	static atomic_uint last;
+	char name[HMEM_REGION_NAME_MAX + 1];
+	int err = -EEXIST;
+
+	for (int i = 0; err == -EEXIST && i < TRIES; i++) {
+		if ((size_t)snprintf(name, sizeof(name), "file:%s/.hmem-space-%d-%u", directory,
+				     getpid(), atomic_fetch_add(&last, 1)) >= sizeof(name))
+			return hmem_fail(space->ctx, -ENAMETOOLONG,
+					 "%s: the name of a file in %s has more than %d bytes",
+					 space->name, directory, HMEM_REGION_NAME_MAX);
+		err = make(space, name, NULL, bytes, true);
+	}
+	return err;
+}
+
+/* --- their memory -------------------------------------------------------------------- */
+
+/* A child would write to the same memory, and take its parent's blocks for its own. */
+int space_map_region(struct hmem_space *space)
+{
+	struct hmem_region *region = space->regions[0].region;
 	size_t mapped;
 	uint64_t before;
 	void *at;
-	int err = hmem_region_map(space->region, 0, 0, &at, &mapped);
+	int err = hmem_region_map(region, 0, 0, &at, &mapped);
 
-	if (!err) {
-		/* A file may have been made without any memory. */
-		err = hmem_region_allocate(space->region, 0, mapped);
-		if (err)
-			hmem_region_unmap(space->region, at, mapped);
-	}
 	if (err)
 		return err;
-	if (madvise(at, mapped, MADV_DONTFORK)) {
-		err = -errno;
-		hmem_region_unmap(space->region, at, mapped);
-		return hmem_fail(space->ctx, err, "%s: the kernel does not keep it from children: %s",
-				 space->name, strerror(-err));
-	}
 	space->mapped = at;
 	space->mapped_bytes = mapped;
-	space->mapper = getpid();
+	/* A file may have been made without any memory. */
+	err = hmem_region_allocate(region, 0, mapped);
+	if (!err)
+		err = space_keep_from_children(space, at, mapped);
+	if (err)
+		return err;
 	/* Processes that share it count from its first byte, wherever they have it. */
 	if (space->flags & HMEM_SPACE_SHARED) {
 		space->base = at;
@@ -50,97 +149,34 @@ static int map(struct hmem_space *space)
 	return 0;
 }
 
-static int map_new(struct hmem_space *space)
+void space_close_regions(struct hmem_space *space)
 {
-	int err = map(space);
-
-	if (err) {
-		hmem_region_close(space->region);
-		space->region = NULL;
+	for (uint32_t i = 0; i < space->nr_regions; i++) {
+		hmem_region_close(space->regions[i].region);
+		space->regions[i].region = NULL;
 	}
-	return err;
 }
 
-int space_map_region(struct hmem_space *space, const char *name, uint64_t bytes)
+void space_destroy_made(struct hmem_space *space)
 {
-	struct hmem_region_options options = HMEM_REGION_OPTIONS_INIT;
-	int err;
-
-	options.bytes = bytes;
-	err = bytes ? hmem_region_create(space->ctx, name, &options, &space->region) :
-		      hmem_region_open(space->ctx, name, 0, &space->region);
-	return err ? err : map_new(space);
+	for (uint32_t i = 0; i < space->nr_regions; i++)
+		if (space->regions[i].made)
+			hmem_region_destroy(space->ctx, space->regions[i].made);
 }
 
-/* @region: by this name, which nobody finds afterwards where @hide. */
-static int make(struct hmem_space *space, const char *name, const char *pool, bool hide)
-{
-	struct hmem_region_options options = HMEM_REGION_OPTIONS_INIT;
-	struct hmem_error why;
-	int err;
-
-	options.bytes = space->bytes;
-	options.flags = HMEM_CREATE_EXCLUSIVE;
-	options.pool = pool;
-	err = hmem_region_create(space->ctx, name, &options, &space->region);
-	if (err)
-		return err;
-	err = map_new(space);
-	if (!err && !hide) {
-		snprintf(space->made, sizeof(space->made), "%s", name);
-		return 0;
-	}
-	hmem_error_keep(&why);
-	hmem_region_destroy(space->ctx, name);
-	hmem_error_restore(&why);
-	return err;
-}
-
-/*
- * A process that died leaves its names, and one in another container may have the same number:
- * what is taken is passed over, so often.
- */
-#define TRIES 10000
-
-int space_make_region(struct hmem_space *space, const char *scheme, const char *pool)
-{
-	static atomic_uint last;
-	char name[HMEM_NAME_MAX + 1];
-	int err = -EEXIST;
-
-	for (int i = 0; err == -EEXIST && i < TRIES; i++) {
-		snprintf(name, sizeof(name), "%s:space-%d-%u", scheme, getpid(),
-			 atomic_fetch_add(&last, 1));
-		err = make(space, name, pool, false);
-	}
-	return err;
-}
-
-int space_make_file(struct hmem_space *space, const char *directory)
-{
-	static atomic_uint last;
-	char name[HMEM_REGION_NAME_MAX + 1];
-	int err = -EEXIST;
-
-	for (int i = 0; err == -EEXIST && i < TRIES; i++) {
-		if ((size_t)snprintf(name, sizeof(name), "file:%s/.hmem-space-%d-%u", directory,
-				     getpid(), atomic_fetch_add(&last, 1)) >= sizeof(name))
-			return hmem_fail(space->ctx, -ENAMETOOLONG,
-					 "%s: the name of a file in %s has more than %d bytes",
-					 space->name, directory, HMEM_REGION_NAME_MAX);
-		err = make(space, name, NULL, true);
-	}
-	return err;
-}
-
-void space_unmap_region(struct hmem_space *space)
+void space_give_regions(struct hmem_space *space)
 {
 	bool mine = space->mapper == getpid();
 
-	/* In a child something else may be there by now, and the region is its parent's. */
+	/* In a child something else may be there by now, and the regions are its parent's. */
+	if (mine && space->mapped)
+		hmem_region_unmap(space->regions[0].region, space->mapped, space->mapped_bytes);
+	else if (mine && space->base)
+		munmap(space->base, space->bytes);
+	space_close_regions(space);
 	if (mine)
-		hmem_region_unmap(space->region, space->mapped, space->mapped_bytes);
-	hmem_region_close(space->region);
-	if (mine && space->made[0])
-		hmem_region_destroy(space->ctx, space->made);
+		space_destroy_made(space);
+	for (uint32_t i = 0; i < space->nr_regions; i++)
+		free(space->regions[i].made);
+	free(space->regions);
 }

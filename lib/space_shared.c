@@ -46,7 +46,7 @@ static int open_lock(struct hmem_space *space)
 		return hmem_fail(space->ctx, err, "%s: no memory to hear of forks",
 				 space->name);
 	fork_lock_take(&lock);
-	err = hmem_region_lock_fd(space->region, &space->lock_fd);
+	err = hmem_region_lock_fd(space->regions[0].region, &space->lock_fd);
 	if (err) {
 		space->lock_fd = -1;
 	} else {
@@ -57,7 +57,7 @@ static int open_lock(struct hmem_space *space)
 	if (!err)
 		return 0;
 	return hmem_fail(space->ctx, err, "%s: %s cannot be shared, as it has no file to lock: %s",
-			 space->name, hmem_region_name(space->region), strerror(-err));
+			 space->name, hmem_region_name(space->regions[0].region), strerror(-err));
 }
 
 static void close_lock(struct hmem_space *space)
@@ -124,12 +124,12 @@ static int check_table(struct hmem_space *space)
 	if (err == -EPROTO)
 		return hmem_fail(space->ctx, err,
 				 "%s: the space in %s is of a version that this library does not know",
-				 space->name, hmem_region_name(space->region));
+				 space->name, hmem_region_name(space->regions[0].region));
 	if (err)
 		return hmem_fail(space->ctx, -EILSEQ,
 				 "%s: what is in %s is no space; clear its first %d bytes to make it "
 				 "one",
-				 space->name, hmem_region_name(space->region), BLANK);
+				 space->name, hmem_region_name(space->regions[0].region), BLANK);
 	return 0;
 }
 
@@ -175,7 +175,7 @@ static int become_member(struct hmem_space *space)
 		}
 		if (err != -EAGAIN)
 			return hmem_fail(space->ctx, err, "%s: locking %s: %s", space->name,
-					 hmem_region_name(space->region), strerror(-err));
+					 hmem_region_name(space->regions[0].region), strerror(-err));
 	}
 	return hmem_fail(space->ctx, -EUSERS, "%s has %d processes, which is the most", space->name,
 			 SPACE_MEMBERS);
@@ -205,7 +205,7 @@ int space_join(struct hmem_space *space)
 	err = byte_lock_within(space->lock_fd, BYTE_JOINING, false, JOIN_WAIT_MS);
 	if (err)
 		err = hmem_fail(space->ctx, err, "%s: somebody else has been joining %s for %d s",
-				space->name, hmem_region_name(space->region), JOIN_WAIT_MS / 1000);
+				space->name, hmem_region_name(space->regions[0].region), JOIN_WAIT_MS / 1000);
 	else
 		err = join_locked(space);
 	if (err)

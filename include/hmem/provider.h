@@ -34,7 +34,7 @@ extern "C" {
  * @fd: a descriptor of the file behind the region, which stays the provider's; NULL: there
  *	is none. Shelves lock bytes of it, far behind its end, to know who lives.
  * @map_at: as @map, but at @address, in place of what is mapped there; NULL: it cannot.
- *	Shelves need both.
+ *	Shelves need both, a space of several regions needs this one.
  *
  * @open, @close, @map and @get_info must be there. Each returns 0 or a negative errno
  * and says why with hmem_set_error(). @state is the provider's own. Calls on one region

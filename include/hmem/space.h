@@ -10,6 +10,8 @@
  *   hmem: dax:			the region, all of it, which is mapped
  *   file:PATH			likewise, though it is no layer
  *
+ * Several parts are one behind the other, or take turns, in one range of addresses.
+ *
  * With HMEM_SPACE_KEPT the memory stays until the process ends, though nobody has the space any
  * more, and strategy general is mimalloc where that can be had (interface.h).
  *
@@ -48,9 +50,10 @@ struct hmem_space;
 #define HMEM_SPACE_KEPT		(1u << 4)	/* system RAM: until the process ends */
 
 /**
- * struct hmem_space_part - memory of one layer
- * @layer: its name; or its kind, "cxl", and then the nearest one; NULL: "dram"
- * @bytes: how many; 0: an equal part of what others do not say
+ * struct hmem_space_part - memory of one layer, or of one region
+ * @layer: its name; or its kind, "cxl", and then the nearest one; or file:PATH; NULL: "dram"
+ * @bytes: how many, rounded up to 2 MiB; 0: of a region that is there all it has, rounded down to
+ *	2 MiB; else an equal part of what others do not say
  * @weight: with HMEM_SPACE_INTERLEAVE: 0 is by bandwidth, and if one is 0 all have to be
  */
 struct hmem_space_part {
@@ -66,9 +69,10 @@ struct hmem_space_part {
  * @flags: HMEM_SPACE_*
  * @layer: as of struct hmem_space_part; NULL: "dram", if there are no @parts
  * @bytes: of all; at least 64 KiB, rounded up to 2 MiB. file: 0 is a file that is there,
- *	with all it has. hmem: dax: what the region has
+ *	with all it has. hmem: dax: what the region has. @parts: 0 is what they have together,
+ *	where each of them says how many bytes, or is a region that is there
  * @limit: bytes of that which may be used; 0: all
- * @parts: all of system RAM, or a single one
+ * @parts: a region or several, system RAM, or both; NULL: @layer is all
  * @nr_parts: how many, at most 64
  * @part_size: sizeof(struct hmem_space_part), which may have more members in a later version
  */
@@ -123,13 +127,15 @@ struct hmem_space_info {
  * kernel ends a process, this one or another, as the memory is bound to the node;
  * HMEM_SPACE_PREFER takes that of others. A region is mapped as it is, and must not be used by
  * anybody else meanwhile unless it is shared; what is in it is not cleared. A child of fork(2)
- * does not have it: it may give up what it has of it, and nothing else. The region that was made
+ * does not have it, nor system RAM that is in one space with it: it may give up what it has of the
+ * space, and nothing else. Where a region vanishes, with its device, its part of the space raises
+ * SIGBUS, and the others stay. The region that was made
  * of a pool stays if the process dies; its name begins with "space-" and the process's number.
  *
  * Return: 0; -EINVAL (no size, or a contradiction, which the last error names), -ENOENT (no such
  * layer), -ENODATA (weights by bandwidth, and one is not known), -ENOMEM, -ENOSPC (populating, or
- * a pool: there is less), -EPERM (the cpuset forbids the node), -EOPNOTSUPP (the layer has no
- * memory for spaces), -ENAMETOOLONG, -E2BIG (@options are of a newer library), and what opening
+ * a pool: there is less; a region: it has less than its part), -EPERM (the cpuset forbids the node),
+ * -EOPNOTSUPP (the layer has no memory for spaces, or not as one part of several), -ENAMETOOLONG, -E2BIG (@options are of a newer library), and what opening
  * or creating a region returns. Shared: -EUSERS (by 1023 processes already), -EPROTO (of another
  * version), -EILSEQ (what is in the region is no space), -EBUSY (somebody who joins it is stopped).
  */

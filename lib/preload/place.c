@@ -73,7 +73,7 @@ static int map_node(struct hmem_space *space, const void *nid)
 	struct space_part part = { .bytes = space->bytes, .weight = 1 };
 
 	part.layer.nid = *(const int *)nid;
-	return space_map_nodes(space, &part, 1);
+	return space_map_parts(space, &part, 1);
 }
 
 /* All that is free; it is taken as it is touched. */
@@ -112,7 +112,9 @@ static int on_node(struct hmem_ctx *ctx, const char *layer, int nid, uint64_t by
 
 static int map_file(struct hmem_space *space, const void *directory)
 {
-	return space_make_file(space, directory);
+	int err = space_make_file(space, directory, space->bytes);
+
+	return err ? err : space_map_region(space);
 }
 
 static int in_directory(struct hmem_ctx *ctx, const char *directory, uint64_t bytes,
@@ -131,7 +133,9 @@ static int in_directory(struct hmem_ctx *ctx, const char *directory, uint64_t by
 
 static int map_pool(struct hmem_space *space, const void *pool)
 {
-	return space_make_region(space, "hmem", pool);
+	int err = space_make_region(space, "hmem", pool, space->bytes);
+
+	return err ? err : space_map_region(space);
 }
 
 static int in_pool(struct hmem_ctx *ctx, const char *pool, uint64_t bytes,
@@ -162,15 +166,16 @@ static int in_pool(struct hmem_ctx *ctx, const char *pool, uint64_t bytes,
 static int keep_others_off(struct hmem_space *space)
 {
 	struct hmem_region_info info = { .size = sizeof(info) };
-	const char *name = hmem_region_name(space->region);
-	int fd, err = hmem_region_get_info(space->region, &info);
+	struct hmem_region *region = space->regions[0].region;
+	const char *name = hmem_region_name(region);
+	int fd, err = hmem_region_get_info(region, &info);
 	void *held;
 
 	if (err)
 		return err;
-	err = hmem_region_lock_fd(space->region, &fd);
+	err = hmem_region_lock_fd(region, &fd);
 	if (err)
-		return hmem_region_lock_failed(space->region, err);
+		return hmem_region_lock_failed(region, err);
 	if (flock(fd, LOCK_EX | LOCK_NB)) {
 		err = hmem_fail(space->ctx, -errno, "%s: %s", name,
 				errno == EWOULDBLOCK ? "another process has it" : strerror(errno));
@@ -190,7 +195,9 @@ static int keep_others_off(struct hmem_space *space)
 
 static int map_named(struct hmem_space *space, const void *name)
 {
-	return space_map_region(space, name, 0);
+	int err = space_open_region(space, name, 0);
+
+	return err ? err : space_map_region(space);
 }
 
 static int in_region(struct hmem_ctx *ctx, const char *name, struct hmem_space **space)
@@ -249,15 +256,14 @@ int place_space(struct hmem_ctx *ctx, const char *layer, uint64_t bytes, struct 
 {
 	int err = make(ctx, layer, bytes, space);
 
-	if (!err && (*space)->region) {
-		hmem_region_close((*space)->region);
-		(*space)->region = NULL;
-	}
+	if (!err)
+		space_close_regions(*space);
 	return err;
 }
 
 void place_end(struct hmem_space *space)
 {
-	if (space->made[0] && space->mapper == getpid() && children_evacuate(space))
-		hmem_region_destroy(space->ctx, space->made);
+	if (space->nr_regions && space->regions[0].made && space->mapper == getpid() &&
+	    children_evacuate(space))
+		space_destroy_made(space);
 }

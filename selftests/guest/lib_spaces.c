@@ -6,46 +6,9 @@
  * hmem-test: topology=ram1 kernels=lts,newest timeout=180
  */
 #include "pools.h"
+#include "spaces.h"
 
-#include <hmem/hmem.h>
-
-#define MI	((uint64_t)1 << 20)
-
-static struct hmem_ctx *ctx;
 static char pool[HMEM_NAME_LEN], layer_of_pool[80];
-
-static struct hmem_space *must_space(const char *layer, uint64_t bytes, uint32_t flags)
-{
-	struct hmem_space_options options = HMEM_SPACE_OPTIONS_INIT;
-	struct hmem_space *space;
-
-	options.layer = layer;
-	options.bytes = bytes;
-	options.flags = flags;
-	if (hmem_space_create(ctx, "test", &options, &space))
-		tap_bail("%s", hmem_last_error(ctx));
-	return space;
-}
-
-static struct hmem_interface *must_interface(struct hmem_space *space, uint32_t strategy)
-{
-	struct hmem_interface_options options = HMEM_INTERFACE_OPTIONS_INIT;
-	struct hmem_interface *interface;
-
-	options.strategy = strategy;
-	if (hmem_interface_create(space, &options, &interface))
-		tap_bail("%s", hmem_last_error(ctx));
-	return interface;
-}
-
-static bool is_layer(const char *name)
-{
-	struct hmem_layer_wanted wanted = HMEM_LAYER_WANTED_INIT;
-	size_t nr = 0;
-
-	wanted.name = name;
-	return !hmem_layer_select(ctx, &wanted, NULL, &nr) && nr == 1;
-}
 
 static void test_layers(void)
 {
@@ -65,24 +28,6 @@ static void test_layers(void)
 	TAP_EQ(pool_free(pool), before, "of which nothing is left on the pool");
 	TAP_EQ(hmem_layer_probe(ctx, "hmem:there", &quick, &layer, &probed), 0, "so is the region");
 	TAP_OK(layer.read_bandwidth.value && !layer.write_bandwidth.value, "by reading alone");
-}
-
-/* Blocks hold what is written to them. */
-static unsigned int use(struct hmem_interface *interface)
-{
-	unsigned char *blocks[64];
-	unsigned int wrong = 0;
-
-	for (size_t i = 0; i < 64; i++) {
-		blocks[i] = hmem_malloc(interface, 1000 + i * 5000);
-		if (!blocks[i])
-			tap_bail("no block of %zu bytes", 1000 + i * 5000);
-		memset(blocks[i], (int)i, 1000 + i * 5000);
-	}
-	for (size_t i = 0; i < 64; i++)
-		wrong += blocks[i][0] != i || blocks[i][999 + i * 5000] != i ||
-			 hmem_free(interface, blocks[i]);
-	return wrong;
 }
 
 static void test_spaces(void)
@@ -204,7 +149,6 @@ static void test_lost(void)
 int main(void)
 {
 	int control = must_begin_cxl();
-
 
 	touch_catch();
 	must_cxl("ram", pool);
