@@ -3,12 +3,13 @@
  * General, on a space that is kept: mimalloc's heaps, in arenas that are runs of the space's
  * granules. What mimalloc has once it does not give back, and a heap can be destroyed by its thread
  * alone, so arenas are the space's, all its interfaces use them, and they stay until the process
- * ends. Large blocks are runs of granules of the interface's own: one version of mimalloc has none
- * beyond 30 MiB.
+ * ends. Large blocks are binned ones, of the interface's own, as one version of mimalloc has none
+ * beyond 30 MiB; so are those for which no arena has room.
  */
 #include <errno.h>
 #include <stdlib.h>
 
+#include "binned.h"
 #include "ctx.h"
 #include "fork_lock.h"
 #include "interface.h"
@@ -20,6 +21,9 @@
 #define ARENAS_MAX 16
 #define LARGE	   ((size_t)16 << 20)
 #define ALIGN_MAX  ((size_t)64 << 10)
+
+/* Blocks for which a thread asks no arena, after none had room. */
+#define WAIT	   1024
 
 struct arena {
 	char *start;
@@ -47,10 +51,14 @@ struct mimalloc_place {
  * interface would stay when that goes.
  *
  * @at: the one that had room last
+ * @has: one had
+ * @wait: blocks for which none is asked
  */
 struct mi_heaps {
 	struct thread_part part;
 	unsigned int at;
+	bool has;
+	unsigned int wait;
 	void *heaps[ARENAS_MAX];
 };
 
@@ -58,7 +66,7 @@ struct mi_heaps {
  * What a thread has of an interface.
  *
  * @heaps: the thread's; NULL: not asked for yet. They go with the thread, or after the interface
- * @blocks: allocated less freed, by this thread
+ * @blocks: of arenas, allocated less freed, by this thread
  */
 struct mi_part {
 	struct thread_part part;
@@ -68,8 +76,8 @@ struct mi_part {
 
 struct mi_interface {
 	struct thread_parts threads;
-	struct hmem_interface *interface;
 	struct mimalloc_place *place;
+	struct binned rest;
 	_Atomic int64_t blocks;
 };
 
@@ -233,30 +241,69 @@ static void *alloc_in(struct mi_heaps *own, const struct mimalloc_place *place, 
 	return place->mi->heap_malloc_aligned_at(own->heaps[i], bytes, align, 0);
 }
 
+/*
+ * One more, if it may help. Version 2 takes 32 MiB at once for a thread: those that come when half of
+ * the space is arenas' have what is there, or binned blocks, and leave the rest to who needs it.
+ */
+static bool may_add_arena(const struct mi_heaps *own, const struct mimalloc_place *place)
+{
+	const struct granules *g = &place->holder.space->g;
+
+	return own->has || 2 * atomic_load(&place->nr_arenas) * place->bytes < g->count << g->shift;
+}
+
+static void *try_arena(struct mi_heaps *own, const struct mimalloc_place *place, unsigned int i,
+		       size_t bytes, size_t align)
+{
+	void *block = alloc_in(own, place, i, bytes, align);
+
+	if (block) {
+		own->at = i;
+		own->has = true;
+	}
+	return block;
+}
+
 /* The last arena has most that is free, but what others have is not to be left. */
-static __attribute__((noinline)) void *alloc_anywhere(struct mi_heaps *own,
-						      struct mimalloc_place *place, size_t bytes,
-						      size_t align)
+static void *alloc_anywhere(struct mi_heaps *own, struct mimalloc_place *place, size_t bytes,
+			    size_t align)
 {
 	unsigned int n = atomic_load(&place->nr_arenas);
 	void *block;
-	bool more;
+	bool there;
 
-	for (;;) {
-		for (unsigned int i = n; i--;) {
-			block = alloc_in(own, place, i, bytes, align);
-			if (block) {
-				own->at = i;
-				return block;
-			}
-		}
-		fork_lock_take(&lock);
-		more = atomic_load(&place->nr_arenas) > n || add_arena(place);
-		fork_lock_give(&lock);
-		if (!more)
-			return NULL;
-		n = atomic_load(&place->nr_arenas);
+	for (unsigned int i = n; i--;) {
+		block = try_arena(own, place, i, bytes, align);
+		if (block)
+			return block;
 	}
+	if (!may_add_arena(own, place))
+		return NULL;
+	fork_lock_take(&lock);
+	there = atomic_load(&place->nr_arenas) > n || add_arena(place);
+	fork_lock_give(&lock);
+	return there ? try_arena(own, place, n, bytes, align) : NULL;
+}
+
+static __attribute__((noinline)) void *alloc_elsewhere(struct mi_interface *whole,
+						       struct mi_heaps *own, size_t bytes,
+						       size_t align)
+{
+	if (!own->wait) {
+		void *block = alloc_anywhere(own, whole->place, bytes, align);
+
+		if (block)
+			return block;
+		own->wait = WAIT;
+	}
+	own->wait--;
+	return NULL;
+}
+
+static void *alloc_binned(struct mi_interface *whole, size_t bytes, size_t align)
+{
+	return align <= GRANULE_BLOCK_MIN ? binned_alloc(&whole->rest, bytes) :
+					    binned_alloc_aligned(&whole->rest, bytes, align);
 }
 
 /* Of 16 bytes at least, as mimalloc aligns what is smaller to less. */
@@ -271,15 +318,14 @@ static void *alloc(void *state, size_t bytes, size_t align)
 		return NULL;
 	if (bytes < GRANULE_BLOCK_MIN)
 		bytes = GRANULE_BLOCK_MIN;
-	if (bytes > LARGE || align > ALIGN_MAX) {
-		block = interface_take(whole->interface, bytes, align);
-	} else {
-		block = alloc_in(own, whole->place, own->at, bytes, align);
-		if (!block)
-			block = alloc_anywhere(own, whole->place, bytes, align);
-	}
-	if (block)
-		count(part, 1);
+	if (bytes > LARGE || align > ALIGN_MAX)
+		return alloc_binned(whole, bytes, align);
+	block = own->has ? alloc_in(own, whole->place, own->at, bytes, align) : NULL;
+	if (!block)
+		block = alloc_elsewhere(whole, own, bytes, align);
+	if (!block)
+		return alloc_binned(whole, bytes, align);
+	count(part, 1);
 	return block;
 }
 
@@ -297,24 +343,22 @@ static size_t usable(const void *state, const void *block)
 	const struct mi_interface *whole = state;
 
 	return in_arena(whole->place, block) ? whole->place->mi->usable_size(block) :
-					       interface_taken(whole->interface, block);
+					       binned_size(&whole->rest, block);
 }
 
 static int give_back(void *state, void *block)
 {
 	struct mi_interface *whole = state;
-	struct mi_part *part = mine(whole);
-	int err = 0;
+	struct mi_part *part;
 
+	if (!in_arena(whole->place, block))
+		return binned_free(&whole->rest, block);
+	part = mine(whole);
 	if (!part)
 		return -errno;
-	if (in_arena(whole->place, block))
-		whole->place->mi->free(block);
-	else
-		err = interface_give(whole->interface, block);
-	if (!err)
-		count(part, -1);
-	return err;
+	whole->place->mi->free(block);
+	count(part, -1);
+	return 0;
 }
 
 /* --- interfaces ---------------------------------------------------------------------- */
@@ -322,12 +366,22 @@ static int give_back(void *state, void *block)
 static int create(struct hmem_interface *interface, void *arg, void **state)
 {
 	struct mi_interface *whole = calloc(1, sizeof(*whole));
+	int err;
 
 	(void)arg;
 	if (!whole)
 		return hmem_fail(interface->space->ctx, -ENOMEM, "no memory for an interface on %s",
 				 interface->space->name);
-	whole->interface = interface;
+	err = binned_init(&whole->rest, &interface->space->g, interface->number,
+			  interface->space->member, 0,
+			  interface->options.flags & HMEM_INTERFACE_ONE_THREAD);
+	if (err) {
+		free(whole);
+		return hmem_fail(interface->space->ctx, err,
+				 "%s: more threads than it can tell apart allocate from it, or there "
+				 "is no memory",
+				 interface->space->name);
+	}
 	whole->place = interface->space->place;
 	whole->threads.make = make;
 	whole->threads.leave = leave;
@@ -343,6 +397,7 @@ static void destroy(void *state)
 	struct mi_interface *whole = state;
 
 	thread_parts_fini(&whole->threads);
+	binned_fini(&whole->rest);
 	free(whole);
 }
 
@@ -358,8 +413,10 @@ static void stats(const void *state, struct hmem_interface_stats *stats)
 	int64_t blocks = atomic_load(&whole->blocks);
 
 	thread_parts_each(&whole->threads, add_up, &blocks);
+	binned_count(&whole->rest, &stats->blocks, &stats->bytes);
 	/* One that another thread frees may be counted as freed first. */
-	stats->blocks = blocks > 0 ? (uint64_t)blocks : 0;
+	stats->blocks += blocks > 0 ? (uint64_t)blocks : 0;
+	stats->bytes = 0;
 }
 
 const struct hmem_strategy_ops strategy_mimalloc = {

@@ -8,8 +8,9 @@
  *   general	what suits most: binned; on a space that is kept, mimalloc, where its library
  *		(version 2 or 3) is there and finds 64 MiB in one piece for each of up to 16
  *		arenas; version 2 takes 32 MiB for each thread. Then what is not freed stays when
- *		the interface goes, blocks above 16 MiB apart, and what is no block, or was freed
- *		before, is not found but in checked mode
+ *		the interface goes, and what is no block, or was freed before, is not found but in
+ *		checked mode; save blocks above 16 MiB, and those for which no arena has room,
+ *		which are binned
  *   shared	binned, of a space that processes share, and the only one there: a block may be
  *		freed by another process than allocated it. Whoever dies, at any instant, holds
  *		nobody up; what he had allocated stays so
