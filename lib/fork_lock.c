@@ -6,7 +6,10 @@
 
 static pthread_mutex_t armed_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct fork_lock *armed;
-static bool heard;
+
+/* Once, by whoever is first: a child that was forked meanwhile does it again. */
+static pthread_once_t hear_once = PTHREAD_ONCE_INIT;
+static int deaf;
 
 __thread unsigned int fork_lock_forking;
 
@@ -32,6 +35,9 @@ static void give_all(void)
 
 static void after_in_child(void)
 {
+	/* Done: the handlers are there twice, see above. */
+	if (!fork_lock_forking)
+		return;
 	for (struct fork_lock *lock = armed; lock; lock = lock->next)
 		if (lock->in_child)
 			lock->in_child();
@@ -39,16 +45,19 @@ static void after_in_child(void)
 	give_all();
 }
 
+static void hear(void)
+{
+	deaf = -pthread_atfork(before_fork, give_all, after_in_child);
+}
+
 int fork_lock_arm(struct fork_lock *lock)
 {
-	int err = 0;
-
+	pthread_once(&hear_once, hear);
+	if (deaf)
+		return deaf;
 	if (!fork_lock_forking)
 		pthread_mutex_lock(&armed_lock);
-	if (!heard)
-		err = -pthread_atfork(before_fork, give_all, after_in_child);
-	heard = !err;
-	if (!err && !lock->armed) {
+	if (!lock->armed) {
 		lock->next = armed;
 		lock->armed = true;
 		armed = lock;
@@ -58,5 +67,5 @@ int fork_lock_arm(struct fork_lock *lock)
 	}
 	if (!fork_lock_forking)
 		pthread_mutex_unlock(&armed_lock);
-	return err;
+	return 0;
 }
