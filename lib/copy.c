@@ -124,7 +124,7 @@ int copy_prepare(struct copy *copy, struct hmem_allocation *to, const struct hme
 	return 0;
 }
 
-void copy_leave(struct copy *copy)
+void copy_leave(const struct copy *copy)
 {
 	if (!copy->to_root)
 		return;
@@ -132,7 +132,7 @@ void copy_leave(struct copy *copy)
 	allocation_unuse(copy->to_root);
 }
 
-void copy_make(struct copy *copy)
+void copy_make(const struct copy *copy)
 {
 	for (size_t plane = 0; plane < copy->shape.planes; plane++) {
 		char *to = copy->to + plane * copy->to_plane;
@@ -142,7 +142,6 @@ void copy_make(struct copy *copy)
 			copy_bytes(to + row * copy->to_row, from + row * copy->from_row,
 				   copy->shape.bytes);
 	}
-	copy_leave(copy);
 }
 
 int hmem_copy_shape(struct hmem_allocation *to, const struct hmem_layout *to_layout,
@@ -152,8 +151,10 @@ int hmem_copy_shape(struct hmem_allocation *to, const struct hmem_layout *to_lay
 	struct copy copy;
 	int err = copy_prepare(&copy, to, to_layout, from, from_layout, shape);
 
-	if (!err)
+	if (!err) {
 		copy_make(&copy);
+		copy_leave(&copy);
+	}
 	return err;
 }
 

@@ -26,9 +26,8 @@ int copy_prepare(struct copy *copy, struct hmem_allocation *to, const struct hme
 		 struct hmem_allocation *from, const struct hmem_layout *from_layout,
 		 const struct hmem_shape *shape);
 
-/* Make it; both allocations may be moved then. */
-void copy_make(struct copy *copy);
-/* They may, though it was not made. */
-void copy_leave(struct copy *copy);
+void copy_make(const struct copy *copy);
+/* Made or not: both allocations may be moved then. */
+void copy_leave(const struct copy *copy);
 
 #endif

@@ -23,29 +23,22 @@
 /*
  * @done: 1 when it is, and a futex
  * @refs: the caller's, and the thread's until it is done
+ * @forks: as many as there had been when it was begun
  */
 struct hmem_completion {
 	struct copy copy;
 	struct hmem_completion *next;
 	atomic_uint refs;
 	_Atomic uint32_t done;
+	unsigned int forks;
 };
 
 static pthread_cond_t begun = PTHREAD_COND_INITIALIZER;
-static struct hmem_completion *first, **last = &first;
+static struct hmem_completion *making, *first, **last = &first;
 static bool running;
 
-/* The thread is the parent's, and waited perhaps: a condition has that in it. */
-static void begin_anew(void)
-{
-	running = false;
-	first = NULL;
-	last = &first;
-	begun = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
-}
-
-/* Protects what is begun. */
-static struct fork_lock lock = FORK_LOCK_INIT(begin_anew);
+/* From the first process on: what was begun before the last one nobody makes here. */
+static unsigned int forks;
 
 static void put(struct hmem_completion *completion)
 {
@@ -53,19 +46,56 @@ static void put(struct hmem_completion *completion)
 		free(completion);
 }
 
+static void give_up(struct hmem_completion *completion)
+{
+	copy_leave(&completion->copy);
+	put(completion);
+}
+
+/* The thread is the parent's, and waited perhaps: a condition has that in it. */
+static void begin_anew(void)
+{
+	if (making)
+		give_up(making);
+	while (first) {
+		struct hmem_completion *next = first->next;
+
+		give_up(first);
+		first = next;
+	}
+	making = NULL;
+	forks++;
+	running = false;
+	last = &first;
+	begun = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
+}
+
+/* Protects what is begun. */
+static struct fork_lock lock = FORK_LOCK_INIT(begin_anew);
+
 static struct hmem_completion *await_next(void)
 {
-	struct hmem_completion *next;
-
 	fork_lock_take(&lock);
 	while (!first)
 		pthread_cond_wait(&begun, &lock.mutex);
-	next = first;
-	first = next->next;
+	making = first;
+	first = making->next;
 	if (!first)
 		last = &first;
 	fork_lock_give(&lock);
-	return next;
+	return making;
+}
+
+/* In a child that is forked now it is still to be made, or it is over. */
+static void end(struct hmem_completion *completion)
+{
+	fork_lock_take(&lock);
+	copy_leave(&completion->copy);
+	making = NULL;
+	atomic_store_explicit(&completion->done, 1, memory_order_release);
+	fork_lock_give(&lock);
+	syscall(SYS_futex, &completion->done, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+	put(completion);
 }
 
 static void *make_copies(void *arg)
@@ -75,9 +105,7 @@ static void *make_copies(void *arg)
 		struct hmem_completion *completion = await_next();
 
 		copy_make(&completion->copy);
-		atomic_store_explicit(&completion->done, 1, memory_order_release);
-		syscall(SYS_futex, &completion->done, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
-		put(completion);
+		end(completion);
 	}
 	return NULL;
 }
@@ -132,6 +160,7 @@ static int do_copy_begin(struct hmem_allocation *to, const struct hmem_layout *t
 	if (!new)
 		return hmem_fail(to->ctx, -ENOMEM, "no memory to begin a copy");
 	atomic_init(&new->refs, 2);
+	new->forks = forks;
 	err = copy_prepare(&new->copy, to, to_layout, from, from_layout, shape);
 	if (err) {
 		free(new);
@@ -158,14 +187,17 @@ int hmem_completion_poll(const struct hmem_completion *completion)
 {
 	if (!completion)
 		return -EINVAL;
-	return (int)atomic_load_explicit(&completion->done, memory_order_acquire);
+	if (atomic_load_explicit(&completion->done, memory_order_acquire))
+		return 1;
+	return completion->forks == forks ? 0 : -ECANCELED;
 }
 
 static int wait_until(struct hmem_completion *completion, int ms)
 {
 	int64_t end = now_ms() + ms;
+	int done;
 
-	while (!hmem_completion_poll(completion)) {
+	while (!(done = hmem_completion_poll(completion))) {
 		int64_t left = ms < 0 ? 1000 : end - now_ms();
 		struct timespec some = { left / 1000, left % 1000 * 1000000 };
 
@@ -173,7 +205,7 @@ static int wait_until(struct hmem_completion *completion, int ms)
 			return -ETIMEDOUT;
 		syscall(SYS_futex, &completion->done, FUTEX_WAIT_PRIVATE, 0, &some, NULL, 0);
 	}
-	return 0;
+	return done < 0 ? done : 0;
 }
 
 int hmem_completion_wait(struct hmem_completion *completion, int ms)

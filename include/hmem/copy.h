@@ -82,14 +82,19 @@ HMEM_API int hmem_copy_begin(struct hmem_allocation *to, const struct hmem_layou
 			     struct hmem_allocation *from, const struct hmem_layout *from_layout,
 			     const struct hmem_shape *shape, struct hmem_completion **completion);
 
-/** hmem_completion_poll - whether it is done. Return: 1; 0: not yet; -EINVAL. */
+/**
+ * hmem_completion_poll - whether it is done
+ *
+ * Return: 1; 0: not yet; -ECANCELED (this is a child of fork(2), and its parent makes the copy, in
+ * its own memory), -EINVAL.
+ */
 HMEM_API int hmem_completion_poll(const struct hmem_completion *completion);
 
 /**
  * hmem_completion_wait - wait until it is done
  * @ms: as long at most; -1: for ever
  *
- * Return: 0; -ETIMEDOUT, -EINVAL.
+ * Return: 0; -ETIMEDOUT, -ECANCELED (as above), -EINVAL.
  */
 HMEM_API int hmem_completion_wait(struct hmem_completion *completion, int ms);
 

@@ -365,6 +365,58 @@ static int copies_in_child(struct hmem_allocation *to, struct hmem_allocation *f
 	return 0;
 }
 
+/* Begun by the parent: 1 where that is told, and they are as if nothing had been begun; 0: it was over. */
+static int is_canceled(struct hmem_completion *last, struct hmem_allocation *to,
+		       struct hmem_allocation *from)
+{
+	if (hmem_completion_poll(last) == 1)
+		return 0;
+	if (hmem_completion_poll(last) != -ECANCELED || hmem_completion_wait(last, -1) != -ECANCELED)
+		return 2;
+	hmem_completion_unref(last);
+	if (hmem_allocation_resize(to, 1) || hmem_allocation_free(to) ||
+	    hmem_allocation_move(from, elsewhere))
+		return 3;
+	return 1;
+}
+
+static void test_canceled(void)
+{
+	const struct hmem_shape all = { 8 * MIB, 1, 1 };
+	int status = 0;
+
+	if (SANITIZER == 2) {
+		tap_skip("copies of a child's parent", "the sanitizer of races has no such children");
+		return;
+	}
+	for (int i = 0; !status && i < 20; i++) {
+		struct hmem_allocation *a = must_have(binned, 8 * MIB), *b = must_have(binned, 8 * MIB);
+		struct hmem_completion *completions[20], *last = NULL;
+		pid_t child;
+
+		for (int n = 0; n < 20; n++) {
+			if (hmem_copy_begin(b, NULL, a, NULL, &all, &completions[n]))
+				tap_bail("%s", hmem_last_error(ctx));
+			last = completions[n];
+		}
+		child = fork();
+		if (!child) {
+			alarm(30);
+			_exit(is_canceled(last, b, a));
+		}
+		if (child < 0 || waitpid(child, &status, 0) != child)
+			tap_bail("no child");
+		status = WIFEXITED(status) ? WEXITSTATUS(status) : 1000;
+		if (hmem_completion_wait(last, -1))
+			tap_bail("a copy is never done");
+		for (int n = 0; n < 20; n++)
+			hmem_completion_unref(completions[n]);
+		if (hmem_allocation_free(a) || hmem_allocation_free(b))
+			tap_bail("%s", hmem_last_error(ctx));
+	}
+	TAP_EQ(status, 1, "what a child's parent had begun is not waited for, nor in its way");
+}
+
 static void test_child(void)
 {
 	struct hmem_allocation *a = must_have(binned, 4096), *b = must_have(binned, 4096);
@@ -444,6 +496,7 @@ int main(void)
 	test_copies();
 	test_under_way();
 	test_child();
+	test_canceled();
 	test_large_copies();
 	TAP_EQ(stats_of(binned).blocks + stats_of(elsewhere).blocks, 0, "nothing is left at the end");
 	hmem_interface_unref(binned);
