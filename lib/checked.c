@@ -97,20 +97,24 @@ static bool make_room(struct checked *checked)
 	return true;
 }
 
+static void put(struct checked *checked, void *block, size_t bytes)
+{
+	struct entry *entry = find(checked, block);
+
+	checked->used += entry->state == NEVER;
+	*entry = (struct entry){ block, bytes, ALLOCATED };
+	checked->blocks++;
+	checked->bytes += bytes;
+}
+
 static bool add(struct checked *checked, void *block, size_t bytes)
 {
-	struct entry *entry;
 	bool there;
 
 	fork_lock_take(&lock);
 	there = make_room(checked);
-	if (there) {
-		entry = find(checked, block);
-		checked->used += entry->state == NEVER;
-		*entry = (struct entry){ block, bytes, ALLOCATED };
-		checked->blocks++;
-		checked->bytes += bytes;
-	}
+	if (there)
+		put(checked, block, bytes);
 	fork_lock_give(&lock);
 	return there;
 }
@@ -223,17 +227,11 @@ static int mark_freed(struct checked *checked, const void *block, size_t *bytes)
 	return err;
 }
 
-static void unmark(struct checked *checked, const void *block, size_t bytes)
+/* It may have been forgotten since; there is room, of the quarter that is free. */
+static void unmark(struct checked *checked, void *block, size_t bytes)
 {
-	struct entry *entry;
-
 	fork_lock_take(&lock);
-	entry = find(checked, block);
-	if (entry->state == FREED) {
-		entry->state = ALLOCATED;
-		checked->blocks++;
-		checked->bytes += bytes;
-	}
+	put(checked, block, bytes);
 	fork_lock_give(&lock);
 }
 

@@ -67,6 +67,74 @@ static void test_wrong(unsigned int i)
 	hmem_interface_unref(two);
 }
 
+/* --- a strategy that refuses --------------------------------------------------------- */
+
+static struct hmem_interface *refusing;
+static bool refuses;
+
+static int plain_create(struct hmem_interface *interface, void *arg, void **state)
+{
+	(void)arg;
+	*state = interface;
+	return 0;
+}
+
+static void plain_destroy(void *state)
+{
+	(void)state;
+}
+
+static void *plain_alloc(void *state, size_t bytes, size_t align)
+{
+	(void)state;
+	return aligned_alloc(align, (bytes + align - 1) / align * align);
+}
+
+/* Meanwhile so many blocks come and go that checks forget who was freed. */
+static int plain_free(void *state, void *block)
+{
+	(void)state;
+	if (refuses) {
+		refuses = false;
+		for (int i = 0; i < 100000; i++)
+			hmem_free(refusing, hmem_malloc(refusing, 16));
+		return -EBUSY;
+	}
+	free(block);
+	return 0;
+}
+
+static size_t plain_usable(const void *state, const void *block)
+{
+	(void)state;
+	return block ? 1 : 0;
+}
+
+static void test_refused(void)
+{
+	static const struct hmem_strategy_ops ops = {
+		.size = sizeof(ops), .name = "plain", .create = plain_create,
+		.destroy = plain_destroy, .alloc = plain_alloc, .free = plain_free,
+		.usable = plain_usable,
+	};
+	struct hmem_interface_options options = HMEM_INTERFACE_OPTIONS_INIT;
+	void *block;
+
+	options.strategy = HMEM_STRATEGY_CUSTOM;
+	options.flags = CHECKED;
+	options.ops = &ops;
+	if (hmem_interface_create(space, &options, &refusing))
+		tap_bail("%s", hmem_last_error(ctx));
+	block = hmem_malloc(refusing, 100);
+	refuses = true;
+	TAP_EQ(hmem_free(refusing, block), -EBUSY, "a block that its strategy does not free");
+	TAP_OK(hmem_usable_size(refusing, block) == 100 && stats_of(refusing).blocks == 1,
+	       "is allocated as it was");
+	TAP_EQ(hmem_free(refusing, block), 0, "and may be freed later");
+	TAP_EQ(stats_of(refusing).blocks, 0, "once");
+	hmem_interface_unref(refusing);
+}
+
 static void test_bump(void)
 {
 	struct hmem_interface *bump = must_interface(space, HMEM_STRATEGY_BUMP, 0, CHECKED);
@@ -351,6 +419,7 @@ int main(void)
 	space = must_space(64 * MIB);
 	for (unsigned int i = 0; i < sizeof(strategies) / sizeof(strategies[0]); i++)
 		test_wrong(i);
+	test_refused();
 	test_bump();
 	test_sizes();
 	test_handles();
