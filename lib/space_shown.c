@@ -67,14 +67,16 @@ static int make_file(void)
 
 	if (!choose_numbers(&from, &end))
 		return -1;
-	fd = memfd_create(SPACE_SHOWN_NAME, MFD_CLOEXEC);
+	fd = memfd_create(SPACE_SHOWN_NAME, MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (fd < 0)
 		return -1;
 	high = fcntl(fd, F_DUPFD_CLOEXEC, from);
 	close(fd);
 	if (high < 0)
 		return -1;
-	if (high >= end || ftruncate(high, sizeof(struct space_shown))) {
+	/* Who may write to it, as root, may not take away what this process has mapped. */
+	if (high >= end || ftruncate(high, sizeof(struct space_shown)) ||
+	    fcntl(high, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)) {
 		close(high);
 		return -1;
 	}

@@ -233,6 +233,28 @@ static void test_fifo(void)
 	end(child);
 }
 
+/* It is mapped by its process, which would be ended by SIGBUS. */
+static void test_truncated(void)
+{
+	struct hmem_space *space = must_space(2 * MIB);
+	char path[32], target[64];
+	int pages = 0, cut = 0;
+
+	for (int fd = 3; fd < 1024; fd++) {
+		ssize_t n;
+
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+		n = readlink(path, target, sizeof(target) - 1);
+		target[n < 0 ? 0 : n] = '\0';
+		if (!strstr(target, SPACE_SHOWN_NAME))
+			continue;
+		pages++;
+		cut += !ftruncate(fd, 0) || errno != EPERM || !truncate(path, 0) || errno != EPERM;
+	}
+	TAP_OK(pages == 1 && !cut, "nobody makes the page shorter");
+	hmem_space_unref(space);
+}
+
 /* @fn is not to be told half of it. */
 static void test_no_room(void)
 {
@@ -362,6 +384,7 @@ int main(void)
 	test_seen();
 	test_others();
 	test_fifo();
+	test_truncated();
 	test_no_room();
 	test_many(1024, 256);
 	test_many(64, 16);
