@@ -171,12 +171,12 @@ void hm_heat_scan(struct hm_tracker *t, struct hm_extent *extent, u32 index)
 	if (what & HM_POLICY_COLLAPSE) {
 		collapse(t, extent, index, &maps);
 	} else if (what) {
-		struct hm_policy_pages may = asked;
+		struct hm_policy_pages tried = asked;
 
 		if (hm_heat_pressed(t->region))
-			memset(may.promote, 0, sizeof(may.promote));
-		hm_pages_move(t->region, extent, index, &may, &done);
-		hm_policy_moved_pages(&t->policy, &extent->heat, pages, &asked, &done);
+			memset(tried.promote, 0, sizeof(tried.promote));
+		hm_pages_move(t->region, extent, index, &tried, &done);
+		hm_policy_moved_pages(&t->policy, &extent->heat, pages, &asked, &tried, &done);
 		rank_moved(pages, &done);
 	}
 }

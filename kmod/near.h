@@ -77,7 +77,7 @@ void hm_pages_free(u64 *pages);
 int hm_pages_store(struct hm_region *region, struct hm_extent *extent, pgoff_t pgoff,
 		   const struct folio *held);
 void hm_pages_move(struct hm_region *region, struct hm_extent *extent, u32 index,
-		   const struct hm_policy_pages *asked, struct hm_policy_pages *done);
+		   struct hm_policy_pages *asked, struct hm_policy_pages *done);
 enum hmem_moved hm_pages_go_home(struct hm_region *region, struct hm_extent *extent, u32 index);
 bool hm_pages_discard(struct hm_region *region, struct hm_extent *extent, u32 index, u32 page);
 unsigned int hm_pages_yield(struct hm_region *region, struct hm_extent *extent, u32 index,

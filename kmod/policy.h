@@ -512,10 +512,12 @@ void hm_policy_moved(struct hm_policy *p, struct hm_heat *h, u32 what, enum hm_p
  * hm_policy_moved_pages() - the moves that scanned() asked for have ended
  * @pages: as for scanned()
  * @asked: what it asked for
- * @done: what was moved; the others stay where they are
+ * @tried: of that; the others had nowhere to go
+ * @done: of these, what was moved; the others stay where they are
  */
 void hm_policy_moved_pages(struct hm_policy *p, struct hm_heat *h, const u64 *pages,
-			   const struct hm_policy_pages *asked, const struct hm_policy_pages *done);
+			   const struct hm_policy_pages *asked, const struct hm_policy_pages *tried,
+			   const struct hm_policy_pages *done);
 
 /** hm_policy_split() - an extent was split, @done; or could not be. @pages is initialised. */
 void hm_policy_split(struct hm_policy *p, struct hm_heat *h, u64 *pages, bool done, u64 now);

@@ -28,13 +28,16 @@ u16 hm_policy_page_heat(u64 word)
 }
 
 static void hm_page_moved(struct hm_policy *p, struct hm_heat *h, const u64 *pages, u32 i,
-			  const struct hm_policy_pages *asked, const struct hm_policy_pages *done)
+			  const struct hm_policy_pages *asked, const struct hm_policy_pages *tried,
+			  const struct hm_policy_pages *done)
 {
 	bool demote = hm_bit(asked->demote, i);
 	bool moved = hm_bit(demote ? done->demote : done->promote, i);
 
 	p->leaving -= demote;
 	p->used -= demote == moved;
+	if (!hm_bit(demote ? tried->demote : tried->promote, i))
+		return;
 	p->tries++;
 	if (!moved) {
 		p->aborts++;
@@ -53,14 +56,15 @@ static void hm_page_moved(struct hm_policy *p, struct hm_heat *h, const u64 *pag
 }
 
 void hm_policy_moved_pages(struct hm_policy *p, struct hm_heat *h, const u64 *pages,
-			   const struct hm_policy_pages *asked, const struct hm_policy_pages *done)
+			   const struct hm_policy_pages *asked, const struct hm_policy_pages *tried,
+			   const struct hm_policy_pages *done)
 {
 	for (u32 w = 0; w < HM_POLICY_WORDS; w++) {
 		u64 left = asked->demote[w] | asked->promote[w];
 
 		for (; left; left &= left - 1)
 			hm_page_moved(p, h, pages, w * 64 + (u32)__builtin_ctzll(left), asked,
-				      done);
+				      tried, done);
 	}
 	h->flags &= ~HM_HEAT_MOVING;
 }

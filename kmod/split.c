@@ -98,16 +98,10 @@ static bool copy_page_mc(struct hm_region *region, void *to, const void *from)
 	return good;
 }
 
-/* The page is at home and not mapped. */
-static bool promote(struct hm_region *region, struct hm_extent *extent, u32 page)
+/* The page is at home and not mapped. @near: DRAM for it, which is given back if it does not come. */
+static bool promote(struct hm_region *region, struct hm_extent *extent, u32 page,
+		    struct folio *near)
 {
-	struct folio *near;
-
-	if (unlikely(extent->flags & HM_EXTENT_BAD) && hm_poison_of_page(region, extent, page))
-		return false;
-	near = hm_dram_get(region, 0);
-	if (IS_ERR(near))
-		return false;
 	if (hm_pinned(extent->home, 1)) {
 		hm_dram_put(region, near);
 		return false;
@@ -171,21 +165,42 @@ static bool wanted(const u64 *map, u32 page)
 	return map[page / 64] >> page % 64 & 1;
 }
 
-/* All that are to be promoted from @page on, up to the first that is not, are not mapped then. */
-static u32 unmap_run(struct hm_region *region, u32 index, const u64 *promote, u32 page, u32 end)
+static bool can_come(struct hm_region *region, struct hm_extent *extent, u32 page)
+{
+	if (hm_page_near(hm_pages(extent), page))
+		return false;
+	return likely(!(extent->flags & HM_EXTENT_BAD)) || !hm_poison_of_page(region, extent, page);
+}
+
+/*
+ * Pages that are to be promoted from @page on, up to the first that cannot come or for which there
+ * is no DRAM, have that, in @room, and are not mapped then. First the one, then the other: a page
+ * that stays at home is not to fault for it.
+ */
+static u32 begin_run(struct hm_region *region, struct hm_extent *extent, u32 index,
+		     const u64 *promote, u32 page, u32 end, struct folio **room, bool *full)
 {
 	u32 last = page;
 
-	while (last < end && wanted(promote, last))
-		last++;
-	unmap_pages(region, index, page, last - page);
+	while (last < end && wanted(promote, last) && can_come(region, extent, last)) {
+		struct folio *near = hm_dram_get(region, 0);
+
+		*full = IS_ERR(near);
+		if (*full)
+			break;
+		room[last++ % HM_BATCH] = near;
+	}
+	if (last > page)
+		unmap_pages(region, index, page, last - page);
 	return last;
 }
 
 static void move_batch(struct hm_region *region, struct hm_extent *extent, u32 index, u32 page,
-		       const struct hm_policy_pages *asked, struct hm_policy_pages *done)
+		       struct hm_policy_pages *asked, struct hm_policy_pages *done)
 {
-	u32 end = page + HM_BATCH, unmapped = page;
+	struct folio *room[HM_BATCH];
+	u32 end = page + HM_BATCH, ready = page;
+	bool full = false;
 
 	for (; page < end; page++) {
 		struct folio *near = hm_page_near(hm_pages(extent), page);
@@ -195,9 +210,12 @@ static void move_batch(struct hm_region *region, struct hm_extent *extent, u32 i
 			if (demote(region, extent, index, page) == HMEM_MOVED)
 				done->demote[page / 64] |= 1ULL << page % 64;
 		} else if (wanted(asked->promote, page) && !near) {
-			if (page >= unmapped)
-				unmapped = unmap_run(region, index, asked->promote, page, end);
-			if (promote(region, extent, page))
+			if (page >= ready && !full)
+				ready = begin_run(region, extent, index, asked->promote, page, end,
+						  room, &full);
+			if (page >= ready)
+				asked->promote[page / 64] &= ~(1ULL << page % 64);
+			else if (promote(region, extent, page, room[page % HM_BATCH]))
 				done->promote[page / 64] |= 1ULL << page % 64;
 		}
 	}
@@ -206,14 +224,14 @@ static void move_batch(struct hm_region *region, struct hm_extent *extent, u32 i
 /**
  * hm_pages_move - move pages of a split extent
  * @index: of the extent in the region
- * @asked: which, and where to
+ * @asked: which, and where to; less those that cannot come or have no DRAM, which stay as they are
  * @done: those that were
  *
  * The home is locked, and let go now and then so that nobody waits for long: the caller sees to
  * it that the extent stays split meanwhile. It may get another home.
  */
 void hm_pages_move(struct hm_region *region, struct hm_extent *extent, u32 index,
-		   const struct hm_policy_pages *asked, struct hm_policy_pages *done)
+		   struct hm_policy_pages *asked, struct hm_policy_pages *done)
 {
 	memset(done, 0, sizeof(*done));
 	for (u32 page = 0; page < HM_EXTENT_PAGES; page += HM_BATCH) {

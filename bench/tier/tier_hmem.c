@@ -150,7 +150,7 @@ static void moved_pages(struct memory *m, struct move *move)
 
 	hm_policy_moved_pages(&s->policy, &s->heat[move->extent],
 			      s->pages + (size_t)move->extent * EXTENT_PAGES, &move->pages,
-			      &move->done);
+			      &move->pages, &move->done);
 }
 
 static void free_state(struct memory *m)

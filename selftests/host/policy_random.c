@@ -5,7 +5,7 @@
 /* Ends what is under way in extent @i, in one of the ways it may. */
 static void finish(u32 i)
 {
-	struct hm_policy_pages done = { 0 };
+	struct hm_policy_pages done = { 0 }, tried;
 	u32 what = going[i], how = chance(4);
 
 	going[i] = 0;
@@ -27,7 +27,15 @@ static void finish(u32 i)
 			if (hm_bit(asked[i].demote, n) && chance(8))
 				hm_set_bit(done.demote, n);
 		}
-		hm_policy_moved_pages(&p, &heat[i], pages[i], &asked[i], &done);
+		/* Some of those that were not moved had nowhere to go. */
+		tried = done;
+		for (u32 n = 0; n < HM_POLICY_PAGES; n++) {
+			if (hm_bit(asked[i].promote, n) && chance(5))
+				hm_set_bit(tried.promote, n);
+			if (hm_bit(asked[i].demote, n) && chance(5))
+				hm_set_bit(tried.demote, n);
+		}
+		hm_policy_moved_pages(&p, &heat[i], pages[i], &asked[i], &tried, &done);
 		for (u32 w = 0; w < HM_POLICY_WORDS; w++)
 			near_map[i][w] = (near_map[i][w] | done.promote[w]) & ~done.demote[w];
 	} else {

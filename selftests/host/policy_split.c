@@ -55,7 +55,8 @@ static void test_splitting(void)
 					hm_set_bit(accessed, n);
 			hm_policy_scanned(&p, &heat[i], pages[i], accessed, near_map[i], &asked[i],
 					  now);
-			hm_policy_moved_pages(&p, &heat[i], pages[i], &asked[i], &asked[i]);
+			hm_policy_moved_pages(&p, &heat[i], pages[i], &asked[i], &asked[i],
+					      &asked[i]);
 			for (u32 w = 0; w < HM_POLICY_WORDS; w++)
 				near_map[i][w] = (near_map[i][w] | asked[i].promote[w]) &
 						 ~asked[i].demote[w];
