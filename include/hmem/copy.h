@@ -74,7 +74,7 @@ struct hmem_completion;
  * @completion: where to put what to wait for; written only on success
  *
  * Until it is done neither allocation can be resized, moved or freed. Copies are made one after
- * the other, in the order in which they were begun.
+ * the other, in the order in which they were begun. What vanishes under it raises SIGBUS there.
  *
  * Return: as hmem_copy_shape(); -EAGAIN (no thread can be had), -ENOMEM.
  */
