@@ -23,8 +23,7 @@ static void is_of(struct hmem_layer_info *layer, enum hmem_layer_kind kind, cons
 	snprintf(layer->device, sizeof(layer->device), "%s", device);
 }
 
-/* The part of the path @of, behind a slash, that begins with @letters; "" when there is none. */
-static void part_of(const char *of, const char *letters, char part[HMEM_LAYER_NAME_MAX + 1])
+void hmem_layers_part_of(const char *of, const char *letters, char part[HMEM_LAYER_NAME_MAX + 1])
 {
 	char slashed[32];
 	const char *at;
@@ -52,12 +51,12 @@ static int visit_device(void *arg, const char *dir, const char *name)
 	layer = hmem_layers_node(layers, nid);
 	if (!layer)
 		return 0;
-	part_of(path, "ndbus", part);
+	hmem_layers_part_of(path, "ndbus", part);
 	if (*part) {
 		is_of(layer, HMEM_LAYER_PMEM, name);
 		return 0;
 	}
-	part_of(path, "region", part);
+	hmem_layers_part_of(path, "region", part);
 	if (*part)
 		is_of(layer, HMEM_LAYER_CXL, part);
 	else

@@ -143,6 +143,22 @@ bool hmem_layers_read_access(const char *dir, int initiator, struct hmem_layer_i
 	return false;
 }
 
+bool hmem_layers_read_region(struct hmem_ctx *ctx, const char *region,
+			     struct hmem_layer_info *layer)
+{
+	char dir[PATH_MAX];
+
+	/* Class 1 is of processors alone. There is no directory of initiators, as nodes have one. */
+	for (int n = 1; n >= 0; n--) {
+		if (hmem_sysfs_path(ctx, dir, "/sys/bus/cxl/devices/%s/access%d", region, n) ||
+		    access(dir, F_OK))
+			continue;
+		read_figures(dir, layer);
+		return layer->read_latency.value || layer->read_bandwidth.value;
+	}
+	return false;
+}
+
 uint64_t hmem_layers_most_bandwidth(struct hmem_ctx *ctx, int nid)
 {
 	struct hmem_layer_info found = { 0 };

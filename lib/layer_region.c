@@ -2,12 +2,14 @@
 /*
  * Layers that are mapped by a name: pools and regions of hmem.ko, and dax devices.
  *
- * What is published for the CXL region behind a pool is of its devices and of the way there
- * (CDAT, HMAT); what the module measured when it attached the pool is preferred.
+ * What is published for the CXL region behind a pool or a dax device is of its devices and of the way
+ * there (CDAT, HMAT; 6.9 and later); what the module measured when it attached the pool is preferred.
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "ctx.h"
@@ -27,9 +29,9 @@ static void learn_of_pool(struct hmem_layers *layers, const char *pool, const ch
 	char dir[PATH_MAX];
 	uint64_t ns;
 
-	if (*source && !hmem_sysfs_path(layers->ctx, dir, "/sys/bus/cxl/devices/%s", source))
-		hmem_layers_read_access(dir, layers->initiator, layer);
-	else if (node) {
+	if (*source) {
+		hmem_layers_read_region(layers->ctx, source, layer);
+	} else if (node) {
 		/* A pool of system RAM is as fast as that. */
 		layer->write_latency = node->write_latency;
 		layer->read_bandwidth = node->read_bandwidth;
@@ -60,6 +62,30 @@ static int add_pool(void *arg, const struct hmem_pool_info *info)
 	return 0;
 }
 
+/* A dax device: of the CXL region that it is, or of the node that its memory would be. */
+static void learn_of_device(struct hmem_layers *layers, struct hmem_layer_info *layer)
+{
+	const char *slash = strrchr(layer->name, '/');
+	char dir[PATH_MAX], path[PATH_MAX], part[HMEM_LAYER_NAME_MAX + 1];
+	int nid;
+
+	layer->distance = hmem_layers_distance(layers, layer->nid);
+	if (!slash || hmem_sysfs_path(layers->ctx, dir, "/sys/bus/dax/devices/%s", slash + 1) ||
+	    !realpath(dir, path))
+		return;
+	hmem_layers_part_of(path, "ndbus", part);
+	if (!*part) {
+		hmem_layers_part_of(path, "region", part);
+		if (*part && hmem_layers_read_region(layers->ctx, part, layer)) {
+			snprintf(layer->device, sizeof(layer->device), "%s", part);
+			return;
+		}
+	}
+	if (!hmem_sysfs_int(path, "target_node", &nid) &&
+	    !hmem_sysfs_path(layers->ctx, dir, "/sys/devices/system/node/node%d", nid))
+		hmem_layers_read_access(dir, layers->initiator, layer);
+}
+
 static int add_region(void *arg, const struct hmem_region_info *info)
 {
 	struct hmem_layers *layers = arg;
@@ -80,7 +106,7 @@ static int add_region(void *arg, const struct hmem_region_info *info)
 	snprintf(layer->name, sizeof(layer->name), "%s", info->name);
 	snprintf(layer->provider, sizeof(layer->provider), "%s", dax ? "dax" : "hmem");
 	if (dax) {
-		layer->distance = hmem_layers_distance(layers, layer->nid);
+		learn_of_device(layers, layer);
 		return 0;
 	}
 	snprintf(pool, sizeof(pool), "pool:%s", info->pool);

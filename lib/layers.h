@@ -86,10 +86,20 @@ static inline struct hmem_figure hmem_figure(uint64_t value, enum hmem_origin or
 #define HMEM_BANDWIDTH_UNIT 1000000u
 
 /*
- * The figures below the directory of a node or a CXL region, which are in one of its
- * access classes, for the processors of @initiator; false: none of that kind there.
+ * The figures below the directory of a node, which are in one of its access classes, for the
+ * processors of @initiator; false: none of that kind there.
  */
 bool hmem_layers_read_access(const char *dir, int initiator, struct hmem_layer_info *layer);
+
+/*
+ * Those of a CXL region, "region0", for the processors that are nearest to it; of others the kernel
+ * says nothing. false: nothing there.
+ */
+bool hmem_layers_read_region(struct hmem_ctx *ctx, const char *region,
+			     struct hmem_layer_info *layer);
+
+/* The part of the path @of, behind a slash, that begins with @letters; "" when there is none. */
+void hmem_layers_part_of(const char *of, const char *letters, char part[HMEM_LAYER_NAME_MAX + 1]);
 
 /* From the initiator. */
 struct hmem_figure hmem_layers_distance(const struct hmem_layers *layers, int nid);

@@ -91,6 +91,56 @@ echo "MemTotal: 1024 kB" >"$TMPDIR/empty/proc/meminfo"
 ctl list-layers --sysroot "$TMPDIR/empty"
 tap_is "$(values layer) $(values capacity)" "dram:0 1048576" "a kernel that knows no nodes has one"
 
+# --- what the kernel publishes of CXL regions
+
+# published CLASS READ_LATENCY READ_BANDWIDTH: of region0, in ns and MB/s
+published() {
+	local dir=$root/sys/bus/cxl/devices/region0/access$1
+
+	mkdir -p "$dir"
+	echo "$2" >"$dir/read_latency"
+	echo 300 >"$dir/write_latency"
+	echo "$3" >"$dir/read_bandwidth"
+	echo 20000 >"$dir/write_bandwidth"
+}
+
+# of LAYER KEY: what is told of it
+of() {
+	sed -n "\\|\"layer\": \"$1\"|,/}/p" <<<"$out" | sed -n "s/.*\"$2\": \"\{0,1\}\([^\",]*\).*/\1/p"
+}
+
+sysroot cxl-hmem
+published 0 270 30000
+ctl list-layers --sysroot "$root"
+tap_is "$(of pool:region0 read_latency_ns) $(of pool:region0 read_latency_ns_from)" "88 module" \
+	"the latency of a pool is what the module measured"
+tap_is "$(of pool:region0 write_latency_ns) $(of pool:region0 read_bandwidth) $(
+	of pool:region0 write_bandwidth) $(of pool:region0 read_bandwidth_from)" \
+	"300 30000000000 20000000000 firmware" "all else is of its CXL region"
+tap_is "$(of hmem:db read_bandwidth)" 30000000000 "its regions have it too"
+published 1 260 25000
+ctl list-layers --sysroot "$root"
+tap_is "$(of pool:region0 read_bandwidth)" 25000000000 "what is published for processors is preferred"
+rm "$root/sys/class/hmem_pool/region0/home_ns"
+ctl list-layers --sysroot "$root"
+tap_is "$(of pool:region0 read_latency_ns) $(of pool:region0 read_latency_ns_from)" "260 firmware" \
+	"nothing was measured"
+
+rm -r "$root/sys/class"
+mkdir -p "$root/sys/bus/dax/drivers/device_dax"
+dax=$(readlink -f "$root/sys/bus/dax/devices/dax0.0")
+ln -s "$root/sys/bus/dax/drivers/device_dax" "$dax/driver"
+ctl list-layers --sysroot "$root"
+tap_is "$(of dax:/dev/dax0.0 device) $(of dax:/dev/dax0.0 read_latency_ns) $(
+	of dax:/dev/dax0.0 read_bandwidth)" "region0 260 25000000000" "a dax device is of a CXL region"
+rm -r "$root"/sys/bus/cxl/devices/region0/access*
+node=$root/sys/devices/system/node/node1
+mkdir -p "$node/access1/initiators/node0"
+echo 250 >"$node/access1/initiators/read_latency"
+echo 1 >"$dax/target_node"
+ctl list-layers --sysroot "$root"
+tap_is "$(of dax:/dev/dax0.0 read_latency_ns)" 250 "or what would be its node's"
+
 # --- what hwloc was told
 
 if ldconfig -p | grep -q libhwloc.so.15; then
