@@ -7,10 +7,12 @@
 #include <string.h>
 
 #include "allocation.h"
+#include "completion.h"
 #include "copy_large.h"
 #include "ctx.h"
 #include "interface.h"
 #include "sized.h"
+#include "uncancelled.h"
 
 #define FIRST_INFO sizeof(struct hmem_allocation_info)
 
@@ -281,6 +283,10 @@ int hmem_allocation_get_info(const struct hmem_allocation *allocation,
 	err = hmem_sized_check(allocation->ctx, "struct hmem_allocation_info", info, FIRST_INFO);
 	if (err)
 		return err;
+	if (atomic_load(&allocation->users) < 0)
+		return hmem_fail(allocation->ctx, -EBUSY,
+				 "an allocation of %zu bytes is just moved; wait for its completion",
+				 allocation->bytes);
 	now.data = hmem_allocation_data(allocation);
 	now.bytes = allocation->bytes;
 	if (allocation->interface && !allocation->owner)
@@ -307,14 +313,13 @@ static int can_change(struct hmem_allocation *allocation)
 	return have(allocation);
 }
 
-/* By whom it is had. */
-static int transfer(struct hmem_allocation *allocation, struct hmem_interface *to, size_t bytes)
+/* By whom it is had. Its data is @new of @to then, which is freed where that fails. */
+static int replace(struct hmem_allocation *allocation, struct hmem_interface *to, char *new,
+		   size_t bytes)
 {
-	char *old = atomic_load(&allocation->data), *new;
-	int err = allocate(to, bytes, allocation->align, &new);
+	char *old = atomic_load(&allocation->data);
+	int err;
 
-	if (err)
-		return err;
 	copy_bytes(new, old, bytes < allocation->bytes ? bytes : allocation->bytes);
 	err = hmem_free(allocation->interface, old);
 	/* Else, whoever freed it before has a bug, but nothing of this is lost. */
@@ -325,6 +330,14 @@ static int transfer(struct hmem_allocation *allocation, struct hmem_interface *t
 	atomic_store(&allocation->data, new);
 	allocation->bytes = bytes;
 	return 0;
+}
+
+static int transfer(struct hmem_allocation *allocation, struct hmem_interface *to, size_t bytes)
+{
+	char *new;
+	int err = allocate(to, bytes, allocation->align, &new);
+
+	return err ? err : replace(allocation, to, new, bytes);
 }
 
 int hmem_allocation_resize(struct hmem_allocation *allocation, size_t bytes)
@@ -369,4 +382,91 @@ int hmem_allocation_move(struct hmem_allocation *allocation, struct hmem_interfa
 	if (!err && from != to)
 		hmem_interface_unref(from);
 	return err;
+}
+
+/* --- elsewhere, by a thread of the library ------------------------------------------- */
+
+/* @new: the block in @to */
+struct moving {
+	struct hmem_completion completion;
+	struct hmem_allocation *allocation;
+	struct hmem_interface *to;
+	char *new;
+};
+
+static int make_move(struct hmem_completion *completion)
+{
+	struct moving *moving = (struct moving *)(void *)completion;
+	struct hmem_allocation *allocation = moving->allocation;
+	struct hmem_interface *from = allocation->interface;
+	int err = replace(allocation, moving->to, moving->new, allocation->bytes);
+
+	if (!err)
+		allocation->interface = moving->to;
+	hmem_interface_unref(err ? moving->to : from);
+	return err;
+}
+
+static void leave_move(struct hmem_completion *completion)
+{
+	let_go(((struct moving *)(void *)completion)->allocation);
+}
+
+static int begin_move(struct hmem_allocation *allocation, struct hmem_interface *to,
+		      struct moving *new)
+{
+	int err = allocate(to, allocation->bytes, allocation->align, &new->new);
+
+	if (err)
+		return err;
+	new->completion.make = make_move;
+	new->completion.leave = leave_move;
+	new->allocation = allocation;
+	new->to = hmem_interface_ref(to);
+	err = completion_begin(allocation->ctx, &new->completion);
+	if (err) {
+		hmem_free(to, new->new);
+		hmem_interface_unref(to);
+	}
+	return err;
+}
+
+static int do_move_begin(struct hmem_allocation *allocation, struct hmem_interface *to,
+			 struct hmem_completion **completion)
+{
+	struct moving *new;
+	int err;
+
+	if (!allocation)
+		return -EINVAL;
+	if (!to || !completion)
+		return hmem_fail(allocation->ctx, -EINVAL,
+				 "an allocation moves to an interface, with a place for what to wait "
+				 "for");
+	err = can_change(allocation);
+	if (err)
+		return err;
+	new = calloc(1, sizeof(*new));
+	if (!new)
+		err = hmem_fail(allocation->ctx, -ENOMEM, "no memory to begin a move");
+	else if ((allocation->interface->options.flags | to->options.flags) &
+		 HMEM_INTERFACE_ONE_THREAD)
+		err = hmem_fail(allocation->ctx, -EOPNOTSUPP,
+				"an interface for one thread is not for the library's; use "
+				"hmem_allocation_move()");
+	else
+		err = begin_move(allocation, to, new);
+	if (err) {
+		let_go(allocation);
+		free(new);
+		return err;
+	}
+	*completion = &new->completion;
+	return 0;
+}
+
+int hmem_allocation_move_begin(struct hmem_allocation *allocation, struct hmem_interface *to,
+			       struct hmem_completion **completion)
+{
+	return UNCANCELLED(do_move_begin(allocation, to, completion));
 }

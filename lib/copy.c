@@ -3,11 +3,33 @@
  * Copies: what is checked before one, and how it is made.
  */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include "copy.h"
+#include <hmem/copy.h>
+
+#include "allocation.h"
+#include "completion.h"
 #include "copy_large.h"
 #include "ctx.h"
+#include "uncancelled.h"
+
+/*
+ * A copy that was checked, and may be made by any thread.
+ *
+ * @to_root, @from_root: are used until it is made; NULL: there is nothing to copy
+ */
+struct copy {
+	struct hmem_allocation *to_root;
+	struct hmem_allocation *from_root;
+	struct hmem_shape shape;
+	char *to;
+	const char *from;
+	size_t to_row;
+	size_t to_plane;
+	size_t from_row;
+	size_t from_plane;
+};
 
 /* One side of a copy, with all that its layout left out. */
 struct side {
@@ -78,9 +100,9 @@ static bool overlap(const struct side *a, const struct side *b)
 	return x + a->offset < y + b->end && y + b->offset < x + a->end;
 }
 
-int copy_prepare(struct copy *copy, struct hmem_allocation *to, const struct hmem_layout *to_layout,
-		 struct hmem_allocation *from, const struct hmem_layout *from_layout,
-		 const struct hmem_shape *shape)
+static int prepare(struct copy *copy, struct hmem_allocation *to, const struct hmem_layout *to_layout,
+		   struct hmem_allocation *from, const struct hmem_layout *from_layout,
+		   const struct hmem_shape *shape)
 {
 	struct side in, out;
 	int err;
@@ -124,7 +146,8 @@ int copy_prepare(struct copy *copy, struct hmem_allocation *to, const struct hme
 	return 0;
 }
 
-void copy_leave(const struct copy *copy)
+/* Made or not: both allocations may be moved then. */
+static void leave(const struct copy *copy)
 {
 	if (!copy->to_root)
 		return;
@@ -132,7 +155,7 @@ void copy_leave(const struct copy *copy)
 	allocation_unuse(copy->to_root);
 }
 
-void copy_make(const struct copy *copy)
+static void make(const struct copy *copy)
 {
 	for (size_t plane = 0; plane < copy->shape.planes; plane++) {
 		char *to = copy->to + plane * copy->to_plane;
@@ -144,16 +167,69 @@ void copy_make(const struct copy *copy)
 	}
 }
 
+struct begun {
+	struct hmem_completion completion;
+	struct copy copy;
+};
+
+static int make_begun(struct hmem_completion *completion)
+{
+	make(&((struct begun *)(void *)completion)->copy);
+	return 0;
+}
+
+static void leave_begun(struct hmem_completion *completion)
+{
+	leave(&((struct begun *)(void *)completion)->copy);
+}
+
+static int do_copy_begin(struct hmem_allocation *to, const struct hmem_layout *to_layout,
+			 struct hmem_allocation *from, const struct hmem_layout *from_layout,
+			 const struct hmem_shape *shape, struct hmem_completion **completion)
+{
+	struct begun *new;
+	int err;
+
+	if (!to || !from)
+		return -EINVAL;
+	if (!completion)
+		return hmem_fail(to->ctx, -EINVAL, "no place for what to wait for");
+	new = calloc(1, sizeof(*new));
+	if (!new)
+		return hmem_fail(to->ctx, -ENOMEM, "no memory to begin a copy");
+	new->completion.make = make_begun;
+	new->completion.leave = leave_begun;
+	err = prepare(&new->copy, to, to_layout, from, from_layout, shape);
+	if (!err) {
+		err = completion_begin(to->ctx, &new->completion);
+		if (err)
+			leave(&new->copy);
+	}
+	if (err) {
+		free(new);
+		return err;
+	}
+	*completion = &new->completion;
+	return 0;
+}
+
+int hmem_copy_begin(struct hmem_allocation *to, const struct hmem_layout *to_layout,
+		    struct hmem_allocation *from, const struct hmem_layout *from_layout,
+		    const struct hmem_shape *shape, struct hmem_completion **completion)
+{
+	return UNCANCELLED(do_copy_begin(to, to_layout, from, from_layout, shape, completion));
+}
+
 int hmem_copy_shape(struct hmem_allocation *to, const struct hmem_layout *to_layout,
 		    struct hmem_allocation *from, const struct hmem_layout *from_layout,
 		    const struct hmem_shape *shape)
 {
 	struct copy copy;
-	int err = copy_prepare(&copy, to, to_layout, from, from_layout, shape);
+	int err = prepare(&copy, to, to_layout, from, from_layout, shape);
 
 	if (!err) {
-		copy_make(&copy);
-		copy_leave(&copy);
+		make(&copy);
+		leave(&copy);
 	}
 	return err;
 }

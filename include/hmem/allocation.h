@@ -112,7 +112,7 @@ HMEM_API void *hmem_allocation_data(const struct hmem_allocation *allocation);
 /** hmem_allocation_bytes - how much was asked for; 0: no handle */
 HMEM_API size_t hmem_allocation_bytes(const struct hmem_allocation *allocation);
 
-/** hmem_allocation_get_info - all that is known of it. Return: 0 or -EINVAL. */
+/** hmem_allocation_get_info - all that is known of it. Return: 0; -EINVAL, -EBUSY (it is just moved) */
 HMEM_API int hmem_allocation_get_info(const struct hmem_allocation *allocation,
 				      struct hmem_allocation_info *info);
 
@@ -136,6 +136,22 @@ HMEM_API int hmem_allocation_resize(struct hmem_allocation *allocation, size_t b
  * Return: as hmem_allocation_resize().
  */
 HMEM_API int hmem_allocation_move(struct hmem_allocation *allocation, struct hmem_interface *to);
+
+struct hmem_completion;
+
+/**
+ * hmem_allocation_move_begin - the same, by a thread of the library
+ * @completion: where to put what to wait for (copy.h); written only on success
+ *
+ * There is room for it when this returns. Until it is done its data is where it was, must not be
+ * written, and the handle cannot be sliced, copied, resized, moved or freed.
+ *
+ * Return: as hmem_allocation_move(), save what checked mode says, which hmem_completion_wait() says;
+ * -EOPNOTSUPP also where either interface is for one thread; -EAGAIN (no thread can be had).
+ */
+HMEM_API int hmem_allocation_move_begin(struct hmem_allocation *allocation,
+					struct hmem_interface *to,
+					struct hmem_completion **completion);
 
 #ifdef __cplusplus
 }

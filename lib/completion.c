@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * Copies that the caller does not wait for: one thread of the library makes them in their order.
+ * Copies and moves that the caller does not wait for: one thread of the library makes them in their
+ * order.
  *
- * A child of fork(2) has no such thread, and copies that its parent had begun are not made there.
+ * A child of fork(2) has no such thread, and what its parent had begun is not made there.
  */
 #include <errno.h>
 #include <limits.h>
@@ -15,23 +16,10 @@
 #include <unistd.h>
 
 #include "clock.h"
-#include "copy.h"
+#include "completion.h"
 #include "ctx.h"
 #include "fork_lock.h"
 #include "uncancelled.h"
-
-/*
- * @done: 1 when it is, and a futex
- * @refs: the caller's, and the thread's until it is done
- * @forks: as many as there had been when it was begun
- */
-struct hmem_completion {
-	struct copy copy;
-	struct hmem_completion *next;
-	atomic_uint refs;
-	_Atomic uint32_t done;
-	unsigned int forks;
-};
 
 static pthread_cond_t begun = PTHREAD_COND_INITIALIZER;
 static struct hmem_completion *making, *first, **last = &first;
@@ -48,7 +36,7 @@ static void put(struct hmem_completion *completion)
 
 static void give_up(struct hmem_completion *completion)
 {
-	copy_leave(&completion->copy);
+	completion->leave(completion);
 	put(completion);
 }
 
@@ -90,7 +78,7 @@ static struct hmem_completion *await_next(void)
 static void end(struct hmem_completion *completion)
 {
 	fork_lock_take(&lock);
-	copy_leave(&completion->copy);
+	completion->leave(completion);
 	making = NULL;
 	atomic_store_explicit(&completion->done, 1, memory_order_release);
 	fork_lock_give(&lock);
@@ -98,13 +86,13 @@ static void end(struct hmem_completion *completion)
 	put(completion);
 }
 
-static void *make_copies(void *arg)
+static void *make_all(void *arg)
 {
 	(void)arg;
 	for (;;) {
 		struct hmem_completion *completion = await_next();
 
-		copy_make(&completion->copy);
+		completion->result = completion->make(completion);
 		end(completion);
 	}
 	return NULL;
@@ -127,7 +115,7 @@ static int run(void)
 	for (size_t i = 0; i < sizeof(own) / sizeof(*own); i++)
 		sigdelset(&all, own[i]);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	err = pthread_create(&thread, NULL, make_copies, NULL);
+	err = pthread_create(&thread, NULL, make_all, NULL);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (err)
 		return -EAGAIN;
@@ -151,42 +139,16 @@ static int enqueue(struct hmem_completion *completion)
 	return err;
 }
 
-static int do_copy_begin(struct hmem_allocation *to, const struct hmem_layout *to_layout,
-			 struct hmem_allocation *from, const struct hmem_layout *from_layout,
-			 const struct hmem_shape *shape, struct hmem_completion **completion)
+int completion_begin(struct hmem_ctx *ctx, struct hmem_completion *new)
 {
-	struct hmem_completion *new;
-	int err;
+	int err = fork_lock_arm(&lock);
 
-	if (!to || !from)
-		return -EINVAL;
-	if (!completion)
-		return hmem_fail(to->ctx, -EINVAL, "no place for what to wait for");
-	new = fork_lock_arm(&lock) ? NULL : calloc(1, sizeof(*new));
-	if (!new)
-		return hmem_fail(to->ctx, -ENOMEM, "no memory to begin a copy");
+	if (err)
+		return hmem_fail(ctx, err, "no memory to begin a copy or a move");
 	atomic_init(&new->refs, 2);
 	new->forks = forks;
-	err = copy_prepare(&new->copy, to, to_layout, from, from_layout, shape);
-	if (err) {
-		free(new);
-		return err;
-	}
 	err = enqueue(new);
-	if (err) {
-		copy_leave(&new->copy);
-		free(new);
-		return hmem_fail(to->ctx, err, "no thread can be had to make a copy");
-	}
-	*completion = new;
-	return 0;
-}
-
-int hmem_copy_begin(struct hmem_allocation *to, const struct hmem_layout *to_layout,
-		    struct hmem_allocation *from, const struct hmem_layout *from_layout,
-		    const struct hmem_shape *shape, struct hmem_completion **completion)
-{
-	return UNCANCELLED(do_copy_begin(to, to_layout, from, from_layout, shape, completion));
+	return err ? hmem_fail(ctx, err, "no thread can be had to make a copy or a move") : 0;
 }
 
 int hmem_completion_poll(const struct hmem_completion *completion)
@@ -211,7 +173,7 @@ static int wait_until(struct hmem_completion *completion, int ms)
 			return -ETIMEDOUT;
 		syscall(SYS_futex, &completion->done, FUTEX_WAIT_PRIVATE, 0, &some, NULL, 0);
 	}
-	return done < 0 ? done : 0;
+	return done < 0 ? done : completion->result;
 }
 
 int hmem_completion_wait(struct hmem_completion *completion, int ms)
