@@ -134,11 +134,67 @@ static int set_up(struct hmem_space *space, int err, uint64_t limit)
 	return err;
 }
 
+/* @fit: not where system RAM has less free. */
+static int create_on(struct hmem_ctx *ctx, const char *name, const struct hmem_space_options *use,
+		     bool fit, struct hmem_space **space)
+{
+	struct hmem_space *new = new_space(ctx, name, use->bytes, use->flags);
+	int err;
+
+	if (!new)
+		return hmem_fail(ctx, -ENOMEM, "no memory for space %s", name);
+	if (use->parts)
+		new->nr_parts = use->nr_parts;
+	new->fit = fit;
+	err = set_up(new, space_map_memory(new, use), use->limit);
+	if (!err)
+		*space = new;
+	return err;
+}
+
+/* Where a comma ends a name. A path may have some, and is the last. */
+static const char *name_end(const char *names)
+{
+	const char *end = names + strcspn(names, ",/");
+
+	return *end == ',' ? end : NULL;
+}
+
+/* What another layer may have. */
+static bool is_for_another(int err)
+{
+	return err == -ENOENT || err == -ENODEV || err == -ENOSPC || err == -ENOMEM ||
+	       err == -EPERM || err == -EACCES || err == -EOPNOTSUPP || err == -EBUSY;
+}
+
+/* Layers by their names with commas in between, of which the first that can be had is taken. */
+static int create_on_first(struct hmem_ctx *ctx, const char *name, struct hmem_space_options *use,
+			   struct hmem_space **space)
+{
+	const char *names = use->layer, *end;
+	char one[HMEM_LAYER_NAME_MAX + 1];
+	int err;
+
+	use->layer = one;
+	while ((end = name_end(names))) {
+		if (end == names || (size_t)(end - names) >= sizeof(one))
+			return hmem_fail(ctx, -EINVAL, "%s: \"%s\" begins with no name of a layer",
+					 name, names);
+		snprintf(one, sizeof(one), "%.*s", (int)(end - names), names);
+		err = create_on(ctx, name, use, true, space);
+		if (!is_for_another(err))
+			return err;
+		hmem_log(ctx, HMEM_LOG_INFO, "%s: not on %s: %s", name, one, hmem_last_error(ctx));
+		names = end + 1;
+	}
+	use->layer = names;
+	return create_on(ctx, name, use, false, space);
+}
+
 static int do_space_create(struct hmem_ctx *ctx, const char *name,
 			   const struct hmem_space_options *options, struct hmem_space **space)
 {
 	struct hmem_space_options use;
-	struct hmem_space *new;
 	int err;
 
 	if (!ctx)
@@ -155,15 +211,8 @@ static int do_space_create(struct hmem_ctx *ctx, const char *name,
 		err = check_options(ctx, &use);
 	if (err)
 		return err;
-	new = new_space(ctx, name, use.bytes, use.flags);
-	if (!new)
-		return hmem_fail(ctx, -ENOMEM, "no memory for space %s", name);
-	if (use.parts)
-		new->nr_parts = use.nr_parts;
-	err = set_up(new, space_map_memory(new, &use), use.limit);
-	if (!err)
-		*space = new;
-	return err;
+	return use.layer && name_end(use.layer) ? create_on_first(ctx, name, &use, space) :
+						  create_on(ctx, name, &use, false, space);
 }
 
 int hmem_space_create(struct hmem_ctx *ctx, const char *name,

@@ -52,6 +52,7 @@ struct space_region {
  * @member: this process in the table of granules
  * @base: of the memory, of @bytes
  * @table: where granules are accounted for, memory of its own
+ * @fit: system RAM has to have as much free when it is made
  * @regions: whose memory it is, @nr_regions of them; NULL: of none
  * @mapped: one that is the space alone, of @mapped_bytes; NULL: none is, or it is not mapped yet
  * @mapper: process that has them mapped, which its children have not
@@ -71,6 +72,7 @@ struct hmem_space {
 	uint32_t flags;
 	uint32_t nr_parts;
 	uint32_t member;
+	bool fit;
 	struct hmem_ctx *ctx;
 	char *base;
 	uint64_t bytes;
@@ -113,8 +115,10 @@ int space_map_parts(struct hmem_space *space, struct space_part *parts, uint32_t
 /* What each part has of the space by its weight, added to its bytes. */
 void space_share_out(struct hmem_space *space, struct space_part *parts, uint32_t n);
 
-/* System RAM at @from that is of this node; and taken now, for all parts. */
+/* System RAM at @from that is of this node; whether nodes have as much free as their parts; and it is
+ * taken now, for all parts. */
 int space_bind_node(struct hmem_space *space, char *from, uint64_t bytes, int nid);
+int space_check_room(struct hmem_space *space, const struct space_part *parts, uint32_t n);
 int space_populate(struct hmem_space *space, const struct space_part *parts, uint32_t n);
 
 /* One more region. @bytes: 0: of one that is there; else it is made, or becomes that large if it can */

@@ -321,6 +321,8 @@ static int map_parts(struct hmem_space *space, struct space_part *parts, uint32_
 	}
 	if (!err)
 		err = have_regions(space, parts, n);
+	if (!err && space->fit)
+		err = space_check_room(space, parts, n);
 	return err ? err : space_map_parts(space, parts, n);
 }
 

@@ -44,10 +44,13 @@ int space_bind_node(struct hmem_space *space, char *from, uint64_t bytes, int ni
  * A node that has not enough is not tried: who takes its last pages makes the kernel look for
  * somebody to kill.
  */
-static int check_room(struct hmem_space *space, const struct space_part *parts, uint32_t n)
+int space_check_room(struct hmem_space *space, const struct space_part *parts, uint32_t n)
 {
 	for (uint32_t i = 0; i < n; i++) {
 		uint64_t wanted = 0;
+
+		if (parts[i].region)
+			continue;
 
 		for (uint32_t j = 0; j < n; j++)
 			if (parts[j].layer.nid == parts[i].layer.nid)
@@ -66,7 +69,7 @@ static int check_room(struct hmem_space *space, const struct space_part *parts, 
 /* MAP_POPULATE would come before the node is known. */
 int space_populate(struct hmem_space *space, const struct space_part *parts, uint32_t n)
 {
-	int bad = space->flags & HMEM_SPACE_PREFER ? 0 : check_room(space, parts, n);
+	int bad = space->flags & HMEM_SPACE_PREFER ? 0 : space_check_room(space, parts, n);
 
 	if (bad)
 		return bad;

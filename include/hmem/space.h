@@ -67,7 +67,8 @@ struct hmem_space_part {
  * struct hmem_space_options - what a space shall be
  * @size: sizeof(struct hmem_space_options)
  * @flags: HMEM_SPACE_*
- * @layer: as of struct hmem_space_part; NULL: "dram", if there are no @parts
+ * @layer: as of struct hmem_space_part; NULL: "dram", if there are no @parts. "cxl,pool:a,dram": the
+ *	first that can be had: not one that is missing, forbidden, or has too little free
  * @bytes: of all; at least 64 KiB, rounded up to 2 MiB. file: 0 is a file that is there,
  *	with all it has. hmem: dax: what the region has. @parts: 0 is what they have together,
  *	where each of them says how many bytes, or is a region that is there

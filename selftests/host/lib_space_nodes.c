@@ -435,6 +435,43 @@ static void test_layers(void)
 	on("");
 }
 
+/* Lists to fall back to: each node has 4 MiB. */
+static void test_lists(void)
+{
+	struct hmem_space_options options = HMEM_SPACE_OPTIONS_INIT;
+
+	on(scratch());
+	pretend = true;
+	options.bytes = 4 * MIB;
+	options.layer = "cxl,dram:0";
+	nr_bounds = 0;
+	hmem_space_unref(space_of(&options));
+	TAP_STR_EQ(asked_for(), "4@2", "of a list the first is taken");
+	options.bytes = 6 * MIB;
+	nr_bounds = 0;
+	hmem_space_unref(space_of(&options));
+	TAP_STR_EQ(asked_for(), "6@0", "the next one where it has too little free");
+	options.layer = "nonsense,pool,hbm";
+	nr_bounds = 0;
+	hmem_space_unref(space_of(&options));
+	TAP_STR_EQ(asked_for(), "6@1", "or is not there");
+	pretend = false;
+	options.layer = "nonsense,fsdax:/no,dram:0";
+	TAP_EQ(refused(&options, "no layer \"fsdax:/no,dram:0\""), -ENOENT, "a path is the last");
+	options.layer = "nonsense,hbm:7";
+	TAP_EQ(refused(&options, "no layer \"hbm:7\""), -ENOENT, "none can be had");
+	options.layer = "nonsense,,dram:0";
+	TAP_EQ(refused(&options, "begins with no name"), -EINVAL, "no name between commas");
+	options.layer = ",dram:0";
+	TAP_EQ(refused(&options, "begins with no name"), -EINVAL, "or before the first");
+	options.layer = "dram:0,";
+	TAP_EQ(refused(&options, "no layer \"\""), -ENOENT, "or behind the last");
+	options.bytes = 4 * MIB;
+	options.layer = "dram:2000,dram:0";
+	TAP_EQ(refused(&options, "node 2000 is no node"), -EINVAL, "what is wrong is not passed over");
+	on("");
+}
+
 /* In a file system of its own, where a file tells of a cpuset without this node. */
 static int in_cpuset(void *status)
 {
@@ -516,6 +553,7 @@ int main(void)
 	test_too_full_to_populate();
 	test_newer_parts();
 	test_layers();
+	test_lists();
 	test_cpuset();
 	test_nothing_left();
 	hmem_ctx_unref(ctx);
