@@ -90,10 +90,23 @@ bool hm_heat_discard_pages(struct hm_region *region, struct hm_extent *extent, u
 	return true;
 }
 
+/* Whether the touches of its pages would be seen. */
+static bool can_see(struct hm_tracker *t, struct hm_extent *extent, u32 index)
+{
+	struct folio *home = hm_extent_lock_home(extent);
+	u64 accessed[HM_POLICY_WORDS];
+	bool can = home && hm_scan(t->region, index, accessed, &t->scanned);
+
+	if (home)
+		folio_unlock(home);
+	return can;
+}
+
 /** hm_heat_split - HM_POLICY_SPLIT */
 void hm_heat_split(struct hm_tracker *t, struct hm_extent *extent, u32 index)
 {
-	bool done = !hm_heat_pressed(t->region) && hm_split(t->region, index) == HMEM_MOVED;
+	bool done = !hm_heat_pressed(t->region) && can_see(t, extent, index) &&
+		    hm_split(t->region, index) == HMEM_MOVED;
 	struct folio *home = hm_extent_lock_home(extent);
 	bool was_near;
 
@@ -165,7 +178,10 @@ void hm_heat_scan(struct hm_tracker *t, struct hm_extent *extent, u32 index)
 	u32 what;
 
 	meet_pages(t, extent, &maps);
-	hm_scan(t->region, index, accessed, &t->scanned);
+	if (!hm_scan(t->region, index, accessed, &t->scanned)) {
+		collapse(t, extent, index, &maps);
+		return;
+	}
 	what = hm_policy_scanned(&t->policy, &extent->heat, pages, accessed, maps.is, &asked,
 				 ktime_get_ns());
 	if (what & HM_POLICY_COLLAPSE) {

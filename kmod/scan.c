@@ -11,11 +11,17 @@
  * than a hint; a tracker that asks every second would take what is hottest for cold. So the CPUs
  * that run those processes flush once for all extents that were looked at together.
  *
+ * Virtual machines and devices that share a process's addresses have translations of their own,
+ * which an mmu_notifier has taken away when something is unmapped. What they touch sets no bit
+ * here. So no extent stays split that a process maps which has such, or had (the core keeps what
+ * they register with): whole ones are probed by unmapping, which they notice.
+ *
  * The mapping's i_mmap lock keeps its virtual memory areas, and the upper levels of their page
  * tables, since they are taken from it before they are torn down. The lowest level may go
  * earlier, and is looked at again under its own lock.
  */
 #include <linux/mm.h>
+#include <linux/mmu_notifier.h>
 #include <linux/pagemap.h>
 #include <linux/pgtable.h>
 #include <linux/rbtree.h>
@@ -218,19 +224,25 @@ static struct rb_node *first_area(struct address_space *mapping, pgoff_t first, 
  * @cpus: those that may have translations of it are set in it, for hm_scan_flush()
  *
  * The extent's home is locked.
+ *
+ * Return: whether these bits tell of all touches.
  */
-void hm_scan(struct hm_region *region, u32 index, u64 *accessed, struct cpumask *cpus)
+bool hm_scan(struct hm_region *region, u32 index, u64 *accessed, struct cpumask *cpus)
 {
 	struct address_space *mapping = region->inode->i_mapping;
 	pgoff_t first = (pgoff_t)index << HM_EXTENT_ORDER, last = first + HM_EXTENT_PAGES - 1;
 	struct rb_node *node;
+	bool all = true;
 
 	memset(accessed, 0, HM_POLICY_WORDS * sizeof(*accessed));
 	i_mmap_lock_read(mapping);
 	for (node = first_area(mapping, first, last); node && area_of(node)->vm_pgoff <= last;
-	     node = rb_next(node))
+	     node = rb_next(node)) {
 		scan_area(area_of(node), first, last, accessed, cpus);
+		all &= !mm_has_notifiers(area_of(node)->vm_mm);
+	}
 	i_mmap_unlock_read(mapping);
+	return all;
 }
 
 /** hm_scan_flush - who touches what was looked at sets its accessed bit from now on */

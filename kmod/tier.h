@@ -11,7 +11,7 @@ void hm_measured(struct hm_region *region, struct hm_policy_costs *costs);
 
 /* scan.c */
 bool hm_can_scan(void);
-void hm_scan(struct hm_region *region, u32 index, u64 *accessed, struct cpumask *cpus);
+bool hm_scan(struct hm_region *region, u32 index, u64 *accessed, struct cpumask *cpus);
 void hm_scan_flush(struct cpumask *cpus);
 
 /* heat.c */
