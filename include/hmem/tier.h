@@ -290,7 +290,7 @@ HMEM_API int hmem_tier_knob_at(struct hmem_region *region, unsigned int index,
  * @copy_ns: nanoseconds that copying took
  * @probes: mappings taken away to see when somebody comes back
  * @touches: of those, how often somebody did
- * @pingpongs: moves that undid one of just before
+ * @pingpongs: moves of whole extents by the policy that undid one of just before
  * @track_ns: nanoseconds that tracking took, by the knobs that say what its parts cost
  * @window_ns: over so long the policy looks at all of the region, now
  * @scanned: pages of split extents whose accessed bit was read

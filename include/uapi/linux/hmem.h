@@ -610,7 +610,7 @@ struct hmem_heat {
  * @copy_ns: out: time that copying took, in nanoseconds
  * @probes: out: mappings of extents taken away to see when somebody comes back
  * @touches: out: of those, how often somebody did
- * @pingpongs: out: moves that undid one of just before
+ * @pingpongs: out: moves of whole extents by the policy that undid one of just before
  * @track_ns: out: time that tracking took, in nanoseconds, by the knobs that say what its
  *	parts cost
  * @window_ns: out: what the policy's window is now: over so long it looks at all of the region
