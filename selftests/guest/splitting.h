@@ -7,8 +7,11 @@
 
 #include <pthread.h>
 
-/* Of every extent. */
+/* Of every extent, and how far from each other; unless a test has others. */
+#ifndef HOT
 #define HOT		32U
+#define HOT_STRIDE	13
+#endif
 
 struct splitting {
 	int fd;
@@ -20,7 +23,7 @@ struct splitting {
 /* The offset of hot page @n of all. */
 static inline uint64_t hot(unsigned int n)
 {
-	return n / HOT * EXTENT + n % HOT * 13 * 4096ULL;
+	return n / HOT * EXTENT + n % HOT * HOT_STRIDE * 4096ULL;
 }
 
 static inline void *hot_reader(void *argument)
