@@ -8,6 +8,7 @@
 
 . "$(dirname "$0")/kmod.sh"
 . "$(dirname "$0")/ctl.sh"
+. "$(dirname "$0")/watching.sh"
 
 two() {
 	[ "$(cxl_memdevs ram | wc -l)" = 2 ]
@@ -63,7 +64,12 @@ for i in 1 2 3 4 5 6 7 8; do
 	kmodctl create "q$i" one 2097152
 	user_start "pinner$i" hold "q$i" pin
 done
+# It waits a second for who holds a page, and shows how far it is: three extents of twelve.
+terminal xterm "hmemctl drain-pool one"
+tap_matches "$status:$plain" '^1:.*hmemctl drain-pool: \[#{10}\.{30}\] 6.00 MiB' \
+	"a terminal shows how far it is"
 ctl drain-pool one
+tap_check "and nothing else does" [ "$err" = "${err//[$'\r\e']/}" ]
 tap_is "$status:$(field '.[0].held[0]')" '1:{"region":"p","offset":0,"bytes":2097152}' \
 	"somebody holds a page"
 tap_is "$(field '[.[0].held[].region]')" '["p","q1","q2","q3","q4","q5","q6","q7","q8"]' \
