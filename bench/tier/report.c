@@ -158,6 +158,10 @@ static void report_one(const struct workload *w, const struct oracle *o, const s
 	number("region_bytes", (double)w->extents * EXTENT_BYTES);
 	number("near_bytes", (double)w->near_pages * PAGE_BYTES);
 	number("simulated_ns", (double)m->now);
+	/* Of the second half, by what it would have taken with all of the region in DRAM. */
+	if (m->costs)
+		number("dram_speed_late", (double)w->accesses / 2 * (double)m->costs->near /
+						  (double)(m->now - m->now_half));
 	number("near_share", (double)m->near_hits / (double)w->accesses);
 	number("oracle_share", oracle_all);
 	number("settled", settled);
