@@ -115,11 +115,15 @@ int space_map_parts(struct hmem_space *space, struct space_part *parts, uint32_t
 /* What each part has of the space by its weight, added to its bytes. */
 void space_share_out(struct hmem_space *space, struct space_part *parts, uint32_t n);
 
-/* System RAM at @from that is of this node; whether nodes have as much free as their parts; and it is
- * taken now, for all parts. */
+/*
+ * System RAM at @from that is of this node; whether nodes have as much free as their parts; taken
+ * now, for all parts; and then held to its node.
+ */
 int space_bind_node(struct hmem_space *space, char *from, uint64_t bytes, int nid);
 int space_check_room(struct hmem_space *space, const struct space_part *parts, uint32_t n);
 int space_populate(struct hmem_space *space, const struct space_part *parts, uint32_t n);
+int space_hold_node(struct hmem_space *space, const struct space_part *part, char *from,
+		    uint64_t bytes);
 
 /* One more region. @bytes: 0: of one that is there; else it is made, or becomes that large if it can */
 int space_open_region(struct hmem_space *space, const char *name, uint64_t bytes);

@@ -78,6 +78,19 @@ static int map_piece(struct hmem_space *space, struct space_part *part, uint64_t
 	return err;
 }
 
+static int hold_piece(struct hmem_space *space, struct space_part *part, uint64_t at,
+		      uint64_t bytes)
+{
+	return space_hold_node(space, part, space->base + at, bytes);
+}
+
+/* In the order of the addresses. */
+static int each_piece(struct hmem_space *space, struct space_part *parts, uint32_t n, piece_fn *fn)
+{
+	return space->flags & HMEM_SPACE_INTERLEAVE ? by_turns(space, parts, n, fn) :
+						      in_turn(space, parts, n, fn);
+}
+
 static int reserve(struct hmem_space *space)
 {
 	uint64_t align = space->flags & HMEM_SPACE_KEPT ? SPACE_KEPT_ALIGN : SPACE_ALIGN;
@@ -106,14 +119,14 @@ int space_map_parts(struct hmem_space *space, struct space_part *parts, uint32_t
 		if (parts[i].region)
 			err = hmem_region_allocate(parts[i].region, 0, parts[i].bytes);
 	if (!err)
-		err = space->flags & HMEM_SPACE_INTERLEAVE ?
-			      by_turns(space, parts, n, map_piece) :
-			      in_turn(space, parts, n, map_piece);
+		err = each_piece(space, parts, n, map_piece);
 	/* System RAM among regions is kept from children with them: half a space is none. */
 	if (!err && space->nr_regions)
 		err = space_keep_from_children(space, space->base, space->bytes);
 	if (!err && space->flags & HMEM_SPACE_POPULATE)
 		err = space_populate(space, parts, n);
+	if (!err && space->flags & HMEM_SPACE_POPULATE && !(space->flags & HMEM_SPACE_PREFER))
+		err = each_piece(space, parts, n, hold_piece);
 	if (err) {
 		munmap(space->base, space->bytes);
 		space->base = NULL;

@@ -36,8 +36,14 @@ static size_t nr_bounds;
 static bool pretend;
 static int here;
 
-/* What populating memory fails with. */
+/* What populating memory fails with; what the policies are then. */
 static int populate_fails;
+static int populated_as = -1;
+static const char *populate_takes;	/* and what becomes of the node's meminfo */
+
+/* How many looks find pages on other nodes; of those that were moved, the last call's flags. */
+static int elsewhere;
+static unsigned long last_flags;
 
 static long (*real_syscall)(long number, ...);
 
@@ -69,6 +75,11 @@ OVERRIDE long syscall(long number, ...)
 		first[here / 64] = 1ul << here % 64;
 		if (pretend)
 			arg[3] = (long)first;
+		last_flags = (unsigned long)arg[5];
+		if (last_flags && elsewhere && elsewhere--) {
+			errno = EIO;
+			return -1;
+		}
 	}
 	return real_syscall(number, arg[0], arg[1], arg[2], arg[3], arg[4], arg[5]);
 }
@@ -76,6 +87,10 @@ OVERRIDE long syscall(long number, ...)
 OVERRIDE int madvise(void *at, size_t bytes, int advice)
 {
 	find_real();
+	if (advice == MADV_POPULATE_WRITE)
+		populated_as = nr_bounds ? bounds[nr_bounds - 1].mode : -1;
+	if (advice == MADV_POPULATE_WRITE && populate_takes)
+		scratch_write("sys/devices/system/node/node0/meminfo", populate_takes);
 	if (advice == MADV_POPULATE_WRITE && populate_fails) {
 		errno = populate_fails;
 		return -1;
@@ -332,6 +347,7 @@ static void test_populate(void)
 				   "no page is there that was not touched");
 		TAP_EQ(on_node(all, 8 * MIB), populated ? 2048 : 0, "on its node");
 		TAP_EQ(info_of(space).flags, options.flags, "as its flags say");
+		TAP_EQ(with_policy(all, 8 * MIB, MPOL_BIND), 2048, "and bound to it");
 		hmem_interface_unref(interface);
 		hmem_space_unref(space);
 	}
@@ -341,6 +357,49 @@ static void test_populate(void)
 		       "where it cannot be populated it is not made");
 	}
 	populate_fails = 0;
+}
+
+/*
+ * What is bound while it is populated makes the kernel end somebody where the node, after all,
+ * does not give its last pages.
+ */
+static void test_populated_elsewhere(void)
+{
+	struct hmem_space_options options = HMEM_SPACE_OPTIONS_INIT;
+
+	options.bytes = 8 * MIB;
+	options.flags = HMEM_SPACE_POPULATE;
+	nr_bounds = 0;
+	hmem_space_unref(space_of(&options));
+	TAP_EQ(populated_as, MPOL_PREFERRED, "what is populated is not bound before it is there");
+	TAP_OK(nr_bounds == 2 && bounds[1].mode == MPOL_BIND && last_flags == MPOL_MF_STRICT,
+	       "then it is, and looked at");
+	elsewhere = 1;
+	hmem_space_unref(space_of(&options));
+	TAP_EQ(last_flags, MPOL_MF_STRICT | MPOL_MF_MOVE, "what is on other nodes is moved");
+	elsewhere = 2;
+	TAP_EQ(refused(&options, "cannot give all of its part"), -ENOSPC,
+	       "where it cannot be the node is too full");
+	TAP_EQ(last_flags, MPOL_MF_STRICT | MPOL_MF_MOVE, "after it was tried");
+	on(scratch());
+	pretend = true;
+	elsewhere = 1;
+	options.bytes = 4 * MIB;
+	populate_takes = "Node 0 MemTotal: 4096 kB\nNode 0 MemFree: 4 kB\n";
+	TAP_EQ(refused(&options, "cannot give all of its part"), -ENOSPC,
+	       "and where there is no room by now");
+	TAP_EQ(last_flags, MPOL_MF_STRICT, "it is not tried");
+	populate_takes = NULL;
+	scratch_write("sys/devices/system/node/node0/meminfo",
+		      "Node 0 MemTotal: 4096 kB\nNode 0 MemFree: 4096 kB\n");
+	options.bytes = 8 * MIB;
+	pretend = false;
+	on("");
+	options.flags |= HMEM_SPACE_PREFER;
+	nr_bounds = 0;
+	hmem_space_unref(space_of(&options));
+	TAP_OK(nr_bounds == 1 && bounds[0].mode == MPOL_PREFERRED,
+	       "preferred, it stays where it is");
 }
 
 /* Each node has 4 MiB free. Nobody takes its last page, for which the kernel would kill somebody. */
@@ -550,6 +609,7 @@ int main(void)
 	test_parts();
 	test_interleaved();
 	test_populate();
+	test_populated_elsewhere();
 	test_too_full_to_populate();
 	test_newer_parts();
 	test_layers();
