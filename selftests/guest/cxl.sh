@@ -6,6 +6,7 @@
 #	bash cxl.sh create ram|pmem [MEMDEV...]	prints the name of the new region
 #	bash cxl.sh destroy REGION
 #	bash cxl.sh destroy_all
+#	bash cxl.sh online			makes CXL memory system RAM; prints the node
 #	bash cxl.sh take WAY ram|pmem REGION	WAY: disable, destroy, unbind, remove
 #
 # Names are found, never assumed: the kernel numbers memdevs and regions as they come.
@@ -110,6 +111,23 @@ cxl_create() {
 	cxl_release "$region" && echo "$region"
 }
 
+# cxl_is_online REGION NODE: all of it
+cxl_is_online() {
+	[ "$(awk '/MemTotal/ { print $4 * 1024 }' "/sys/devices/system/node/node$2/meminfo")" = \
+		"$(($(cat "$cxl_bus/$1/size")))" ]
+}
+
+# cxl_online: a ram region that kmem has made system RAM of, in a zone of what can be moved;
+# prints its node. Whether it can be taken offline again is up to who uses it by then.
+cxl_online() {
+	local region node
+
+	echo online_movable >/sys/devices/system/memory/auto_online_blocks && modprobe kmem &&
+		region=$(cxl_create_held ram) || return
+	node=$(cat "/sys/bus/dax/devices/$(cxl_dax_devices "$region")/target_node")
+	cxl_wait 20 cxl_is_online "$region" "$node" 2>/dev/null && echo "$node"
+}
+
 cxl_destroy() {
 	cxl destroy-region -f "$1" >&2
 }
@@ -170,7 +188,7 @@ cxl_take() {
 
 if [ "${BASH_SOURCE[0]}" = "$0" ]; then
 	case ${1:-} in
-	create | destroy | destroy_all | take)
+	create | destroy | destroy_all | online | take)
 		command=cxl_$1
 		shift
 		"$command" "$@"
