@@ -89,9 +89,8 @@ int space_check_room(struct hmem_space *space, const struct space_part *parts, u
 
 		if (parts[i].region)
 			continue;
-
 		for (uint32_t j = 0; j < n; j++)
-			if (parts[j].layer.nid == parts[i].layer.nid)
+			if (!parts[j].region && parts[j].layer.nid == parts[i].layer.nid)
 				wanted += parts[j].bytes;
 		if (parts[i].layer.free.origin != HMEM_ORIGIN_NONE &&
 		    wanted > parts[i].layer.free.value)
