@@ -5,10 +5,12 @@
 #include <string.h>
 
 #include <hmem/poison.h>
+#include <hmem/pool.h>
 
 #include "json.h"
 #include "options.h"
 #include "poison.h"
+#include "poison_device.h"
 #include "report.h"
 #include "size_option.h"
 #include "tier.h"
@@ -198,39 +200,95 @@ int verb_clear_poison(struct session *s, int argc, char **argv)
 	return rc;
 }
 
+/* What was reported of a pool, in JSON. */
+struct reported {
+	struct session *s;
+	const char *pool;
+	struct json_object *array;
+	uint64_t pages;
+};
+
+static int report_one(void *arg, uint64_t from, uint64_t bytes)
+{
+	struct reported *reported = arg;
+	struct json_object *o;
+	uint64_t pages;
+	int rc = hmem_poison_report(reported->s->hmem, reported->pool, from, bytes, &pages);
+
+	if (rc)
+		return report_library(reported->s, rc);
+	reported->pages += pages;
+	o = json_object_new_object();
+	json_text(o, "pool", reported->pool);
+	json_size(reported->s, o, "offset", from);
+	json_size(reported->s, o, "bytes", bytes);
+	json_number(o, "pages_in_regions", pages);
+	json_object_array_add(reported->array, o);
+	return EXIT_DONE;
+}
+
+static int report_listed(struct reported *reported)
+{
+	struct hmem_pool_info info = { .size = sizeof(info) };
+	int rc = hmem_pool_get_info(reported->s->hmem, reported->pool, &info);
+
+	if (rc)
+		return report_library(reported->s, rc);
+	if (!*info.source) {
+		report_error(reported->s, "pool %s is of no device, which might have a list",
+			     reported->pool);
+		return EXIT_FAILED;
+	}
+	return poison_of_devices(reported->s, info.source, report_one, reported);
+}
+
+/* All that was reported is told, also what came before something that failed. */
+static int report_all(struct session *s, const char *pool, bool listed, uint64_t from,
+		      uint64_t bytes)
+{
+	struct reported reported = { s, pool, json_object_new_array(), 0 };
+	int rc = listed ? report_listed(&reported) : report_one(&reported, from, bytes), printed;
+
+	if (rc && !json_object_array_length(reported.array)) {
+		json_object_put(reported.array);
+		return rc;
+	}
+	if (listed)
+		report_count(s, "%zu ranges are bad",
+			     json_object_array_length(reported.array));
+	report_count(s, "regions have %llu of the pages", (unsigned long long)reported.pages);
+	printed = json_print(s, reported.array);
+	return rc ? rc : printed;
+}
+
 int verb_report_poison(struct session *s, int argc, char **argv)
 {
 	struct range range = { NULL, NULL };
+	bool listed = false;
 	const struct option_line lines[] = {
 		{ OPTION_TEXT, 'o', "offset", "SIZE",
 		  "where, in what the pool was claimed from; else 0", &range.offset },
 		{ OPTION_TEXT, 'b', "bytes", "SIZE", "how much is bad", &range.bytes },
+		{ OPTION_FLAG, 'd', "from-device", NULL, "what its devices have on their lists",
+		  &listed },
 		OPTION_HUMAN(s),
 		{ .kind = OPTION_END },
 	};
-	const struct usage usage = { "POOL [--offset SIZE] --bytes SIZE [-u]", lines };
+	const struct usage usage = { "POOL {[--offset SIZE] --bytes SIZE | --from-device} [-u]",
+				     lines };
 	int first, rc = options_parse_one(s, &usage, argc, argv, &first, "pool");
-	uint64_t from = 0, bytes = 0, pages;
-	struct json_object *array, *o;
+	uint64_t from = 0, bytes = 0;
 
 	if (rc >= 0)
 		return rc;
-	if (!range.bytes)
-		return options_bad(s, &usage, "how much is bad? --bytes SIZE");
+	if (listed && (range.bytes || range.offset))
+		return options_bad(s, &usage, "--from-device says where, and how much");
+	if (!listed && !range.bytes)
+		return options_bad(s, &usage, "how much is bad? --bytes SIZE, or --from-device");
 	if ((range.offset && strcmp(range.offset, "0") &&
-	     hmem_size_parse(range.offset, 0, &from)) || hmem_size_parse(range.bytes, 0, &bytes))
+	     hmem_size_parse(range.offset, 0, &from)) ||
+	    (range.bytes && hmem_size_parse(range.bytes, 0, &bytes)))
 		return options_bad(s, &usage, "%s from %s is no range in bytes", range.bytes,
 				   range.offset ? range.offset : "0");
-	rc = hmem_poison_report(s->hmem, argv[first], from, bytes, &pages);
-	if (rc)
-		return report_library(s, rc);
-	report_count(s, "regions have %llu of the pages", (unsigned long long)pages);
-	o = json_object_new_object();
-	json_text(o, "pool", argv[first]);
-	json_size(s, o, "offset", from);
-	json_size(s, o, "bytes", bytes);
-	json_number(o, "pages_in_regions", pages);
-	array = json_object_new_array();
-	json_object_array_add(array, o);
-	return json_print(s, array);
+	return report_all(s, argv[first], listed, from, bytes);
 }

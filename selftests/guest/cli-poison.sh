@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# hmem-test: topology=ram1 timeout=240 kernels=lts,newest
+# hmem-test: topology=mixed timeout=240 kernels=lts,newest
 #
 # hmemctl and bad memory: list-poison, report-poison, clear-poison, and what info says of it; and
 # what a device finds bad by itself.
@@ -67,25 +67,57 @@ tap_check_status 1 "an ordinary user reports nothing" "${as_user[@]}" \
 must hmemctl destroy-region r
 must hmemctl detach-pool pool
 
-# --- what a device finds bad, by the address in its CXL region
+# --- what devices have on their lists
 
-region=$(cxl_create ram)
-must hmemctl attach-pool "$region"
-must hmemctl create-region r --size 8M --pool "$region"
-memdev=$(cxl list -M -r "$region" | jq -r '.[0].memdev')
+# listed KIND: a pool of a device of that kind, which has injected errors
+listed() {
+	local region memdev inject decoder dpa
+
+	region=$(cxl_create "$1")
+	must hmemctl attach-pool "$region"
+	must hmemctl create-region r --size all --pool "$region"
+	ctl report-poison "$region" --from-device
+	tap_is "$status:$(field length)" "0:0" "$1: nothing is on the device's list"
+	tap_matches "$err" "0 ranges are bad" "$1: and that is counted"
+	decoder=$(readlink -f "/sys/bus/cxl/devices/$(<"/sys/bus/cxl/devices/$region/target0")")
+	memdev=$(basename "$(readlink -f "$(dirname "$decoder")/uport")")
+	inject=/sys/kernel/debug/cxl/$memdev/inject_poison
+	if [ -e "$inject" ]; then
+		dpa=$(($(<"$decoder/dpa_resource") + (64 << 20) + 0x3000))
+		must bash -c "echo $dpa >$inject"
+		must bash -c "echo $((dpa + 0x5040)) >$inject"
+		ctl report-poison "$region" --from-device
+		tap_is "$status:$(field '[.[] | "\(.bytes):\(.pages_in_regions)"] | join(" ")')" \
+			"0:64:1 64:1" "$1: what the device has on its list is reported"
+		tap_is "$(field 'map(.offset) | sort | .[1] - .[0]')" $((0x5040)) \
+			"$1: where it is in memory"
+		ctl list-poison r
+		tap_is "$(field '.[0].bad | [length, .[1].offset - .[0].offset, .[0].offset % 2097152] |
+			join(" ")')" "2 20480 12288" "$1: and bad in the region"
+		tap_is "$(find /sys/kernel/tracing/instances -mindepth 1)" "" "$1: nothing is left of it"
+	else
+		tap_skip "$1: what the device has on its list" \
+			"this kernel injects nothing into $memdev"
+	fi
+	must hmemctl destroy-region r
+	must hmemctl detach-pool "$region"
+	cxl_destroy_all
+}
+
 mountpoint -q /sys/kernel/debug || mount -t debugfs debugfs /sys/kernel/debug
-inject=/sys/kernel/debug/cxl/$memdev/inject_poison
-if [ -e "$inject" ]; then
-	must bash -c "echo 0x3000 >$inject"
-	while read -r offset length; do
-		must hmemctl report-poison "$region" --offset "$offset" --bytes "$length"
-	done < <(cxl list -r "$region" --media-errors |
-		jq -r '.[].media_errors[]? | "\(.offset) \(.length)"')
-	ctl list-poison r
-	tap_is "$(bad)" "12288+4096:true:true" "what the device has on its list is bad in the region"
-else
-	tap_skip "what the device has on its list" "this kernel injects nothing into $memdev"
-fi
-must hmemctl destroy-region r
-must hmemctl detach-pool "$region"
+mountpoint -q /sys/kernel/tracing || mount -t tracefs tracefs /sys/kernel/tracing
+listed ram
+listed pmem
+
+must hmemctl attach-pool ram --size 16M --name pool
+ctl report-poison pool --from-device
+tap_is "$status" 1 "a pool of system RAM has no device"
+tap_matches "$err" "of no device" "as is said"
+ctl report-poison nobody --from-device
+tap_is "$status" 1 "no such pool has none either"
+ctl report-poison pool --from-device --bytes 1
+tap_is "$status" 129 "the device says where, or the caller"
+ctl report-poison pool
+tap_is "$status" 129 "or nobody"
+must hmemctl detach-pool pool
 tap_done
