@@ -248,7 +248,14 @@ static int settle_bytes(struct hmem_space *space, struct space_part *parts, uint
 					 space->name);
 		return 0;
 	}
-	if (silent ? said + silent * SPACE_ALIGN > space->bytes : said != space->bytes)
+	if (silent && said + silent * SPACE_ALIGN > space->bytes)
+		return hmem_fail(space->ctx, -EINVAL,
+				 "%s: of its %llu bytes other parts have %llu, so %s left for the %u that "
+				 "do not say how many they have, of 2 MiB at least each; give those bytes, "
+				 "or the space more",
+				 space->name, (unsigned long long)space->bytes, (unsigned long long)said,
+				 said < space->bytes ? "too little is" : "nothing is", silent);
+	if (!silent && said != space->bytes)
 		return hmem_fail(space->ctx, -EINVAL,
 				 "%s: its parts have %llu bytes, the space has %llu", space->name,
 				 (unsigned long long)said, (unsigned long long)space->bytes);

@@ -237,8 +237,14 @@ static void test_contradictions(void)
 	TAP_EQ(refused(&options, "have 10485760 bytes, the space has 8388608"), -EINVAL,
 	       "or more");
 	parts[0].bytes = 0;
-	TAP_EQ(refused(&options, "have 8388608 bytes, the space has 8388608"), -EINVAL,
+	TAP_EQ(refused(&options, "have 8388608, so nothing is left for the 1 that"), -EINVAL,
 	       "or leave nothing for the others");
+	parts[1].bytes = 6 * MIB;
+	parts[2].layer = "dram:0";
+	options.nr_parts = 3;
+	TAP_EQ(refused(&options, "have 6291456, so too little is left for the 2 that"), -EINVAL,
+	       "or less than they need");
+	options.nr_parts = 2;
 	parts[1].bytes = UINT64_MAX;
 	TAP_EQ(refused(&options, "too many bytes"), -EINVAL, "or have more than can be");
 	parts[1].bytes = 0;

@@ -293,7 +293,7 @@ static void test_refused(void)
 	TAP_EQ(refused(&options, "of regions one is shared"), -EINVAL, "several that are shared");
 	options.flags = 0;
 	options.bytes = 4 * MIB;
-	TAP_EQ(refused(&options, "have 4194304 bytes, the space has 4194304"), -EINVAL,
+	TAP_EQ(refused(&options, "have 4194304, so nothing is left for the 1 that"), -EINVAL,
 	       "a region that leaves nothing for the rest");
 	options.bytes = 0;
 	TAP_EQ(refused(&options, "at least 65536 bytes, not 0"), -EINVAL,
