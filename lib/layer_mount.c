@@ -77,8 +77,14 @@ int hmem_layers_of_mounts(struct hmem_layers *layers)
 	if (err)
 		return err;
 	mounts = setmntent(path, "re");
-	if (!mounts)
-		return 0;
+	if (!mounts) {
+		/* Without /proc nothing is known of them. */
+		if (errno != EMFILE && errno != ENFILE && errno != ENOMEM)
+			return 0;
+		err = -errno;
+		return hmem_fail(layers->ctx, err, "what is mounted cannot be read from %s: %s", path,
+				 strerror(-err));
+	}
 	while (!err && getmntent_r(mounts, &mount, line, sizeof(line)))
 		/* A path that cannot be told whole is no name. */
 		if (is_dax(&mount) && strlen(mount.mnt_dir) <= HMEM_LAYER_NAME_MAX - 6)

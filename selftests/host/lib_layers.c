@@ -5,6 +5,7 @@
  */
 #include <dlfcn.h>
 #include <hmem/hmem.h>
+#include <mntent.h>
 
 #include "sysroot.h"
 
@@ -25,6 +26,18 @@ void *dlopen(const char *file, int flags)
 void *reallocarray(void *old, size_t count, size_t size)
 {
 	return no_memory ? NULL : realloc(old, count * size);
+}
+
+/* What is mounted cannot be read, for this reason. */
+static int no_mounts;
+
+FILE *setmntent(const char *path, const char *mode)
+{
+	FILE *(*next)(const char *, const char *) =
+		(FILE *(*)(const char *, const char *))dlsym(RTLD_NEXT, "setmntent");
+
+	errno = no_mounts;
+	return no_mounts ? NULL : next(path, mode);
 }
 
 static int count(void *arg, const struct hmem_layer_info *info)
@@ -75,6 +88,24 @@ static void names(void)
 	TAP_OK(!hmem_origin_name(HMEM_ORIGIN_CALLER + 1), "what is no origin has none");
 }
 
+/* What this process lacks is not told as what the machine has. */
+static void mounts(void)
+{
+	static const int ours[] = { EMFILE, ENFILE, ENOMEM };
+	int layers = 0;
+
+	for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++) {
+		no_mounts = ours[i];
+		TAP_EQ(hmem_layer_iterate(ctx, -1, count, &layers), -ours[i],
+		       "mounts cannot be read: %s", strerror(ours[i]));
+		TAP_OK(strstr(hmem_last_error(ctx), "what is mounted cannot be read"),
+		       "as is said: %s", hmem_last_error(ctx));
+	}
+	no_mounts = ENOENT;
+	TAP_EQ(found(), 2, "without /proc nothing is known to be mounted");
+	no_mounts = 0;
+}
+
 int main(void)
 {
 	if (hmem_ctx_new(&ctx) || hmem_ctx_set_sysroot(ctx, scratch()))
@@ -94,6 +125,7 @@ int main(void)
 	TAP_OK(strstr(hmem_last_error(ctx), "no memory"), "as is said");
 	no_memory = false;
 	TAP_EQ(found(), 2, "with memory they are back");
+	mounts();
 
 	scratch_write("hwloc.xml", "<topology version=\"2.0\"/>\n");
 	no_hwloc = true;
