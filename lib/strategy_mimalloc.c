@@ -8,6 +8,8 @@
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
 
 #include "binned.h"
 #include "ctx.h"
@@ -101,6 +103,17 @@ static void forget(struct thread_part *part)
 
 /* --- arenas -------------------------------------------------------------------------- */
 
+/*
+ * Version 2.0 takes for zeroes whatever of an arena it has not had yet, though it is told that it
+ * may be anything; others may have had these granules before. What the kernel gives anew is not
+ * touched.
+ */
+static void clear(const struct hmem_space *space, char *start, size_t bytes)
+{
+	if (space->flags & HMEM_SPACE_POPULATE || madvise(start, bytes, MADV_DONTNEED))
+		memset(start, 0, bytes);
+}
+
 /* Under the lock. false: errno is ENOSPC, or what interface_take() has. */
 static bool add_arena(struct mimalloc_place *place)
 {
@@ -114,6 +127,7 @@ static bool add_arena(struct mimalloc_place *place)
 	arena->start = interface_take(&place->holder, place->bytes, MIMALLOC_ARENA_ALIGN);
 	if (!arena->start)
 		return false;
+	clear(place->holder.space, arena->start, place->bytes);
 	if (!mimalloc_arena(place->mi, arena->start, place->bytes, &arena->id)) {
 		interface_give(&place->holder, arena->start);
 		errno = ENOSPC;

@@ -306,6 +306,46 @@ static void test_kept(void)
 	TAP_STR_EQ(block, "still there", "the memory is there when nobody has the space any more");
 }
 
+/* --- what others had before ---------------------------------------------------------- */
+
+/* All but the first arena is of what was somebody's, or all. */
+static void one_used(bool first)
+{
+	enum { BLOCKS = 150000, BYTES = 1000 };
+	struct hmem_space *space = kept_space(256 * MIB);
+	struct hmem_interface *one = first ? general(space) : NULL;
+	struct hmem_interface *before = must_interface(space, HMEM_STRATEGY_BINNED, 0, 0);
+	static char *blocks[BLOCKS];
+	char *large = hmem_malloc(before, 180 * MIB);
+	unsigned int wrong = 0;
+
+	if (!large)
+		tap_bail("no large block");
+	memset(large, 0x77, 180 * MIB);
+	if (hmem_free(before, large))
+		tap_bail("it is not given back");
+	hmem_interface_unref(before);
+	if (!one)
+		one = general(space);
+	for (int i = 0; i < BLOCKS; i++) {
+		blocks[i] = hmem_malloc(one, BYTES);
+		if (blocks[i])
+			memset(blocks[i], i % 251, BYTES);
+	}
+	for (int i = 0; i < BLOCKS; i++)
+		wrong += !blocks[i] || blocks[i][0] != (char)(i % 251) ||
+			 blocks[i][BYTES - 1] != (char)(i % 251) || hmem_free(one, blocks[i]);
+	TAP_EQ(wrong, 0, "arenas are made of what others had%s", first ? ", but for the first" : "");
+	hmem_interface_unref(one);
+	hmem_space_unref(space);
+}
+
+static void test_used(void)
+{
+	one_used(true);
+	one_used(false);
+}
+
 /* --- where it is not to be had ------------------------------------------------------- */
 
 static void test_binned(const char *why)
@@ -421,6 +461,7 @@ int main(int argc, char **argv)
 		test_many_threads();
 		test_interfaces();
 		test_kept();
+		test_used();
 		test_arenas();
 	}
 	hmem_ctx_unref(ctx);
