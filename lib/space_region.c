@@ -53,19 +53,29 @@ int space_open_region(struct hmem_space *space, const char *name, uint64_t bytes
 	return err;
 }
 
-/* @hide: nobody finds it by its name afterwards. */
-static int make(struct hmem_space *space, const char *name, const char *pool, uint64_t bytes,
-		bool hide)
+/* Nobody finds it by its name any more. Where that fails, it is tried again when the space goes. */
+static int hide(struct hmem_space *space, struct space_region *last)
+{
+	int err = hmem_region_destroy(space->ctx, last->made);
+
+	if (!err) {
+		free(last->made);
+		last->made = NULL;
+	}
+	return err;
+}
+
+static int make(struct hmem_space *space, const char *name, const char *pool, uint64_t bytes)
 {
 	struct hmem_region_options options = HMEM_REGION_OPTIONS_INIT;
 	struct hmem_region *region;
-	char *made = hide ? NULL : strdup(name);
+	char *made = strdup(name);
 	int err = expect_region(space);
 
 	options.bytes = bytes;
 	options.flags = HMEM_CREATE_EXCLUSIVE;
 	options.pool = pool;
-	if (!err && !hide && !made)
+	if (!err && !made)
 		err = hmem_fail(space->ctx, -ENOMEM, "no memory for the name of %s", name);
 	if (!err)
 		err = hmem_region_create(space->ctx, name, &options, &region);
@@ -74,7 +84,7 @@ static int make(struct hmem_space *space, const char *name, const char *pool, ui
 		return err;
 	}
 	space->regions[space->nr_regions++] = (struct space_region){ region, made };
-	return hide ? hmem_region_destroy(space->ctx, name) : 0;
+	return 0;
 }
 
 /*
@@ -93,7 +103,7 @@ int space_make_region(struct hmem_space *space, const char *scheme, const char *
 	for (int i = 0; err == -EEXIST && i < TRIES; i++) {
 		snprintf(name, sizeof(name), "%s:space-%d-%u", scheme, getpid(),
 			 atomic_fetch_add(&last, 1));
-		err = make(space, name, pool, bytes, false);
+		err = make(space, name, pool, bytes);
 	}
 	return err;
 }
@@ -110,9 +120,9 @@ int space_make_file(struct hmem_space *space, const char *directory, uint64_t by
 			return hmem_fail(space->ctx, -ENAMETOOLONG,
 					 "%s: the name of a file in %s has more than %d bytes",
 					 space->name, directory, HMEM_REGION_NAME_MAX);
-		err = make(space, name, NULL, bytes, true);
+		err = make(space, name, NULL, bytes);
 	}
-	return err;
+	return err ? err : hide(space, &space->regions[space->nr_regions - 1]);
 }
 
 /* --- their memory -------------------------------------------------------------------- */

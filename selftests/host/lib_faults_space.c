@@ -174,6 +174,8 @@ static void of_a_file_system(void)
 	each("a file system", make_in_file_system, "open", EMFILE, SOME_HARMLESS);
 	each("a file system", make_in_file_system, "fstatfs", EIO, 0);
 	each("a file system", make_in_file_system, "fsync", EIO, SOME_HARMLESS);
+	each("a file system", make_in_file_system, "lstat", EIO, SOME_HARMLESS);
+	each("a file system", make_in_file_system, "unlink", EIO, 0);
 	each("a file system", make_in_file_system, "posix_fallocate", ENOSPC, 0);
 	each("a file system", make_in_file_system, "mmap", ENOMEM, SOME_HARMLESS);
 	each("a file system", make_in_file_system, "madvise", EINVAL, 0);
