@@ -163,6 +163,12 @@ bool space_bury(struct hmem_space *space)
 	return any;
 }
 
+static int cannot_lock(struct hmem_space *space, int err)
+{
+	return hmem_fail(space->ctx, err, "%s: locking %s: %s", space->name,
+			 hmem_region_name(space->regions[0].region), strerror(-err));
+}
+
 static int become_member(struct hmem_space *space)
 {
 	for (uint32_t member = 1; member <= SPACE_MEMBERS; member++) {
@@ -174,8 +180,7 @@ static int become_member(struct hmem_space *space)
 			return 0;
 		}
 		if (err != -EAGAIN)
-			return hmem_fail(space->ctx, err, "%s: locking %s: %s", space->name,
-					 hmem_region_name(space->regions[0].region), strerror(-err));
+			return cannot_lock(space, err);
 	}
 	return hmem_fail(space->ctx, -EUSERS, "%s has %d processes, which is the most", space->name,
 			 SPACE_MEMBERS);
@@ -203,9 +208,11 @@ int space_join(struct hmem_space *space)
 	if (err)
 		return err;
 	err = byte_lock_within(space->lock_fd, BYTE_JOINING, false, JOIN_WAIT_MS);
-	if (err)
+	if (err == -EBUSY)
 		err = hmem_fail(space->ctx, err, "%s: somebody else has been joining %s for %d s",
 				space->name, hmem_region_name(space->regions[0].region), JOIN_WAIT_MS / 1000);
+	else if (err)
+		err = cannot_lock(space, err);
 	else
 		err = join_locked(space);
 	if (err)

@@ -33,6 +33,12 @@ static void shared(void)
 	TAP_OK(!join(), "a shared one");
 	victim = "lock";
 	countdown = 1;
+	injected = ENOLCK;
+	TAP_EQ(join(), -ENOLCK, "joining needs a lock");
+	TAP_OK(!strstr(hmem_last_error(ctx), "somebody"), "which is nobody's fault: %s",
+	       hmem_last_error(ctx));
+	victim = "lock";
+	countdown = 1;
 	injected = EINTR;
 	TAP_EQ(join(), 0, "a signal that comes meanwhile is nothing");
 	victim = "lock";
