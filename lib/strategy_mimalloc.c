@@ -368,10 +368,12 @@ static int give_back(void *state, void *block)
 	if (!in_arena(whole->place, block))
 		return binned_free(&whole->rest, block);
 	part = mine(whole);
-	if (!part)
-		return -errno;
 	whole->place->mi->free(block);
-	count(part, -1);
+	/* Giving back does not fail for want of memory to count it: it is as of one who has ended. */
+	if (part)
+		count(part, -1);
+	else
+		atomic_fetch_sub(&whole->blocks, 1);
 	return 0;
 }
 

@@ -243,7 +243,7 @@ static void of_a_kept_space(void)
 	each("general, kept, one thread", make, "mmap", ENOMEM, 0);
 	begin(kept, HMEM_STRATEGY_GENERAL, 0);
 	made = must_interface();
-	for (refuses = 0; refuses < 1; refuses++) {
+	for (refuses = 0; refuses < 2; refuses++) {
 		what[0] = made;
 		what[1] = hmem_malloc(made, 100);
 		if (!what[1] || pthread_create(&thread, NULL, free_it, what) ||
