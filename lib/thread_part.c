@@ -29,9 +29,8 @@ static void count_fork(void)
 /* Protects all lists: a whole that goes away takes its parts from those of threads. */
 static struct fork_lock lock = FORK_LOCK_INIT(count_fork);
 
-static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_key_t key;
-static int no_key;
+static atomic_bool has_key;
 
 static void add(struct thread_parts *whole, struct thread_part *part)
 {
@@ -75,17 +74,18 @@ static void thread_ends(void *list)
 	fork_lock_give(&lock);
 }
 
-static void make_key(void)
-{
-	no_key = pthread_key_create(&key, thread_ends);
-	if (!no_key)
-		no_key = -fork_lock_arm(&lock);
-}
-
+/* Asked for until there is one: a process has 1024, and others give theirs back. */
 bool thread_parts_ready(void)
 {
-	pthread_once(&once, make_key);
-	return !no_key;
+	if (atomic_load_explicit(&has_key, memory_order_acquire))
+		return true;
+	if (fork_lock_arm(&lock))
+		return false;
+	fork_lock_take(&lock);
+	if (!has_key && !pthread_key_create(&key, thread_ends))
+		has_key = true;
+	fork_lock_give(&lock);
+	return has_key;
 }
 
 void thread_parts_init(struct thread_parts *whole)
@@ -124,7 +124,7 @@ static struct thread_part *make_mine(struct thread_parts *whole)
 {
 	struct thread_part *part;
 
-	if (no_key || pthread_setspecific(key, &mine)) {
+	if (!has_key || pthread_setspecific(key, &mine)) {
 		errno = ENOMEM;
 		return NULL;
 	}

@@ -49,7 +49,7 @@ struct thread_place {
 extern __thread struct thread_place thread_places[THREAD_PLACES]
 	__attribute__((tls_model("initial-exec"), visibility("hidden")));
 
-/* Ends of threads are heard of from now on; false: there is no memory for that. */
+/* Ends of threads are heard of from now on; false: there is no memory for that, or no key. */
 bool thread_parts_ready(void);
 
 void thread_parts_init(struct thread_parts *whole);

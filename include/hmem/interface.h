@@ -168,7 +168,7 @@ HMEM_API int hmem_interface_get_stats(const struct hmem_interface *interface,
  * Return: the block, whose content is anything; NULL with errno: ENOSPC (the space has no room
  * for it, or slab: it is larger than an object), EDQUOT (the limit of the space), EUSERS (more
  * threads than the space can tell apart: half as many as it has granules, 63 at least, 4095 at
- * most), ENOMEM (no memory for bookkeeping).
+ * most), ENOMEM (no memory for bookkeeping, or no key for threads, of which a process has 1024).
  */
 HMEM_API void *hmem_malloc(struct hmem_interface *interface, size_t bytes);
 

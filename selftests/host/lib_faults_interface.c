@@ -6,6 +6,8 @@
  */
 #include "faults_space.h"
 
+#include <sys/wait.h>
+
 static struct hmem_space *space, *kept, *locked, *in_common;
 static struct hmem_interface_options options;
 static struct hmem_space *on;
@@ -437,11 +439,91 @@ static void allocations(void)
 	hmem_interface_unref(elsewhere);
 }
 
+/* --- first times ------------------------------------------------------------------------- */
+
+/* What a process has once, and nobody had before: in a child that makes its first space. */
+static int first_time(const char *function, int error)
+{
+	char region[PATH_MAX + 16];
+	struct hmem_space_options of = HMEM_SPACE_OPTIONS_INIT;
+	struct hmem_interface *interface;
+	struct hmem_space *first = NULL;
+	void *block;
+
+	snprintf(region, sizeof(region), "file:%s/first", scratch());
+	injected = error;
+	stay = true;
+	countdown = 1;
+	victim = function;
+	of.bytes = 8 * MIB;
+	/* It is not shown then. */
+	if (hmem_ctx_new(&ctx) || hmem_space_create(ctx, "first", &of, &first))
+		return 1;
+	begin(first, HMEM_STRATEGY_BINNED, 0);
+	if (hmem_interface_create(first, &options, &interface))
+		return 2;
+	errno = 0;
+	if (hmem_malloc(interface, 10) || errno != ENOMEM)
+		return 3;
+	if (!strcmp(function, "pthread_atfork")) {
+		struct hmem_space *shared = NULL;
+		struct hmem_interface *checked = NULL;
+		struct hmem_allocation *memory;
+		struct hmem_completion *completion;
+		const struct hmem_shape shape = { 5, 1, 1 };
+		char bytes[16];
+
+		of.layer = region;
+		of.flags = HMEM_SPACE_SHARED;
+		if (hmem_space_create(ctx, "shared", &of, &shared) != -ENOMEM || shared ||
+		    !strstr(hmem_last_error(ctx), "forks"))
+			return 4;
+		options.flags = HMEM_INTERFACE_CHECKED;
+		if (hmem_interface_create(first, &options, &checked) != -ENOMEM || checked ||
+		    !*hmem_last_error(ctx))
+			return 5;
+		if (hmem_allocation_adopt(ctx, NULL, bytes, sizeof(bytes), 0, &memory) ||
+		    hmem_copy_begin(memory, NULL, memory, NULL, &shape, &completion) != -ENOMEM ||
+		    !strstr(hmem_last_error(ctx), "begin a copy"))
+			return 6;
+		if (hmem_allocation_free(memory))
+			return 7;
+	}
+	if (!hit)
+		return 8;
+	victim = NULL;
+	block = hmem_malloc(interface, 10);
+	if (!block || hmem_free(interface, block))
+		return 9;
+	of.layer = region;
+	of.flags = HMEM_SPACE_SHARED;
+	hmem_interface_unref(interface);
+	hmem_space_unref(first);
+	if (hmem_space_create(ctx, "shared", &of, &first))
+		return 10;
+	hmem_space_unref(first);
+	hmem_ctx_unref(ctx);
+	return 0;
+}
+
+static int in_child(const char *function, int error)
+{
+	pid_t child = fork();
+	int status;
+
+	if (!child)
+		_exit(first_time(function, error));
+	if (child < 0 || waitpid(child, &status, 0) != child)
+		tap_bail("no child");
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
+}
+
 int main(void)
 {
 	char region[PATH_MAX + 16];
 
 	snprintf(region, sizeof(region), "file:%s/shared", scratch());
+	TAP_EQ(in_child("pthread_key_create", EAGAIN), 0, "a process without a key for its threads");
 	old_space();
 	space = must_space("space", NULL, 64 * MIB, 0);
 	kept = must_space("kept", NULL, 256 * MIB, HMEM_SPACE_KEPT);
