@@ -2,6 +2,9 @@
 /*
  * Holding locks while the process forks.
  */
+#include <errno.h>
+#include <stdatomic.h>
+
 #include "fork_lock.h"
 
 static pthread_mutex_t armed_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -9,7 +12,7 @@ static struct fork_lock *armed;
 
 /* Once, by whoever is first: a child that was forked meanwhile does it again. */
 static pthread_once_t hear_once = PTHREAD_ONCE_INIT;
-static int deaf;
+static atomic_bool hears;
 
 __thread unsigned int fork_lock_forking;
 
@@ -47,14 +50,18 @@ static void after_in_child(void)
 
 static void hear(void)
 {
-	deaf = -pthread_atfork(before_fork, give_all, after_in_child);
+	if (!pthread_atfork(before_fork, give_all, after_in_child))
+		hears = true;
 }
 
 int fork_lock_arm(struct fork_lock *lock)
 {
 	pthread_once(&hear_once, hear);
-	if (deaf)
-		return deaf;
+	/* There may be memory by now. Two who try at once are told twice, as that child is. */
+	if (!hears)
+		hear();
+	if (!hears)
+		return -ENOMEM;
 	if (!fork_lock_forking)
 		pthread_mutex_lock(&armed_lock);
 	if (!lock->armed) {

@@ -27,9 +27,10 @@ extern __thread unsigned int fork_lock_forking
 
 /*
  * From now on @lock is held while the process forks. Before the first use, while no such lock is
- * held; once or more often. 0, or -ENOMEM once and for all. They are taken in no order that could be relied on: who
- * holds one does not take another. But for who forks: handlers of the program's that were there
- * before the library's run while all are held, and may use the library.
+ * held; once or more often. 0, or -ENOMEM, and then it may be tried again. They are taken in no
+ * order that could be relied on: who holds one does not take another. But for who forks: handlers
+ * of the program's that were there before the library's run while all are held, and may use the
+ * library.
  */
 int fork_lock_arm(struct fork_lock *lock);
 

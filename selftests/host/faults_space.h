@@ -124,6 +124,9 @@ OVERRIDE int pthread_setspecific(pthread_key_t key, const void *value)
 	return fails("pthread_setspecific") ? injected : real(key, value);
 }
 
+/* Two threads asked to be told of forks at the same instant. */
+static bool told_twice;
+
 /* What pthread_atfork() is, which is a part of each library. */
 int __register_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void),
 		      void *whose);
@@ -131,7 +134,11 @@ OVERRIDE int __register_atfork(void (*prepare)(void), void (*parent)(void), void
 			       void *whose)
 {
 	REAL(int, "__register_atfork", void (*)(void), void (*)(void), void (*)(void), void *);
-	return fails("pthread_atfork") ? injected : real(prepare, parent, child, whose);
+	if (fails("pthread_atfork"))
+		return injected;
+	if (told_twice)
+		real(prepare, parent, child, whose);
+	return real(prepare, parent, child, whose);
 }
 
 /* A file system with DAX, as far as mounts tell. */

@@ -448,6 +448,7 @@ static int first_time(const char *function, int error)
 	struct hmem_space_options of = HMEM_SPACE_OPTIONS_INIT;
 	struct hmem_interface *interface;
 	struct hmem_space *first = NULL;
+	pid_t first_process = getpid();
 	void *block;
 
 	snprintf(region, sizeof(region), "file:%s/first", scratch());
@@ -492,9 +493,25 @@ static int first_time(const char *function, int error)
 	if (!hit)
 		return 8;
 	victim = NULL;
+	told_twice = true;
 	block = hmem_malloc(interface, 10);
 	if (!block || hmem_free(interface, block))
 		return 9;
+	/* Of each of these forks, one of which is a child's, the library is told twice. */
+	for (int i = 0; i < 2; i++) {
+		pid_t child = fork();
+		int status = 0;
+
+		if (child > 0 && (waitpid(child, &status, 0) != child || status))
+			return 11;
+		block = hmem_malloc(interface, 10);
+		if (child < 0 || !block || hmem_free(interface, block))
+			_exit(12);
+		if (!child && i)
+			_exit(0);
+	}
+	if (getpid() != first_process)
+		_exit(0);
 	of.layer = region;
 	of.flags = HMEM_SPACE_SHARED;
 	hmem_interface_unref(interface);
@@ -524,6 +541,7 @@ int main(void)
 
 	snprintf(region, sizeof(region), "file:%s/shared", scratch());
 	TAP_EQ(in_child("pthread_key_create", EAGAIN), 0, "a process without a key for its threads");
+	TAP_EQ(in_child("pthread_atfork", ENOMEM), 0, "one that is not told of forks");
 	old_space();
 	space = must_space("space", NULL, 64 * MIB, 0);
 	kept = must_space("kept", NULL, 256 * MIB, HMEM_SPACE_KEPT);
