@@ -185,6 +185,7 @@ static void of_a_file_system(void)
 /* --- of a provider ----------------------------------------------------------------------- */
 
 static int toys;
+static bool toys_stay;
 
 static int toy_create(struct hmem_ctx *c, const char *name, const struct hmem_region_options *of,
 		      void **state)
@@ -252,8 +253,8 @@ static int toy_get_info(struct hmem_ctx *c, void *state, struct hmem_region_info
 
 static int toy_destroy(struct hmem_ctx *c, const char *name)
 {
-	(void)c;
-	(void)name;
+	if (toys_stay)
+		return hmem_set_error(c, -EBUSY, "toy:%s stays", name);
 	toys--;
 	return 0;
 }
@@ -290,6 +291,18 @@ static void of_a_provider(void)
 	each("what a provider makes", make_toys, "toy_get_info", EIO, 0);
 	each("what a provider makes", make_toys, "mmap", ENOMEM, SOME_HARMLESS);
 	each("what a provider makes", make_toys, "madvise", ENOMEM, 0);
+
+	victim = "toy_map";
+	countdown = 1;
+	injected = ENOMEM;
+	toys_stay = true;
+	TAP_EQ(make(), -ENOMEM, "what cannot be mapped, and not be destroyed either");
+	victim = NULL;
+	toys_stay = false;
+	TAP_OK(strstr(hmem_last_error(ctx), "cannot be mapped"), "is told what came first: %s",
+	       hmem_last_error(ctx));
+	TAP_EQ(toys, 1, "which its provider keeps");
+	toys = 0;
 }
 
 /* --- of several parts -------------------------------------------------------------------- */
