@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# hmem-test: topology=numa1 alone kernels=lts,newest timeout=240
+# hmem-test: topology=numa1 alone kernels=newest long=lts timeout=240
 #
 # hmemctl and CXL memory that is system RAM, without hmem.ko: it is listed, measured, and large
 # blocks of a program are put there.

@@ -4,7 +4,7 @@
  * every other is near, so DRAM, and the rest at home, so the device's; and one extent is near,
  * and the next is not. A request is of one kind no less for that than any other.
  *
- * hmem-test: topology=mixed kernels=lts,newest timeout=300
+ * hmem-test: topology=mixed kernels=newest long=lts timeout=300
  */
 #define HOT		64U
 #define HOT_STRIDE	2

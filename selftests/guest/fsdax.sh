@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# hmem-test: topology=pmem1 kernels=lts,newest timeout=240
+# hmem-test: topology=pmem1 kernels=newest long=lts timeout=240
 #
 # A file system that gives out its device's memory (DAX) is a layer: it is listed and measured, and
 # spaces and programs' blocks are of its memory. hmem.ko has nothing to do with it.

@@ -5,7 +5,7 @@
  * a new home, which a pool is drained to, before its tag says that the data is there. A guest loses
  * no lines with its power, so it is the calls that are looked at.
  *
- * hmem-test: topology=pmem2 kernels=lts,newest timeout=180
+ * hmem-test: topology=pmem2 kernels=newest long=lts timeout=180
  */
 #include "inject.h"
 #include "poison.h"

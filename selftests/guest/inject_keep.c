@@ -4,7 +4,7 @@
  * former say so, the latter count it. Nothing is kept that was not, what was kept elsewhere still
  * is, the data is what it was, and a second try works.
  *
- * hmem-test: topology=mixed kernels=lts,newest
+ * hmem-test: topology=mixed kernels=newest long=lts
  */
 #include "inject.h"
 #include "near.h"

@@ -3,7 +3,7 @@
  * Who asks how far a drain is gets an answer while it goes on, and each time less is left: nobody
  * waits for more than what is moved at a time. The drain is held up where it lets others in.
  *
- * hmem-test: topology=ram2 kernels=lts,newest
+ * hmem-test: topology=ram2 kernels=newest long=lts
  */
 #include "inject.h"
 #include "near.h"

@@ -4,7 +4,7 @@
  * touches them is not made to fault for it; nothing counts as a move that failed; and when there is
  * DRAM they come near.
  *
- * hmem-test: topology=ram1 kernels=lts,newest timeout=240
+ * hmem-test: topology=ram1 kernels=newest long=lts timeout=240
  */
 #include "inject.h"
 #include "splitting.h"

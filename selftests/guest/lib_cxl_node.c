@@ -3,7 +3,7 @@
  * CXL memory as system RAM, without hmem.ko: spaces of layer "cxl" and of DRAM beside it, and the
  * kernel is asked on which node each of their pages is.
  *
- * hmem-test: topology=numa1 alone kernels=lts,newest timeout=180
+ * hmem-test: topology=numa1 alone kernels=newest long=lts timeout=180
  */
 #include "pools.h"
 #include "spaces.h"

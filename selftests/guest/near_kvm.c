@@ -4,7 +4,7 @@
  * in the page tables of the process: extents that it maps are not split, and what was split before
  * becomes whole, also where another process maps them.
  *
- * hmem-test: topology=ram1 kernels=lts,newest timeout=300
+ * hmem-test: topology=ram1 kernels=newest long=lts timeout=300
  */
 #include "pools.h"
 #include "splitting.h"

@@ -4,7 +4,7 @@
  * more, and there is page cache in plenty that could give way, extents stay at home, and neither
  * kswapd nor anybody else scans a page for them.
  *
- * hmem-test: topology=none alone kernels=lts,newest timeout=180
+ * hmem-test: topology=none alone kernels=newest long=lts timeout=180
  */
 #include "fixture.h"
 #include "near.h"

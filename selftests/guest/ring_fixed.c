@@ -5,7 +5,7 @@
  * or at home, and is named; the rest moves; and neither the disk nor the region ever has anything
  * but what it was given. Let go, all of it moves.
  *
- * hmem-test: topology=ram2 kernels=lts,newest
+ * hmem-test: topology=ram2 kernels=newest long=lts
  */
 #include "direct.h"
 #include "near.h"
