@@ -10,7 +10,7 @@
  *					keeps nothing
  *	pool:NAME			a pool of hmem.ko, of which regions can be made
  *	hmem:NAME			a region of hmem.ko
- *	dax:NAME			a device-dax device that is not system RAM
+ *	dax:/dev/NAME			a device-dax device that is not system RAM
  *	fsdax:PATH			a file system that maps its memory into programs (DAX)
  *
  * and those that a caller registers have names of his. Where a name is asked for, KIND alone is
