@@ -125,11 +125,10 @@ void hm_heat_split(struct hm_tracker *t, struct hm_extent *extent, u32 index)
 	folio_unlock(home);
 }
 
-/* The home is locked, also afterwards, and let go in between. */
+/* @near: as a whole it is to be. The home is locked, also afterwards, and let go in between. */
 static void collapse(struct hm_tracker *t, struct hm_extent *extent, u32 index,
-		     const struct near_maps *maps)
+		     const struct near_maps *maps, bool near)
 {
-	bool near = extent->heat.near_pages;
 	u64 *pages;
 
 	if (hm_pages_go_home(t->region, extent, index) != HMEM_MOVED) {
@@ -178,14 +177,15 @@ void hm_heat_scan(struct hm_tracker *t, struct hm_extent *extent, u32 index)
 	u32 what;
 
 	meet_pages(t, extent, &maps);
-	if (!hm_scan(t->region, index, accessed, &t->scanned)) {
-		collapse(t, extent, index, &maps);
+	if (!hm_scan(t->region, index, accessed, &t->scanned) &&
+	    !(extent->heat.flags & HM_HEAT_HELD)) {
+		collapse(t, extent, index, &maps, false);
 		return;
 	}
 	what = hm_policy_scanned(&t->policy, &extent->heat, pages, accessed, maps.is, &asked,
 				 ktime_get_ns());
 	if (what & HM_POLICY_COLLAPSE) {
-		collapse(t, extent, index, &maps);
+		collapse(t, extent, index, &maps, extent->heat.near_pages);
 	} else if (what) {
 		struct hm_policy_pages tried = asked;
 

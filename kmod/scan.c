@@ -238,8 +238,13 @@ bool hm_scan(struct hm_region *region, u32 index, u64 *accessed, struct cpumask 
 	i_mmap_lock_read(mapping);
 	for (node = first_area(mapping, first, last); node && area_of(node)->vm_pgoff <= last;
 	     node = rb_next(node)) {
-		scan_area(area_of(node), first, last, accessed, cpus);
-		all &= !mm_has_notifiers(area_of(node)->vm_mm);
+		struct vm_area_struct *vma = area_of(node);
+
+		/* The tree goes by where they begin: some end before. */
+		if (vma->vm_pgoff + vma_pages(vma) <= first)
+			continue;
+		scan_area(vma, first, last, accessed, cpus);
+		all &= !mm_has_notifiers(vma->vm_mm);
 	}
 	i_mmap_unlock_read(mapping);
 	return all;

@@ -207,8 +207,10 @@ static void move_batch(struct hm_region *region, struct hm_extent *extent, u32 i
 
 		if (wanted(asked->demote, page) && near) {
 			folio_lock(near);
-			if (demote(region, extent, index, page) == HMEM_MOVED)
+			if (demote(region, extent, index, page) == HMEM_MOVED) {
 				done->demote[page / 64] |= 1ULL << page % 64;
+				full = false;
+			}
 		} else if (wanted(asked->promote, page) && !near) {
 			if (page >= ready && !full)
 				ready = begin_run(region, extent, index, asked->promote, page, end,
