@@ -386,45 +386,80 @@ int hmem_allocation_move(struct hmem_allocation *allocation, struct hmem_interfa
 
 /* --- elsewhere, by a thread of the library ------------------------------------------- */
 
-/* @new: the block in @to */
+/*
+ * @from, @old: where it was
+ * @to, @new: where it is to be; NULL: there already
+ */
 struct moving {
 	struct hmem_completion completion;
 	struct hmem_allocation *allocation;
+	struct hmem_interface *from;
 	struct hmem_interface *to;
+	char *old;
 	char *new;
 };
 
-static int make_move(struct hmem_completion *completion)
+static struct moving *moving_of(struct hmem_completion *completion)
 {
-	struct moving *moving = (struct moving *)(void *)completion;
-	struct hmem_allocation *allocation = moving->allocation;
-	struct hmem_interface *from = allocation->interface;
-	int err = replace(allocation, moving->to, moving->new, allocation->bytes);
-
-	if (!err)
-		allocation->interface = moving->to;
-	hmem_interface_unref(err ? moving->to : from);
-	return err;
+	return (struct moving *)(void *)completion;
 }
 
-static void leave_move(struct hmem_completion *completion)
+static void make_move(struct hmem_completion *completion)
 {
-	let_go(((struct moving *)(void *)completion)->allocation);
+	struct moving *moving = moving_of(completion);
+
+	if (moving->new)
+		copy_bytes(moving->new, moving->old, moving->allocation->bytes);
+}
+
+static void commit_move(struct hmem_completion *completion)
+{
+	struct moving *moving = moving_of(completion);
+
+	if (moving->new) {
+		atomic_store(&moving->allocation->data, moving->new);
+		moving->allocation->interface = moving->to;
+	}
+	let_go(moving->allocation);
+}
+
+/* A child keeps the block, and the interface, until it ends: it holds locks now. */
+static void cancel_move(struct hmem_completion *completion)
+{
+	let_go(moving_of(completion)->allocation);
+}
+
+/* Nobody has the old block any more. What is wrong with it the log tells. */
+static void finish_move(struct hmem_completion *completion)
+{
+	struct moving *moving = moving_of(completion);
+
+	if (!moving->new)
+		return;
+	hmem_free(moving->from, moving->old);
+	hmem_interface_unref(moving->from);
 }
 
 static int begin_move(struct hmem_allocation *allocation, struct hmem_interface *to,
 		      struct moving *new)
 {
-	int err = allocate(to, allocation->bytes, allocation->align, &new->new);
+	int err = 0;
 
-	if (err)
-		return err;
 	new->completion.make = make_move;
-	new->completion.leave = leave_move;
+	new->completion.commit = commit_move;
+	new->completion.cancel = cancel_move;
+	new->completion.finish = finish_move;
 	new->allocation = allocation;
-	new->to = hmem_interface_ref(to);
+	new->from = allocation->interface;
+	new->old = atomic_load(&allocation->data);
+	if (to != new->from) {
+		err = allocate(to, allocation->bytes, allocation->align, &new->new);
+		if (err)
+			return err;
+		new->to = hmem_interface_ref(to);
+	}
 	err = completion_begin(allocation->ctx, &new->completion);
-	if (err) {
+	if (err && new->new) {
 		hmem_free(to, new->new);
 		hmem_interface_unref(to);
 	}

@@ -36,7 +36,7 @@ static void put(struct hmem_completion *completion)
 
 static void give_up(struct hmem_completion *completion)
 {
-	completion->leave(completion);
+	completion->cancel(completion);
 	put(completion);
 }
 
@@ -78,11 +78,13 @@ static struct hmem_completion *await_next(void)
 static void end(struct hmem_completion *completion)
 {
 	fork_lock_take(&lock);
-	completion->leave(completion);
+	completion->commit(completion);
 	making = NULL;
 	atomic_store_explicit(&completion->done, 1, memory_order_release);
 	fork_lock_give(&lock);
 	syscall(SYS_futex, &completion->done, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+	if (completion->finish)
+		completion->finish(completion);
 	put(completion);
 }
 
@@ -92,7 +94,7 @@ static void *make_all(void *arg)
 	for (;;) {
 		struct hmem_completion *completion = await_next();
 
-		completion->result = completion->make(completion);
+		completion->make(completion);
 		end(completion);
 	}
 	return NULL;
@@ -173,7 +175,7 @@ static int wait_until(struct hmem_completion *completion, int ms)
 			return -ETIMEDOUT;
 		syscall(SYS_futex, &completion->done, FUTEX_WAIT_PRIVATE, 0, &some, NULL, 0);
 	}
-	return done < 0 ? done : completion->result;
+	return done < 0 ? done : 0;
 }
 
 int hmem_completion_wait(struct hmem_completion *completion, int ms)

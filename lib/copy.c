@@ -172,10 +172,9 @@ struct begun {
 	struct copy copy;
 };
 
-static int make_begun(struct hmem_completion *completion)
+static void make_begun(struct hmem_completion *completion)
 {
 	make(&((struct begun *)(void *)completion)->copy);
-	return 0;
 }
 
 static void leave_begun(struct hmem_completion *completion)
@@ -198,7 +197,8 @@ static int do_copy_begin(struct hmem_allocation *to, const struct hmem_layout *t
 	if (!new)
 		return hmem_fail(to->ctx, -ENOMEM, "no memory to begin a copy");
 	new->completion.make = make_begun;
-	new->completion.leave = leave_begun;
+	new->completion.commit = leave_begun;
+	new->completion.cancel = leave_begun;
 	err = prepare(&new->copy, to, to_layout, from, from_layout, shape);
 	if (!err) {
 		err = completion_begin(to->ctx, &new->completion);

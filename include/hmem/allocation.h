@@ -144,10 +144,12 @@ struct hmem_completion;
  * @completion: where to put what to wait for (copy.h); written only on success
  *
  * There is room for it when this returns. Until it is done its data is where it was, must not be
- * written, and the handle cannot be sliced, copied, resized, moved or freed.
+ * written, and the handle cannot be sliced, copied, resized, moved or freed. When it is, nobody may
+ * look there any more. In checked mode what was wrong with the block that it had (written beyond its
+ * end) is told to the context's log alone, and that block stays.
  *
- * Return: as hmem_allocation_move(), save what checked mode says, which hmem_completion_wait() says;
- * -EOPNOTSUPP also where either interface is for one thread; -EAGAIN (no thread can be had).
+ * Return: as hmem_allocation_move(), save for checked mode; -EOPNOTSUPP also where either interface
+ * is for one thread; -EAGAIN (no thread can be had).
  */
 HMEM_API int hmem_allocation_move_begin(struct hmem_allocation *allocation,
 					struct hmem_interface *to,

@@ -94,8 +94,7 @@ HMEM_API int hmem_completion_poll(const struct hmem_completion *completion);
  * hmem_completion_wait - wait until it is done
  * @ms: as long at most; -1: for ever
  *
- * Return: 0; -ETIMEDOUT, -ECANCELED (as above), -EINVAL; of a move, where its interface is checked,
- * -EALREADY and -EOVERFLOW as hmem_free(): then it is where it was.
+ * Return: 0; -ETIMEDOUT, -ECANCELED (as above), -EINVAL.
  */
 HMEM_API int hmem_completion_wait(struct hmem_completion *completion, int ms);
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "../sanitized.h"
@@ -46,6 +47,16 @@ static struct hmem_interface *interface_of(const struct hmem_allocation *allocat
 	return info.interface;
 }
 
+/* Who had a block gives it back when all is over. */
+static bool empties(const struct hmem_interface *interface)
+{
+	time_t end = time(NULL) + 60;
+
+	while (stats_of(interface).blocks && time(NULL) < end)
+		usleep(1000);
+	return !stats_of(interface).blocks;
+}
+
 static void test_moves(void)
 {
 	struct hmem_allocation *a = must_have(from, MIB, 7);
@@ -58,13 +69,18 @@ static void test_moves(void)
 	TAP_OK(has(a, 7) && hmem_space_handle(there, hmem_allocation_data(a)) &&
 		       interface_of(a) == to,
 	       "what is in it is in the other space");
-	TAP_OK(stats_of(from).blocks == 0 && stats_of(to).blocks == 1, "and nothing in the first");
+	TAP_OK(empties(from) && stats_of(to).blocks == 1, "and nothing in the first");
 	TAP_EQ(hmem_allocation_move_begin(a, from, &completion), 0, "it goes back");
 	hmem_completion_unref(completion);
 	while (hmem_allocation_free(a))
 		usleep(1000);
-	TAP_OK(stats_of(from).blocks == 0 && stats_of(to).blocks == 0,
-	       "though nobody waits; then it is freed");
+	TAP_OK(empties(from) && empties(to), "though nobody waits; then it is freed");
+	a = must_have(from, 100, 8);
+	TAP_EQ(hmem_allocation_move_begin(a, from, &completion), 0, "to where it is");
+	TAP_EQ(hmem_completion_wait(completion, 60000), 0, "it moves");
+	hmem_completion_unref(completion);
+	TAP_OK(has(a, 8) && stats_of(from).blocks == 1, "by staying there");
+	hmem_allocation_free(a);
 }
 
 /* What is refused of one that is under way, of which there is a queue; 8 if it was. */
@@ -147,23 +163,23 @@ static void test_checked(void)
 {
 	struct hmem_interface *checked = must_interface(here, HMEM_STRATEGY_BINNED, 0,
 							HMEM_INTERFACE_CHECKED);
-	struct hmem_allocation *a = must_have(checked, 100, 5);
+	struct hmem_allocation *a = must_have(checked, 100, 5), *b = must_have(checked, 100, 6);
 	struct hmem_completion *completion;
-	char *data = hmem_allocation_data(a), was = data[100];
+	time_t end = time(NULL) + 60;
 
-	data[100] = 5;
+	((char *)hmem_allocation_data(a))[100] = 5;
 	TAP_EQ(hmem_allocation_move_begin(a, to, &completion), 0, "one that was written beyond its end");
-	TAP_EQ(hmem_completion_wait(completion, 60000), -EOVERFLOW, "is not moved, as is said");
+	TAP_EQ(hmem_completion_wait(completion, 60000), 0, "is moved");
 	hmem_completion_unref(completion);
-	TAP_OK(hmem_allocation_data(a) == data && interface_of(a) == checked && has(a, 5),
-	       "it is where it was");
-	TAP_EQ(stats_of(to).blocks, 0, "and nothing where it was to go");
-	data[100] = was;
-	TAP_EQ(hmem_allocation_move_begin(a, to, &completion), 0, "when that is mended");
-	TAP_EQ(hmem_completion_wait(completion, 60000), 0, "it is");
+	TAP_OK(interface_of(a) == to && has(a, 5), "with what is in it");
+	TAP_EQ(hmem_allocation_move_begin(b, to, &completion), 0, "and one that was not");
+	TAP_EQ(hmem_completion_wait(completion, 60000), 0, "too");
 	hmem_completion_unref(completion);
-	TAP_OK(interface_of(a) == to && has(a, 5), "moved");
+	while (stats_of(checked).blocks > 1 && time(NULL) < end)
+		usleep(1000);
+	TAP_EQ(stats_of(checked).blocks, 1, "the block of the first stays");
 	hmem_allocation_free(a);
+	hmem_allocation_free(b);
 	hmem_interface_unref(checked);
 }
 
