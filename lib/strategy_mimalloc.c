@@ -337,9 +337,15 @@ static void *alloc(void *state, size_t bytes, size_t align)
 	block = own->has ? alloc_in(own, whole->place, own->at, bytes, align) : NULL;
 	if (!block)
 		block = alloc_elsewhere(whole, own, bytes, align);
-	if (!block)
-		return alloc_binned(whole, bytes, align);
-	count(part, 1);
+	if (!block) {
+		block = alloc_binned(whole, bytes, align);
+		if (block)
+			return block;
+		/* Others may have freed what arenas did not have. */
+		block = alloc_anywhere(own, whole->place, bytes, align);
+	}
+	if (block)
+		count(part, 1);
 	return block;
 }
 

@@ -157,6 +157,29 @@ static void test_room(void)
 	hmem_space_unref(space);
 }
 
+/* What comes free in one arena is had at once, though the one that had room last is full. */
+static void test_room_elsewhere(void)
+{
+	static void *blocks[4000];
+	struct hmem_space *space = kept_space(256 * MIB);
+	struct hmem_interface *one = general(space);
+	size_t n = 0;
+
+	while (n < 4000 && (blocks[n] = hmem_malloc(one, 100000)))
+		n++;
+	TAP_OK(n > 2000 && n < 4000, "all of a space: %zu blocks", n);
+	for (size_t i = 0; i < 600; i++)
+		hmem_free(one, blocks[i]);
+	for (size_t i = 0; i < 400; i++) {
+		blocks[i] = hmem_malloc(one, 100000);
+		if (!blocks[i])
+			tap_diag("block %zu of those that were freed: %s", i, strerror(errno));
+	}
+	TAP_OK(blocks[0] && blocks[399], "what was freed first is had again");
+	hmem_interface_unref(one);
+	hmem_space_unref(space);
+}
+
 /* --- threads ------------------------------------------------------------------------- */
 
 struct passing {
@@ -457,6 +480,7 @@ int main(int argc, char **argv)
 	} else {
 		test_blocks();
 		test_room();
+		test_room_elsewhere();
 		test_threads();
 		test_many_threads();
 		test_interfaces();
