@@ -70,10 +70,18 @@ static int begin_tracing(struct lists *l)
 {
 	char path[128];
 
-	snprintf(l->instance, sizeof(l->instance), TRACING "/instances/hmemctl.%d", getpid());
-	if (mkdir(l->instance, 0700) && errno != EEXIST) {
-		int rc = report_system(l->s, "make", l->instance, errno);
+	int err = EEXIST;
 
+	/* One that was ended leaves its own, and others count processes from 1 as well. */
+	for (unsigned int i = 0; err == EEXIST && i < 1000; i++) {
+		snprintf(l->instance, sizeof(l->instance), TRACING "/instances/hmemctl.%d.%u",
+			 getpid(), i);
+		err = mkdir(l->instance, 0700) ? errno : 0;
+	}
+	if (err) {
+		int rc = report_system(l->s, "make", l->instance, err);
+
+		*l->instance = '\0';
 		report_fix(l->s, "mount -t tracefs tracefs " TRACING);
 		return rc;
 	}
@@ -86,6 +94,8 @@ static void end_tracing(const struct lists *l)
 	char path[128];
 	int fd;
 
+	if (!*l->instance)
+		return;
 	snprintf(path, sizeof(path), "%s/events/enable", l->instance);
 	fd = open(path, O_WRONLY | O_CLOEXEC);
 	if (fd >= 0) {
@@ -147,8 +157,9 @@ static int tell(const struct lists *l, uint64_t offset, uint64_t bytes)
 {
 	int rc = EXIT_DONE;
 
-	while (bytes && !rc) {
+	while (bytes) {
 		uint64_t piece = bytes, next = offset + bytes;
+		int one;
 
 		if (l->ways > 1) {
 			uint64_t rest = l->granule - offset % l->granule;
@@ -156,7 +167,8 @@ static int tell(const struct lists *l, uint64_t offset, uint64_t bytes)
 			piece = bytes < rest ? bytes : rest;
 			next = offset + rest + (l->ways - 1) * l->granule;
 		}
-		rc = l->fn(l->arg, offset, piece);
+		one = l->fn(l->arg, offset, piece);
+		rc = rc ? rc : one;
 		bytes -= piece;
 		offset = next;
 	}
@@ -168,18 +180,27 @@ static int hear(const struct lists *l, const char *line)
 	const char *where = value_of(line, "hpa"), *length = value_of(line, "dpa_length");
 	const char *flags = value_of(line, "flags");
 	unsigned long long address, bytes;
+	bool overflow;
+	int rc;
 
+	if (strstr(line, " EVENTS]")) {
+		report_error(l->s, "the kernel lost some of what devices of %s say, more may be bad",
+			     l->region);
+		return EXIT_FAILED;
+	}
 	if (!strstr(line, "cxl_poison:") || !is_value(line, "region", l->region) ||
 	    !is_value(line, "trace_type", "List") || !where || !length)
 		return EXIT_DONE;
-	if (flags && strstr(flags, "Overflow"))
+	overflow = flags && strstr(flags, "Overflow");
+	if (overflow)
 		report_error(l->s, "the list of a device of %s has overflowed, more may be bad",
 			     l->region);
 	address = strtoull(where, NULL, 0);
 	bytes = strtoull(length, NULL, 0);
 	if (address == ULLONG_MAX || address < l->start || !bytes)
-		return EXIT_DONE;
-	return tell(l, address - l->start, bytes);
+		return overflow ? EXIT_FAILED : EXIT_DONE;
+	rc = tell(l, address - l->start, bytes);
+	return overflow ? EXIT_FAILED : rc;
 }
 
 static int hear_all(const struct lists *l)
@@ -193,8 +214,12 @@ static int hear_all(const struct lists *l)
 	f = fopen(path, "re");
 	if (!f)
 		return report_system(l->s, "read", path, errno);
-	while (!rc && getline(&line, &room, f) > 0)
-		rc = hear(l, line);
+	/* What went wrong with one is no reason not to tell of the others. */
+	while (getline(&line, &room, f) > 0) {
+		int one = hear(l, line);
+
+		rc = rc ? rc : one;
+	}
 	free(line);
 	fclose(f);
 	return rc;
@@ -213,10 +238,17 @@ int poison_of_devices(struct session *s, const char *region,
 		return EXIT_FAILED;
 	}
 	rc = begin_tracing(&l);
-	for (unsigned int i = 0; !rc && i < l.ways; i++)
-		rc = trigger(&l, i);
-	if (!rc)
-		rc = hear_all(&l);
+	if (!rc) {
+		int heard;
+
+		for (unsigned int i = 0; i < l.ways; i++) {
+			int one = trigger(&l, i);
+
+			rc = rc ? rc : one;
+		}
+		heard = hear_all(&l);
+		rc = rc ? rc : heard;
+	}
 	end_tracing(&l);
 	return rc;
 }

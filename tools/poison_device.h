@@ -10,9 +10,9 @@
 /**
  * poison_of_devices - have the devices of a CXL region read their lists
  * @region: as sysfs calls it, "region0"
- * @fn: for each range, by offset in the region; returns an exit code, and not 0 ends the walk
+ * @fn: for each range, by offset in the region; returns an exit code
  *
- * Return: an exit code; what went wrong was reported.
+ * Return: an exit code; what went wrong was reported, and what could be told was told.
  */
 int poison_of_devices(struct session *s, const char *region,
 		      int (*fn)(void *arg, uint64_t offset, uint64_t bytes), void *arg);
