@@ -154,7 +154,8 @@ bool hmem_layers_read_region(struct hmem_ctx *ctx, const char *region,
 		    access(dir, F_OK))
 			continue;
 		read_figures(dir, layer);
-		return layer->read_latency.value || layer->read_bandwidth.value;
+		if (layer->read_latency.value || layer->read_bandwidth.value)
+			return true;
 	}
 	return false;
 }

@@ -72,6 +72,10 @@ static int check_name(struct hmem_ctx *ctx, const char *name)
 		return hmem_fail(ctx, -EINVAL,
 				 "registering layer \"%s\": a name has at least one byte, and "
 				 "before a colon as well", name);
+	if (strchr(name, ','))
+		return hmem_fail(ctx, -EINVAL,
+				 "registering layer \"%s\": a comma stands between names of layers",
+				 name);
 	for (uint32_t kind = HMEM_LAYER_DRAM; kind < HMEM_LAYER_OTHER; kind++) {
 		const char *others = hmem_layer_kind_name(kind);
 		size_t length = strlen(others);

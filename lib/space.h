@@ -125,7 +125,7 @@ int space_populate(struct hmem_space *space, const struct space_part *parts, uin
 int space_hold_node(struct hmem_space *space, const struct space_part *part, char *from,
 		    uint64_t bytes);
 
-/* One more region. @bytes: 0: of one that is there; else it is made, or becomes that large if it can */
+/* One more region. @bytes: 0: of one that is there; else it is made, or becomes so large if it can */
 int space_open_region(struct hmem_space *space, const char *name, uint64_t bytes);
 /* @scheme: of the provider; @pool: of which, or NULL */
 int space_make_region(struct hmem_space *space, const char *scheme, const char *pool,

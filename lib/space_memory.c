@@ -173,7 +173,13 @@ static int map_alone(struct hmem_space *space, struct space_part *part, uint64_t
 		err = check_shared(space, part);
 	if (!err)
 		err = have_region(space, part, is_there(part) ? bytes : space->bytes);
-	return err ? err : space_map_region(space);
+	if (!err)
+		err = space_map_region(space);
+	if (!err && space->fit && bytes > space->bytes)
+		return hmem_fail(space->ctx, -ENOSPC, "%s: \"%s\" has %llu bytes, not %llu",
+				 space->name, part->layer.name, (unsigned long long)space->bytes,
+				 (unsigned long long)bytes);
+	return err;
 }
 
 /* --- several parts ------------------------------------------------------------------- */
@@ -352,7 +358,9 @@ int space_map_memory(struct hmem_space *space, const struct hmem_space_options *
 		if (!err)
 			space_name_layer(space, parts[i].layer.name);
 	}
-	if (!err && n == 1 && !is_node(&parts[0].layer))
+	/* One that says how much of it is laid out as one of several are. */
+	if (!err && n == 1 && !is_node(&parts[0].layer) &&
+	    (!parts[0].bytes || space->flags & HMEM_SPACE_SHARED))
 		err = map_alone(space, &parts[0], use->bytes);
 	else if (!err)
 		err = map_parts(space, parts, n, use->bytes);

@@ -15,6 +15,10 @@
 #include "space.h"
 
 #define NODES_MAX 1024
+
+/* Room that pages have to have which came from elsewhere, and are few. */
+#define MOVED	  (64ull << 20)
+
 #define BITS	  (8 * sizeof(unsigned long))
 
 /* Return: 0, or what mbind(2) has. */
@@ -69,7 +73,7 @@ int space_hold_node(struct hmem_space *space, const struct space_part *part, cha
 {
 	int nid = part->layer.nid, err = bind_node(from, bytes, nid, MPOL_BIND, MPOL_MF_STRICT);
 
-	if (err == -EIO && has_room(space, part->layer.name, bytes))
+	if (err == -EIO && has_room(space, part->layer.name, bytes < MOVED ? bytes : MOVED))
 		err = bind_node(from, bytes, nid, MPOL_BIND, MPOL_MF_STRICT | MPOL_MF_MOVE);
 	if (err == -EIO)
 		return hmem_fail(space->ctx, -ENOSPC,

@@ -210,7 +210,8 @@ int space_join(struct hmem_space *space)
 	err = byte_lock_within(space->lock_fd, BYTE_JOINING, false, JOIN_WAIT_MS);
 	if (err == -EBUSY)
 		err = hmem_fail(space->ctx, err, "%s: somebody else has been joining %s for %d s",
-				space->name, hmem_region_name(space->regions[0].region), JOIN_WAIT_MS / 1000);
+				space->name, hmem_region_name(space->regions[0].region),
+				JOIN_WAIT_MS / 1000);
 	else if (err)
 		err = cannot_lock(space, err);
 	else

@@ -77,6 +77,9 @@ static void wrong_names(void)
 	static const char *const kinds[] = { "dram", "dram:7", "fsdax:/x", "hmem:db", "pool" };
 	struct hmem_layer_info info = named("");
 
+	strcpy(info.name, "a,b");
+	refused(&info, NULL, -EINVAL, "a comma stands between names", "a name that would be two");
+	info.name[0] = '\0';
 	refused(&info, NULL, -EINVAL, "at least one byte", "no name");
 	info = named(":x");
 	refused(&info, NULL, -EINVAL, "before a colon", "a name that begins with a colon");

@@ -92,6 +92,15 @@ static void test_one_behind_the_other(void)
 	hmem_interface_unref(interface);
 	hmem_space_unref(space);
 
+	options = of_parts(1, (const char *const[]){ "b.file" }, 0);
+	parts[0].bytes = 2 * MIB;
+	space = space_of(&options);
+	TAP_EQ(info_of(space).bytes, 2 * MIB, "of one alone as well, if it says how many");
+	hmem_space_unref(space);
+	options.bytes = 4 * MIB;
+	TAP_EQ(refused(&options, "have 2097152 bytes, the space has 4194304"), -EINVAL,
+	       "which are the space's");
+
 	options = of_parts(2, (const char *const[]){ "a.file", "new.file" }, 0);
 	parts[1].bytes = 2 * MIB;
 	space = space_of(&options);
