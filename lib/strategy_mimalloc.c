@@ -338,11 +338,16 @@ static void *alloc(void *state, size_t bytes, size_t align)
 	if (!block)
 		block = alloc_elsewhere(whole, own, bytes, align);
 	if (!block) {
+		int full;
+
 		block = alloc_binned(whole, bytes, align);
 		if (block)
 			return block;
-		/* Others may have freed what arenas did not have. */
+		/* Others may have freed what arenas did not have. Mimalloc calls it ENOMEM if not. */
+		full = errno;
 		block = alloc_anywhere(own, whole->place, bytes, align);
+		if (!block)
+			errno = full;
 	}
 	if (block)
 		count(part, 1);

@@ -167,7 +167,7 @@ static void test_room_elsewhere(void)
 
 	while (n < 4000 && (blocks[n] = hmem_malloc(one, 100000)))
 		n++;
-	TAP_OK(n > 2000 && n < 4000, "all of a space: %zu blocks", n);
+	TAP_OK(n > 2000 && n < 4000 && errno == ENOSPC, "all of a space: %zu blocks", n);
 	for (size_t i = 0; i < 600; i++)
 		hmem_free(one, blocks[i]);
 	for (size_t i = 0; i < 400; i++) {
