@@ -11,7 +11,6 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "binned.h"
 #include "ctx.h"
 #include "fork_lock.h"
 #include "interface.h"
@@ -76,10 +75,11 @@ struct mi_part {
 	_Atomic int64_t blocks;
 };
 
+/* @rest: what strategy_binned has of it, for the blocks that are not of arenas */
 struct mi_interface {
 	struct thread_parts threads;
 	struct mimalloc_place *place;
-	struct binned rest;
+	void *rest;
 	_Atomic int64_t blocks;
 };
 
@@ -314,12 +314,6 @@ static __attribute__((noinline)) void *alloc_elsewhere(struct mi_interface *whol
 	return NULL;
 }
 
-static void *alloc_binned(struct mi_interface *whole, size_t bytes, size_t align)
-{
-	return align <= GRANULE_BLOCK_MIN ? binned_alloc(&whole->rest, bytes) :
-					    binned_alloc_aligned(&whole->rest, bytes, align);
-}
-
 /* Of 16 bytes at least, as mimalloc aligns what is smaller to less. */
 static void *alloc(void *state, size_t bytes, size_t align)
 {
@@ -333,14 +327,14 @@ static void *alloc(void *state, size_t bytes, size_t align)
 	if (bytes < GRANULE_BLOCK_MIN)
 		bytes = GRANULE_BLOCK_MIN;
 	if (bytes > LARGE || align > ALIGN_MAX)
-		return alloc_binned(whole, bytes, align);
+		return strategy_binned.alloc(whole->rest, bytes, align);
 	block = own->has ? alloc_in(own, whole->place, own->at, bytes, align) : NULL;
 	if (!block)
 		block = alloc_elsewhere(whole, own, bytes, align);
 	if (!block) {
 		int full;
 
-		block = alloc_binned(whole, bytes, align);
+		block = strategy_binned.alloc(whole->rest, bytes, align);
 		if (block)
 			return block;
 		/* Others may have freed what arenas did not have. Mimalloc calls it ENOMEM if not. */
@@ -368,7 +362,7 @@ static size_t usable(const void *state, const void *block)
 	const struct mi_interface *whole = state;
 
 	return in_arena(whole->place, block) ? whole->place->mi->usable_size(block) :
-					       binned_size(&whole->rest, block);
+					       strategy_binned.usable(whole->rest, block);
 }
 
 static int give_back(void *state, void *block)
@@ -377,7 +371,7 @@ static int give_back(void *state, void *block)
 	struct mi_part *part;
 
 	if (!in_arena(whole->place, block))
-		return binned_free(&whole->rest, block);
+		return strategy_binned.free(whole->rest, block);
 	part = mine(whole);
 	whole->place->mi->free(block);
 	/* Giving back does not fail for want of memory to count it: it is as of one who has ended. */
@@ -399,15 +393,10 @@ static int create(struct hmem_interface *interface, void *arg, void **state)
 	if (!whole)
 		return hmem_fail(interface->space->ctx, -ENOMEM, "no memory for an interface on %s",
 				 interface->space->name);
-	err = binned_init(&whole->rest, &interface->space->g, interface->number,
-			  interface->space->member, 0,
-			  interface->options.flags & HMEM_INTERFACE_ONE_THREAD);
+	err = strategy_binned.create(interface, NULL, &whole->rest);
 	if (err) {
 		free(whole);
-		return hmem_fail(interface->space->ctx, err,
-				 "%s: more threads than it can tell apart allocate from it, or there "
-				 "is no memory",
-				 interface->space->name);
+		return err;
 	}
 	whole->place = interface->space->place;
 	whole->threads.make = make;
@@ -424,7 +413,7 @@ static void destroy(void *state)
 	struct mi_interface *whole = state;
 
 	thread_parts_fini(&whole->threads);
-	binned_fini(&whole->rest);
+	strategy_binned.destroy(whole->rest);
 	free(whole);
 }
 
@@ -440,7 +429,7 @@ static void stats(const void *state, struct hmem_interface_stats *stats)
 	int64_t blocks = atomic_load(&whole->blocks);
 
 	thread_parts_each(&whole->threads, add_up, &blocks);
-	binned_count(&whole->rest, &stats->blocks, &stats->bytes);
+	strategy_binned.stats(whole->rest, stats);
 	/* One that another thread frees may be counted as freed first. */
 	stats->blocks += blocks > 0 ? (uint64_t)blocks : 0;
 	stats->bytes = 0;
