@@ -80,11 +80,13 @@ static void move(struct hm_tracker *t, struct hm_extent *extent, u32 index, u32 
 {
 	bool force = what & HM_POLICY_WAIT;
 	enum hmem_moved result = HMEM_MOVED_BUSY;
+	u64 began = ktime_get_ns();
 	struct folio *home;
 
 	if (t->moves && !(what & HM_POLICY_PROMOTE && hm_heat_pressed(t->region)))
 		result = what & HM_POLICY_PROMOTE ? hm_near_promote(t->region, index, force) :
 						    hm_near_demote(t->region, index, force);
+	t->move_ns += ktime_get_ns() - began;
 	home = hm_extent_lock_home(extent);
 	if (!home)
 		return;
@@ -146,12 +148,13 @@ static bool find(struct hm_tracker *t, u32 *index)
 static void track(struct work_struct *work)
 {
 	struct hm_tracker *t = container_of(work, struct hm_tracker, work.work);
-	u64 now = ktime_get_ns(), next;
+	u64 began = ktime_get_ns(), moved, now = began, next;
 	bool more = true;
 	int srcu;
 	u32 index;
 
 	mutex_lock(&t->lock);
+	moved = t->move_ns;
 	hm_policy_resize(&t->policy, hm_near_bound(&t->region->near));
 	next = hm_policy_tick(&t->policy, now);
 	while (more && !READ_ONCE(t->stop)) {
@@ -164,6 +167,7 @@ static void track(struct work_struct *work)
 	}
 	hm_scan_flush(&t->scanned);
 	now = ktime_get_ns();
+	WRITE_ONCE(t->look_ns, t->look_ns + (now - began) - (t->move_ns - moved));
 	if (!READ_ONCE(t->stop))
 		queue_delayed_work(hm_wq, &t->work,
 				   nsecs_to_jiffies(next > now ? next - now : 0) + 1);

@@ -17,6 +17,8 @@
  * @stop: the worker is to end, and not to start itself again
  * @sharer: in the list of those who share DRAM (near_share.c), while @moves
  * @share: under that list's lock
+ * @look_ns: time that the worker took, without moves
+ * @move_ns: time that moves have taken it
  * @scanned: CPUs that may have translations of pages whose accessed bits were cleared
  * @work: the worker
  */
@@ -28,6 +30,8 @@ struct hm_tracker {
 	bool stop;
 	struct list_head sharer;
 	struct hm_policy_share share;
+	u64 look_ns;
+	u64 move_ns;
 	struct cpumask scanned;
 	struct delayed_work work;
 };

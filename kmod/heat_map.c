@@ -111,6 +111,9 @@ void hm_heat_stats(struct hm_region *region, struct hmem_stats *arg)
 	arg->seen = t ? t->policy.count.seen : 0;
 	arg->splits = t ? t->policy.count.splits : 0;
 	arg->collapses = t ? t->policy.count.collapses : 0;
+	arg->touches_near = t ? t->policy.count.touches_near : 0;
+	arg->seen_near = t ? t->policy.count.seen_near : 0;
+	arg->look_ns = t ? READ_ONCE(t->look_ns) : 0;
 	srcu_read_unlock(&hm_srcu, srcu);
 }
 

@@ -105,11 +105,14 @@ static bool can_see(struct hm_tracker *t, struct hm_extent *extent, u32 index)
 /** hm_heat_split - HM_POLICY_SPLIT */
 void hm_heat_split(struct hm_tracker *t, struct hm_extent *extent, u32 index)
 {
-	bool done = !hm_heat_pressed(t->region) && can_see(t, extent, index) &&
-		    hm_split(t->region, index) == HMEM_MOVED;
-	struct folio *home = hm_extent_lock_home(extent);
+	bool done = !hm_heat_pressed(t->region) && can_see(t, extent, index);
+	u64 began = ktime_get_ns();
+	struct folio *home;
 	bool was_near;
 
+	done = done && hm_split(t->region, index) == HMEM_MOVED;
+	t->move_ns += ktime_get_ns() - began;
+	home = hm_extent_lock_home(extent);
 	if (!home)
 		return;
 	was_near = extent->heat.flags & HM_HEAT_NEAR;
@@ -129,11 +132,13 @@ void hm_heat_split(struct hm_tracker *t, struct hm_extent *extent, u32 index)
 static void collapse(struct hm_tracker *t, struct hm_extent *extent, u32 index,
 		     const struct near_maps *maps, bool near)
 {
+	u64 began = ktime_get_ns();
 	u64 *pages;
 
 	if (hm_pages_go_home(t->region, extent, index) != HMEM_MOVED) {
 		hm_policy_collapsed(&t->policy, &extent->heat, hm_pages(extent), maps->is, false,
 				    false, ktime_get_ns());
+		t->move_ns += ktime_get_ns() - began;
 		return;
 	}
 	pages = hm_pages_detach(extent);
@@ -145,6 +150,7 @@ static void collapse(struct hm_tracker *t, struct hm_extent *extent, u32 index,
 	hm_policy_collapsed(&t->policy, &extent->heat, pages, maps->is, hm_near(extent), true,
 			    ktime_get_ns());
 	hm_pages_free(pages);
+	t->move_ns += ktime_get_ns() - began;
 }
 
 /* The engine counts them where they have come to. */
@@ -188,12 +194,14 @@ void hm_heat_scan(struct hm_tracker *t, struct hm_extent *extent, u32 index)
 		collapse(t, extent, index, &maps, extent->heat.near_pages);
 	} else if (what) {
 		struct hm_policy_pages tried = asked;
+		u64 began = ktime_get_ns();
 
 		if (hm_heat_pressed(t->region))
 			memset(tried.promote, 0, sizeof(tried.promote));
 		hm_pages_move(t->region, extent, index, &tried, &done);
 		hm_policy_moved_pages(&t->policy, &extent->heat, pages, &asked, &tried, &done);
 		rank_moved(pages, &done);
+		t->move_ns += ktime_get_ns() - began;
 	}
 }
 

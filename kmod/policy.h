@@ -205,8 +205,10 @@ struct hm_heat {
  * struct hm_policy_counts - what has happened, for users to read; never reset
  * @probes: extents zapped
  * @touches: of those, touched
+ * @touches_near: of those, while the extent was near
  * @scanned: pages whose accessed bit was read
  * @seen: of those, touched
+ * @seen_near: of those, near
  * @promoted: pages
  * @demoted: pages
  * @aborted: copies that a writer ended
@@ -220,8 +222,10 @@ struct hm_heat {
 struct hm_policy_counts {
 	u64 probes;
 	u64 touches;
+	u64 touches_near;
 	u64 scanned;
 	u64 seen;
+	u64 seen_near;
 	u64 promoted;
 	u64 demoted;
 	u64 aborted;

@@ -215,13 +215,14 @@ u32 hm_policy_scanned(struct hm_policy *p, struct hm_heat *h, u64 *pages, const 
 		.slack = p->page_slack,
 		.held = h->flags & HM_HEAT_HELD && hm_moved_within(h, p->knob.pingpong_ms, now),
 	};
-	u32 seen = 0, what = 0;
+	u32 seen = 0, seen_near = 0, what = 0;
 
 	if (p->demote_bin + 1 > (s32)look.hot_bin)
 		look.hot_bin = (u32)p->demote_bin + 1;
 	hm_prepare(p, unit_bin, h->seen, hm_floor(p, unit_bin, look.hot_bin));
 	for (u32 w = 0; w < HM_POLICY_WORDS; w++) {
 		seen += hm_weight(accessed[w]);
+		seen_near += hm_weight(accessed[w] & near[w]);
 		out->demote[w] = hm_look_at_near(p, &look, pages, w, accessed[w], near[w]);
 		out->promote[w] = hm_look_at_home(p, &look, pages, w, accessed[w], near[w]);
 		what |= (out->demote[w] ? HM_POLICY_DEMOTE : 0) |
@@ -231,6 +232,7 @@ u32 hm_policy_scanned(struct hm_policy *p, struct hm_heat *h, u64 *pages, const 
 	p->round_units += HM_POLICY_PAGES;
 	p->round_seen += seen;
 	p->count.seen += seen;
+	p->count.seen_near += seen_near;
 	if (h->seen < 255)
 		h->seen++;
 	h->since = (u32)(now >> HM_TIME_SHIFT);

@@ -264,6 +264,9 @@ int hmem_kernel_tier_stats(struct hmem_ctx *ctx, int fd, const char *name,
 		.splits = arg.splits,
 		.collapses = arg.collapses,
 		.near_share = arg.near_share,
+		.touches_near = arg.touches_near,
+		.seen_near = arg.seen_near,
+		.look_ns = arg.look_ns,
 	};
 	return 0;
 }

@@ -138,6 +138,9 @@ static void show_stats(const struct session *s, struct json_object *o,
 	json_number(o, "seen", stats->seen);
 	json_number(o, "splits", stats->splits);
 	json_number(o, "collapses", stats->collapses);
+	json_number(o, "touches_near", stats->touches_near);
+	json_number(o, "seen_near", stats->seen_near);
+	json_number(o, "look_ns", stats->look_ns);
 }
 
 void tier_show_placement(const struct session *s, struct json_object *o,

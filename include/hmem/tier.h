@@ -299,9 +299,15 @@ HMEM_API int hmem_tier_knob_at(struct hmem_region *region, unsigned int index,
  * @collapses: of those, how many were made whole again
  * @near_share: bytes that near copies may take now: @near_max, or less while regions share what
  *	there is for all
+ * @touches_near: of @touches, how many found the extent near
+ * @seen_near: of @seen, how many were of pages that were near
+ * @look_ns: nanoseconds that looking took the kernel's worker, as measured: without the moves that
+ *	came of it, and without the faults of those who came back
  *
  * Counts begin when the region appears; those from @probes on when its mode leaves
- * HMEM_TIER_OFF, and are 0 while it is that. A module of before the last five leaves them 0.
+ * HMEM_TIER_OFF, and are 0 while it is that. @touches and @seen are the hits that were sampled: a
+ * touch is of an extent and a look, one that was seen is of a page and a look, however many accesses
+ * there were. A module of before the last three, or the five before those, leaves them 0.
  */
 struct hmem_tier_stats {
 	size_t size;
@@ -323,6 +329,9 @@ struct hmem_tier_stats {
 	uint64_t splits;
 	uint64_t collapses;
 	uint64_t near_share;
+	uint64_t touches_near;
+	uint64_t seen_near;
+	uint64_t look_ns;
 };
 
 /** hmem_tier_get_stats - what was done so far. Return: 0, or an error that every call has. */

@@ -35,7 +35,7 @@ struct member {
 	uint64_t known;
 };
 
-#define MEMBERS		20
+#define MEMBERS		24
 
 /* The ordinary user may use it; it needs a file open for writing; only CAP_SYS_ADMIN may. */
 enum who { ANYBODY, WRITER, ADMIN };
@@ -145,7 +145,8 @@ static const struct grammar grammar[] = {
 		M(hmem_stats, track_ns, OUT, 0), M(hmem_stats, window_ns, OUT, 0),
 		M(hmem_stats, scanned, OUT, 0), M(hmem_stats, seen, OUT, 0),
 		M(hmem_stats, splits, OUT, 0), M(hmem_stats, collapses, OUT, 0),
-		M(hmem_stats, near_share, OUT, 0) } },
+		M(hmem_stats, near_share, OUT, 0), M(hmem_stats, touches_near, OUT, 0),
+		M(hmem_stats, seen_near, OUT, 0), M(hmem_stats, look_ns, OUT, 0) } },
 	{ "REGION_WAIT", HMEM_REGION_WAIT, true, ANYBODY, 8, sizeof(struct hmem_wait),
 	  HMEM_REGION_WAIT_SIZE_V1, {
 		M(hmem_wait, flags, FLAGS, 0), M(hmem_wait, seq, COUNT, 4),

@@ -136,6 +136,25 @@ static bool found_hot(int fd)
 	return false;
 }
 
+/* Hits that were sampled, of which only the time and what is near say more. */
+static void sampled_near(int fd)
+{
+	struct hmem_stats before = near_stats(fd), now;
+	time_t end = time(NULL) + PATIENCE;
+
+	do {
+		usleep(100000);
+		now = near_stats(fd);
+	} while (now.touches < before.touches + 40 && time(NULL) < end);
+	/* Nearly all accesses are of what is near, but each of the others' touches is sampled too. */
+	TAP_OK(now.touches_near > before.touches_near && now.touches_near < now.touches,
+	       "%s: of %llu touches %llu were near", kind,
+	       (unsigned long long)(now.touches - before.touches),
+	       (unsigned long long)(now.touches_near - before.touches_near));
+	TAP_OK(now.look_ns > before.look_ns, "%s: looking took %llu us", kind,
+	       (unsigned long long)(now.look_ns - before.look_ns) / 1000);
+}
+
 /* Back and forth in a while that counts as no time is a ping-pong, which widens no band here. */
 static void told(int fd)
 {
@@ -189,6 +208,9 @@ static void idle(int fd)
 
 	for (unsigned int i = 0; i < EXTENTS; i++)
 		touch(i, 0);
+	/* The reader may be in a fault that began before that. */
+	for (unsigned int now = rounds; rounds - now < 2;)
+		usleep(1000);
 	before = faults(fd);
 	TAP_EQ(runs(), 0, "%s: off: nothing is done by itself", kind);
 	TAP_EQ(faults(fd), before, "%s: off: and nobody has a fault", kind);
@@ -201,6 +223,7 @@ static void chooses(int control, const struct pool *pool)
 {
 	struct hmem_heat_cell cells[EXTENTS];
 	struct hmem_policy p;
+	struct hmem_stats s;
 	struct hmem_heat h;
 	uint64_t counted = 0;
 	pthread_t thread;
@@ -233,6 +256,7 @@ static void chooses(int control, const struct pool *pool)
 		counted += h.near[i] + h.home[i];
 	TAP_EQ(counted, EXTENTS * (EXTENT / 4096), "%s: every page is in the histograms", kind);
 	TAP_EQ(near_stats(fd).near, HOT * EXTENT, "%s: within the bound", kind);
+	sampled_near(fd);
 	hot_at = 11;
 	TAP_OK(settles(fd), "%s: when something else is hot it takes the place", kind);
 	told(fd);
@@ -240,10 +264,13 @@ static void chooses(int control, const struct pool *pool)
 	must(policy(fd, HMEM_POLICY_MODE, HMEM_POLICY_MANUAL, 0), "manual");
 	TAP_EQ(move_extents(fd, 0, EXTENTS, HMEM_HOME), HOT, "%s: manual: what is near is moved home",
 	       kind);
+	s = near_stats(fd);
 	hot_at = 5;
 	show_stats(fd);
 	TAP_OK(found_hot(fd), "%s: manual: heat is seen", kind);
 	TAP_EQ(near_stats(fd).near, 0, "%s: manual: and nothing moved", kind);
+	TAP_OK(near_stats(fd).touches > s.touches && near_stats(fd).touches_near == s.touches_near,
+	       "%s: manual: nor was any touch near", kind);
 
 	must(policy(fd, HMEM_POLICY_MODE, HMEM_POLICY_OFF, 0), "off");
 	must(heat(fd, &h, cells), "heat");

@@ -16,7 +16,7 @@ static void sizes(const struct command *c, unsigned char *window)
 	TAP_OK(c->length_v1 == c->length ||
 	       (c->number == HMEM_REGION_CREATE && c->length_v1 == 160 && c->length == 176) ||
 	       (c->number == HMEM_POOL_DRAIN && c->length_v1 == 168 && c->length == 184) ||
-	       (c->number == HMEM_REGION_STATS && c->length_v1 == 112 && c->length == 152),
+	       (c->number == HMEM_REGION_STATS && c->length_v1 == 112 && c->length == 176),
 	       "%s: the published size is the struct's", c->name);
 
 	memset(&a, 0, sizeof(a));

@@ -242,9 +242,20 @@ static void test_seen(void)
 	region(2, 32);
 	set(0, false, 100);
 	hm_policy_split(&p, &heat[0], pages[0], true, now);
+	near_map[0][0] = 0x3;
+	near_map[0][1] = ~0ULL;
+	near_map[0][2] = 0xff;
 	hm_policy_scanned(&p, &heat[0], pages[0], accessed, near_map[0], &asked[0], now + MS);
 	TAP_EQ(p.count.seen, 8 + 64 + 1, "pages that were touched are counted");
+	TAP_EQ(p.count.seen_near, 2 + 8, "and those of them that are near");
 	TAP_EQ(p.count.scanned, HM_POLICY_PAGES, "of those that were looked at");
+
+	region(2, 2 * HM_POLICY_PAGES);
+	set(1, true, 100);
+	touch(0, MS, 5);
+	TAP_OK(p.count.touches == 5 && !p.count.touches_near, "touches of an extent at home are");
+	touch(1, MS, 3);
+	TAP_OK(p.count.touches == 8 && p.count.touches_near == 3, "and those of one that is near");
 }
 
 int main(void)

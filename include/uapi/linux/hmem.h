@@ -60,7 +60,7 @@
 #include <linux/types.h>
 
 /* Raised when a struct gains a member or a command is added; never lowered. */
-#define HMEM_ABI_VERSION	4
+#define HMEM_ABI_VERSION	5
 
 /* Names: 1 to 63 bytes of [A-Za-z0-9._-], first not '.' or '-'; "control" is taken. */
 #define HMEM_NAME_LEN		64
@@ -620,10 +620,16 @@ struct hmem_heat {
  * @collapses: out: of those, how many were made whole again by the policy
  * @near_share: out: bytes that near copies may take now: @near_max, or less while regions share
  *	what there is for all (the module's parameter near_max)
+ * @touches_near: out: of @touches, how many found the extent near
+ * @seen_near: out: of @seen, how many were of pages that were near
+ * @look_ns: out: time that looking took the region's worker, in nanoseconds, as measured: without
+ *	the moves that came of it, and without the faults of those who came back
  *
  * All but what is now count from when the region appeared; those from @probes on from when its
- * mode left HMEM_POLICY_OFF, and are 0 while it is that. The last five are there from
- * HMEM_ABI_VERSION 3 on.
+ * mode left HMEM_POLICY_OFF, and are 0 while it is that. @touches and @seen are the hits that were
+ * sampled: a touch is of an extent and a look, one that was seen is of a page and a look, however
+ * many accesses there were. The five from @scanned on are there from HMEM_ABI_VERSION 3 on, the
+ * last three from 5 on.
  */
 struct hmem_stats {
 	__u32 size;
@@ -646,6 +652,9 @@ struct hmem_stats {
 	__u64 splits;
 	__u64 collapses;
 	__u64 near_share;
+	__u64 touches_near;
+	__u64 seen_near;
+	__u64 look_ns;
 };
 #define HMEM_REGION_STATS_SIZE_V1	112
 
