@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* migrate: a part of a region into DRAM, or home. */
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "json.h"
@@ -9,8 +11,8 @@
 #include "report.h"
 #include "tier.h"
 
-/* Moved by one call: some hundredths of a second, between two looks at the progress. */
-#define AT_ONCE (64ULL << 20)
+/* Ranges that are named in words. */
+#define NAMED 8
 
 /* @why: of pages that ought to have been moved, said of them */
 static const struct {
@@ -38,8 +40,15 @@ static const struct {
 
 #define N_RESULTS (sizeof(results) / sizeof(results[0]))
 
+struct part {
+	uint64_t from, to;
+};
+
+/* @pinned: parts of the region that were not moved because of that */
 struct move {
 	struct tier_range range;
+	struct part *pinned;
+	size_t nr_pinned;
 	enum hmem_tier_place place;
 	struct hmem_tier_moved sum;
 	uint64_t left;		/* pages that ought to have been moved and were not */
@@ -54,24 +63,33 @@ static uint64_t unknown_results(const struct move *move)
 	return sum;
 }
 
-static int move_all(struct session *s, struct hmem_region *region, struct move *move)
+/* There is room for every other extent. */
+static void add_pinned(struct move *move, uint64_t from, uint64_t to)
+{
+	if (move->nr_pinned && move->pinned[move->nr_pinned - 1].to == from)
+		move->pinned[move->nr_pinned - 1].to = to;
+	else
+		move->pinned[move->nr_pinned++] = (struct part){ from, to };
+}
+
+/* One extent by one call, as a call names the first that is pinned, and all are to be. */
+static int move_all(struct session *s, struct hmem_region *region, uint64_t extent,
+		    struct move *move)
 {
 	struct progress progress;
 	int rc = 0;
 
-	move->sum.pinned = UINT64_MAX;
 	progress_begin(&progress, s, move->range.to - move->range.from);
 	for (uint64_t at = move->range.from; !rc && at < move->range.to;) {
 		struct hmem_tier_moved moved = { .size = sizeof(moved) };
-		uint64_t bytes = move->range.to - at < AT_ONCE ? move->range.to - at : AT_ONCE;
 
-		rc = hmem_tier_migrate(region, at, bytes, move->place, &moved);
+		rc = hmem_tier_migrate(region, at, extent, move->place, &moved);
 		if (rc)
 			break;
+		if (moved.pages[HMEM_TIER_PINNED])
+			add_pinned(move, at, moved.next);
 		for (size_t i = 0; i < HMEM_TIER_RESULTS; i++)
 			move->sum.pages[i] += moved.pages[i];
-		if (move->sum.pinned == UINT64_MAX)
-			move->sum.pinned = moved.pinned;
 		at = moved.next;
 		progress_show(&progress, at - move->range.from);
 	}
@@ -85,6 +103,7 @@ static struct json_object *json_move(const struct session *s, const char *name,
 				     const struct move *move)
 {
 	struct json_object *o = json_object_new_object(), *pages = json_object_new_object();
+	struct json_object *pinned = json_object_new_array();
 
 	json_text(o, "region", name);
 	json_text(o, "place", tier_place_name(move->place));
@@ -94,11 +113,33 @@ static struct json_object *json_move(const struct session *s, const char *name,
 		json_number(pages, results[i].name, move->sum.pages[i]);
 	json_number(pages, "other", unknown_results(move));
 	json_object_object_add(o, "pages", pages);
-	if (move->sum.pinned == UINT64_MAX)
-		json_text(o, "first_pinned", NULL);
-	else
-		json_size(s, o, "first_pinned", move->sum.pinned);
+	for (size_t i = 0; i < move->nr_pinned; i++) {
+		struct json_object *range = json_object_new_object();
+
+		json_size(s, range, "offset", move->pinned[i].from);
+		json_size(s, range, "bytes", move->pinned[i].to - move->pinned[i].from);
+		json_object_array_add(pinned, range);
+	}
+	json_object_object_add(o, "pinned", pinned);
 	return o;
+}
+
+/* In one sentence. */
+static void report_pinned(const struct session *s, const struct move *move)
+{
+	char text[NAMED * 64] = "";
+	size_t length = 0, n;
+
+	for (n = 0; n < move->nr_pinned && n < NAMED; n++)
+		length += (size_t)snprintf(
+			text + length, sizeof(text) - length, "%s%llu bytes at offset %llu",
+			length ? ", " : "",
+			(unsigned long long)(move->pinned[n].to - move->pinned[n].from),
+			(unsigned long long)move->pinned[n].from);
+	if (move->nr_pinned > n)
+		report_warning(s, "pinned are: %s, and %zu more", text, move->nr_pinned - n);
+	else if (n)
+		report_warning(s, "pinned are: %s", text);
 }
 
 /* What was not moved, and what helps with most of it. */
@@ -128,6 +169,7 @@ static void report_left(const struct session *s, const char *name, const struct 
 	else
 		report_error(s, "move region %s %s: nothing was moved, of %llu pages: %s", name,
 			     tier_place_name(move->place), (unsigned long long)move->left, why);
+	report_pinned(s, move);
 	if (worst == HMEM_TIER_OVER_BOUND)
 		report_fix(s, "hmemctl set-policy %s --near-max SIZE raises it", name);
 	else
@@ -135,11 +177,29 @@ static void report_left(const struct session *s, const char *name, const struct 
 						       "update hmemctl, which does not know why");
 }
 
+static int move_and_tell(struct session *s, struct hmem_region *region,
+			 const struct hmem_region_info *info, struct move *move)
+{
+	struct json_object *array;
+	int rc = move_all(s, region, info->granularity, move);
+
+	if (rc)
+		return report_library(s, rc);
+	report_count(s, "moved %llu pages %s",
+		     (unsigned long long)move->sum.pages[HMEM_TIER_MOVED],
+		     tier_place_name(move->place));
+	if (move->left)
+		report_left(s, tier_name(info), move);
+	array = json_object_new_array();
+	json_object_array_add(array, json_move(s, tier_name(info), move));
+	rc = json_print(s, array);
+	return move->left && !move->sum.pages[HMEM_TIER_MOVED] ? EXIT_FAILED : rc;
+}
+
 static int migrate(struct session *s, struct hmem_region *region, void *arg)
 {
 	struct move *move = arg;
 	struct hmem_region_info info = { .size = sizeof(info) };
-	struct json_object *array;
 	int rc = hmem_region_get_info(region, &info);
 
 	/* Where there are no near copies, ranges do not matter. */
@@ -150,18 +210,13 @@ static int migrate(struct session *s, struct hmem_region *region, void *arg)
 	rc = tier_find_range(s, &info, "move", &move->range);
 	if (rc)
 		return rc;
-	rc = move_all(s, region, move);
-	if (rc)
-		return report_library(s, rc);
-	report_count(s, "moved %llu pages %s",
-		     (unsigned long long)move->sum.pages[HMEM_TIER_MOVED],
-		     tier_place_name(move->place));
-	if (move->left)
-		report_left(s, tier_name(&info), move);
-	array = json_object_new_array();
-	json_object_array_add(array, json_move(s, tier_name(&info), move));
-	rc = json_print(s, array);
-	return move->left && !move->sum.pages[HMEM_TIER_MOVED] ? EXIT_FAILED : rc;
+	move->pinned = calloc((move->range.to - move->range.from) / info.granularity / 2 + 1,
+			      sizeof(*move->pinned));
+	if (!move->pinned)
+		return report_system(s, "move", info.name, ENOMEM);
+	rc = move_and_tell(s, region, &info, move);
+	free(move->pinned);
+	return rc;
 }
 
 int verb_migrate(struct session *s, int argc, char **argv)

@@ -82,8 +82,8 @@ enum hmem_tier_result {
  * @size: sizeof(struct hmem_tier_moved), set by the caller
  * @next: offset up to which it was dealt with: less than its end when a signal came, or io_uring
  *	wanted this thread to do something
- * @pinned: offset of the first part that was not moved because it is pinned;
- *	UINT64_MAX when there is none
+ * @pinned: offset of the first extent that was not moved because it is pinned; UINT64_MAX when
+ *	there is none. Asking again from behind it finds the next, and moves nothing twice.
  * @pages: how many pages there are of each result (enum hmem_tier_result)
  * @end: of hmem_tier_migrate_status(): offset where the range ends; else 0
  */

@@ -16,7 +16,7 @@
  *	kmodctl move REGION near|home			all of it that was touched; says how many pages
  *	kmodctl near REGION				says how many MiB of it are near
  *	kmodctl events REGION TYPE			those of the type that it keeps: offset and bytes
- *	kmodctl hold REGION open|map|pin	until SIGTERM; says whether what it pinned
+ *	kmodctl hold REGION open|map|pin [OFFSET]	until SIGTERM; says whether what it pinned
  *						is still what it was
  *	kmodctl use REGION store|read|info	without end; says what stopped it
  *	kmodctl churn POOL			creates and destroys; says what stopped it
@@ -124,7 +124,7 @@ static int walk(const char *region, uint64_t seed, uint64_t offset, uint64_t len
 	return 0;
 }
 
-static int hold(const char *region, const char *how)
+static int hold(const char *region, const char *how, uint64_t offset)
 {
 	int fd = region_open(region, O_RDWR), fds[2], signal;
 	char page[4096] = "";
@@ -138,7 +138,7 @@ static int hold(const char *region, const char *how)
 	sigaddset(&end, SIGTERM);
 	sigprocmask(SIG_BLOCK, &end, NULL);
 	if (strcmp(how, "open")) {
-		p = mmap(NULL, EXTENT, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+		p = mmap(NULL, EXTENT, PROT_READ | PROT_WRITE, MAP_SHARED, fd, offset);
 		if (p == MAP_FAILED)
 			return answer(-errno);
 		p[0] = 1;
@@ -329,8 +329,8 @@ int main(int argc, char **argv)
 		return 129;
 	if (!strcmp(verb, "info"))
 		return info(w[0]);
-	if (!strcmp(verb, "hold") && argc == 4)
-		return hold(w[0], w[1]);
+	if (!strcmp(verb, "hold") && argc >= 4)
+		return hold(w[0], w[1], number(w[2]));
 	if (!strcmp(verb, "use") && argc == 4)
 		return use(w[0], w[1]);
 	if (!strcmp(verb, "near"))

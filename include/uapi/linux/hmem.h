@@ -435,8 +435,8 @@ enum hmem_moved {
  * @place: enum hmem_place, where to
  * @reserved: must be 0
  * @next: out: up to which offset the range was dealt with
- * @pinned: out: offset of the first extent that was not moved because it is pinned;
- *	all ones when there is none
+ * @pinned: out: offset of the first extent that was not moved because it is pinned; all ones when
+ *	there is none. Asking again from behind it finds the next, and moves nothing twice.
  * @pages: out: pages of 4 KiB of the range, by what became of them (enum hmem_moved)
  *
  * An extent that the policy has split is made whole first. Data and mappings stay as they
