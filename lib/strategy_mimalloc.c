@@ -51,14 +51,12 @@ struct mimalloc_place {
  * What a thread has of a space. A heap is mimalloc's to end, when the thread does: one for each
  * interface would stay when that goes.
  *
- * @at: the one that had room last
- * @has: one had
+ * @last: the one that had room last; NULL: none had
  * @wait: blocks for which none is asked
  */
 struct mi_heaps {
 	struct thread_part part;
-	unsigned int at;
-	bool has;
+	void *last;
 	unsigned int wait;
 	void *heaps[ARENAS_MAX];
 };
@@ -75,9 +73,15 @@ struct mi_part {
 	_Atomic int64_t blocks;
 };
 
-/* @rest: what strategy_binned has of it, for the blocks that are not of arenas */
+/*
+ * @mi, @g, @number: the place's, as each block goes by them
+ * @rest: what strategy_binned has of it, for the blocks that are not of arenas
+ */
 struct mi_interface {
 	struct thread_parts threads;
+	const struct mimalloc *mi;
+	const struct granules *g;
+	uint32_t number;
 	struct mimalloc_place *place;
 	void *rest;
 	_Atomic int64_t blocks;
@@ -242,17 +246,20 @@ static struct mi_heaps *heaps_of(struct mi_part *part, struct mimalloc_place *pl
 
 /* --- blocks -------------------------------------------------------------------------- */
 
+static void *alloc_from(const struct mimalloc *mi, void *heap, size_t bytes, size_t align)
+{
+	if (align <= GRANULE_BLOCK_MIN)
+		return mi->heap_malloc(heap, bytes);
+	/* mi_heap_malloc_aligned() of 2.0.9 gives 1024 bytes by 1024 at a multiple of 128. */
+	return mi->heap_malloc_aligned_at(heap, bytes, align, 0);
+}
+
 static void *alloc_in(struct mi_heaps *own, const struct mimalloc_place *place, unsigned int i,
 		      size_t bytes, size_t align)
 {
 	if (!own->heaps[i])
 		own->heaps[i] = mimalloc_heap(place->mi, place->arenas[i].id);
-	if (!own->heaps[i])
-		return NULL;
-	if (align <= GRANULE_BLOCK_MIN)
-		return place->mi->heap_malloc(own->heaps[i], bytes);
-	/* mi_heap_malloc_aligned() of 2.0.9 gives 1024 bytes by 1024 at a multiple of 128. */
-	return place->mi->heap_malloc_aligned_at(own->heaps[i], bytes, align, 0);
+	return own->heaps[i] ? alloc_from(place->mi, own->heaps[i], bytes, align) : NULL;
 }
 
 /*
@@ -263,7 +270,7 @@ static bool may_add_arena(const struct mi_heaps *own, const struct mimalloc_plac
 {
 	const struct granules *g = &place->holder.space->g;
 
-	return own->has || 2 * atomic_load(&place->nr_arenas) * place->bytes < g->count << g->shift;
+	return own->last || 2 * atomic_load(&place->nr_arenas) * place->bytes < g->count << g->shift;
 }
 
 static void *try_arena(struct mi_heaps *own, const struct mimalloc_place *place, unsigned int i,
@@ -271,10 +278,8 @@ static void *try_arena(struct mi_heaps *own, const struct mimalloc_place *place,
 {
 	void *block = alloc_in(own, place, i, bytes, align);
 
-	if (block) {
-		own->at = i;
-		own->has = true;
-	}
+	if (block)
+		own->last = own->heaps[i];
 	return block;
 }
 
@@ -299,38 +304,36 @@ static void *alloc_anywhere(struct mi_heaps *own, struct mimalloc_place *place, 
 	return there ? try_arena(own, place, n, bytes, align) : NULL;
 }
 
-static __attribute__((noinline)) void *alloc_elsewhere(struct mi_interface *whole,
-						       struct mi_heaps *own, size_t bytes,
-						       size_t align)
+static void *alloc_in_arena(struct mi_interface *whole, struct mi_heaps *own, size_t bytes,
+			    size_t align)
 {
-	if (!own->wait) {
-		void *block = alloc_anywhere(own, whole->place, bytes, align);
+	void *block = own->last ? alloc_from(whole->mi, own->last, bytes, align) : NULL;
 
-		if (block)
-			return block;
-		own->wait = WAIT;
+	if (block)
+		return block;
+	if (own->wait) {
+		own->wait--;
+		return NULL;
 	}
-	own->wait--;
-	return NULL;
+	block = alloc_anywhere(own, whole->place, bytes, align);
+	if (!block)
+		own->wait = WAIT;
+	return block;
 }
 
-/* Of 16 bytes at least, as mimalloc aligns what is smaller to less. */
-static void *alloc(void *state, size_t bytes, size_t align)
+/* What is large, aligned to more than others, a thread's first one, or has no room where the last was. */
+static __attribute__((noinline)) void *alloc_else(struct mi_interface *whole, size_t bytes,
+						  size_t align)
 {
-	struct mi_interface *whole = state;
 	struct mi_part *part = mine(whole);
 	struct mi_heaps *own = part ? heaps_of(part, whole->place) : NULL;
 	void *block;
 
 	if (!own)
 		return NULL;
-	if (bytes < GRANULE_BLOCK_MIN)
-		bytes = GRANULE_BLOCK_MIN;
 	if (bytes > LARGE || align > ALIGN_MAX)
 		return strategy_binned.alloc(whole->rest, bytes, align);
-	block = own->has ? alloc_in(own, whole->place, own->at, bytes, align) : NULL;
-	if (!block)
-		block = alloc_elsewhere(whole, own, bytes, align);
+	block = alloc_in_arena(whole, own, bytes, align);
 	if (!block) {
 		int full;
 
@@ -348,21 +351,40 @@ static void *alloc(void *state, size_t bytes, size_t align)
 	return block;
 }
 
-static bool in_arena(const struct mimalloc_place *place, const void *block)
+/* Of 16 bytes at least, as mimalloc aligns what is smaller to less. */
+static void *alloc(void *state, size_t bytes, size_t align)
+{
+	struct mi_interface *whole = state;
+	struct mi_part *part = (struct mi_part *)(void *)thread_part_here(&whole->threads);
+
+	if (bytes < GRANULE_BLOCK_MIN)
+		bytes = GRANULE_BLOCK_MIN;
+	if (__builtin_expect(part && part->heaps && part->heaps->last &&
+				     align <= GRANULE_BLOCK_MIN && bytes <= LARGE, 1)) {
+		void *block = whole->mi->heap_malloc(part->heaps->last, bytes);
+
+		if (__builtin_expect(block != NULL, 1)) {
+			count(part, 1);
+			return block;
+		}
+	}
+	return alloc_else(whole, bytes, align);
+}
+
+static bool in_arena(const struct mi_interface *whole, const void *block)
 {
 	uint64_t word;
 
-	granule_of(&place->holder.space->g, block, &word);
-	return granule_state(word) == GRANULE_HEAD &&
-	       granule_interface(word) == place->holder.number;
+	granule_of(whole->g, block, &word);
+	return granule_state(word) == GRANULE_HEAD && granule_interface(word) == whole->number;
 }
 
 static size_t usable(const void *state, const void *block)
 {
 	const struct mi_interface *whole = state;
 
-	return in_arena(whole->place, block) ? whole->place->mi->usable_size(block) :
-					       strategy_binned.usable(whole->rest, block);
+	return in_arena(whole, block) ? whole->mi->usable_size(block) :
+					strategy_binned.usable(whole->rest, block);
 }
 
 static int give_back(void *state, void *block)
@@ -370,10 +392,10 @@ static int give_back(void *state, void *block)
 	struct mi_interface *whole = state;
 	struct mi_part *part;
 
-	if (!in_arena(whole->place, block))
+	if (!in_arena(whole, block))
 		return strategy_binned.free(whole->rest, block);
 	part = mine(whole);
-	whole->place->mi->free(block);
+	whole->mi->free(block);
 	/* Giving back does not fail for want of memory to count it: it is as of one who has ended. */
 	if (part)
 		count(part, -1);
@@ -399,6 +421,9 @@ static int create(struct hmem_interface *interface, void *arg, void **state)
 		return err;
 	}
 	whole->place = interface->space->place;
+	whole->mi = whole->place->mi;
+	whole->g = &interface->space->g;
+	whole->number = whole->place->holder.number;
 	whole->threads.make = make;
 	whole->threads.leave = leave;
 	whole->threads.forget = forget;
