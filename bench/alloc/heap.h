@@ -33,7 +33,7 @@ struct heap {
 	void (*reset)(void *state);
 };
 
-extern const struct heap heap_general, heap_handle, heap_slab, heap_bump, heap_shared;
+extern const struct heap heap_general, heap_kept, heap_handle, heap_slab, heap_bump, heap_shared;
 extern const struct heap heap_mimalloc, heap_jemalloc, heap_glibc, heap_memkind, heap_boost;
 
 /* Those of the list that are on this machine, NULL behind the last one; opened. */

@@ -14,7 +14,7 @@
 
 static struct hmem_ctx *ctx;
 static struct hmem_space *space;
-static struct hmem_interface *general, *bump, *shared;
+static struct hmem_interface *general, *kept, *bump, *shared;
 
 static struct hmem_space *new_space(const char *layer, uint32_t flags)
 {
@@ -58,6 +58,17 @@ static bool general_open(const char *place, bool populate)
 	return true;
 }
 
+/* On a space that is not given back: mimalloc, confined to it. */
+static bool kept_open(const char *place, bool populate)
+{
+	(void)place;
+	if (!kept)
+		kept = new_interface(new_space(NULL, HMEM_SPACE_KEPT |
+						     (populate ? HMEM_SPACE_POPULATE : 0)),
+				     HMEM_STRATEGY_GENERAL, 0);
+	return true;
+}
+
 static bool slab_open(const char *place, bool populate)
 {
 	(void)place;
@@ -88,6 +99,12 @@ static void *general_enter(size_t object)
 {
 	(void)object;
 	return general;
+}
+
+static void *kept_enter(size_t object)
+{
+	(void)object;
+	return kept;
 }
 
 static void *slab_enter(size_t object)
@@ -155,6 +172,9 @@ static void handle_free(void *state, void *block)
 
 const struct heap heap_general = {
 	"hmem", general_open, general_enter, stay, alloc, give_back, NULL,
+};
+const struct heap heap_kept = {
+	"kept", kept_open, kept_enter, stay, alloc, give_back, NULL,
 };
 const struct heap heap_handle = {
 	"handle", general_open, general_enter, stay, handle_alloc, handle_free, NULL,

@@ -97,6 +97,7 @@ void held_round(const char *place, unsigned int round)
 {
 	static const struct heap *const list[] = {
 		&heap_general, &heap_mimalloc, &heap_jemalloc, &heap_glibc, &heap_memkind,
+		&heap_kept,
 	};
 	size_t n = sizeof(list) / sizeof(list[0]);
 

@@ -130,7 +130,7 @@ void pairs_round(const char *place, unsigned int round)
 {
 	static const struct heap *const list[] = {
 		&heap_general,	&heap_mimalloc, &heap_jemalloc, &heap_glibc, &heap_memkind,
-		&heap_handle,	&heap_slab,	&heap_bump,	NULL,
+		&heap_kept,	&heap_handle,	&heap_slab,	&heap_bump,	NULL,
 	};
 	static const struct heap **heaps;
 	static size_t nr, (*calls)[SIZES][LOADS];

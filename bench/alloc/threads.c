@@ -194,7 +194,8 @@ static double best_of(double (*load)(void), unsigned int runs)
 void threads_round(const char *place, unsigned int round)
 {
 	static const struct heap *const list[] = {
-		&heap_general, &heap_mimalloc, &heap_jemalloc, &heap_glibc, &heap_memkind, NULL,
+		&heap_general, &heap_mimalloc, &heap_jemalloc, &heap_glibc, &heap_memkind,
+		&heap_kept,    NULL,
 	};
 	static const struct heap **heaps;
 	static size_t nr;
