@@ -263,8 +263,8 @@ static void *alloc_in(struct mi_heaps *own, const struct mimalloc_place *place, 
 }
 
 /*
- * One more, if it may help. Version 2 takes 32 MiB at once for a thread: those that come when half of
- * the space is arenas' have what is there, or binned blocks, and leave the rest to who needs it.
+ * One more, if it may help. Version 2 takes 32 MiB at once for a thread: those that come when half
+ * of the space is arenas' have what is there, or binned blocks, and leave the rest to who needs it.
  */
 static bool may_add_arena(const struct mi_heaps *own, const struct mimalloc_place *place)
 {
@@ -321,7 +321,7 @@ static void *alloc_in_arena(struct mi_interface *whole, struct mi_heaps *own, si
 	return block;
 }
 
-/* What is large, aligned to more than others, a thread's first one, or has no room where the last was. */
+/* What is large, aligned to more, a thread's first one, or has no room where the last one was. */
 static __attribute__((noinline)) void *alloc_else(struct mi_interface *whole, size_t bytes,
 						  size_t align)
 {
