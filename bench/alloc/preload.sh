@@ -51,16 +51,23 @@ else
 fi
 programs+=(gcc_large)
 
+# What a program is started by: valgrind(1), when instructions are counted.
+counter=()
+
 # with WHO PROGRAM [ARGUMENT...]
 with() {
 	case $1 in
 	hmem)
-		"$HMEM_BUILD/hmemctl" run --layer dram --above 64K --allocator mimalloc -- "${@:2}"
+		"${counter[@]}" "$HMEM_BUILD/hmemctl" run --layer dram --above 64K \
+			--allocator mimalloc -- "${@:2}"
 		;;
-	mimalloc) LD_PRELOAD=$mimalloc "${@:2}" ;;
+	mimalloc) "${counter[@]}" env LD_PRELOAD="$mimalloc" "${@:2}" ;;
 	none) "${@:2}" ;;
 	esac
 }
+
+# Its name says what it is.
+[[ " ${programs[*]} " != *" redis "* ]] || ln -s "$(command -v redis-check-rdb)" "$place/redis-server"
 
 # --- programs: each is called with WHO, and prints its wall and user time in seconds --------
 
@@ -89,12 +96,12 @@ gcc_large() {
 redis() {
 	local socket=$place/redis.sock begin end user tries=0
 
-	with "$1" bash -c 'exec -a redis-server redis-check-rdb "$@"' redis --port 0 \
+	with "$1" "$place/redis-server" --port 0 \
 		--unixsocket "$socket" --save "" --appendonly no --daemonize no \
 		>"$place/out" 2>"$place/err" &
 	until redis-cli -s "$socket" ping >"$place/ping" 2>&1 && grep -q PONG "$place/ping"; do
 		sleep 0.05
-		[ $((++tries)) -lt 200 ] || {
+		[ $((++tries)) -lt 600 ] || {
 			cat "$place/err" >&2
 			return 1
 		}
@@ -127,7 +134,9 @@ for turn in range(int(sys.argv[1])):
 print(total)
 END
 
-cat >"$place/sqlite.sql" <<END
+# What they work on, by $scale.
+inputs() {
+	cat >"$place/sqlite.sql" <<END
 CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT, body BLOB);
 WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $((300000 / scale)))
 	INSERT INTO t SELECT i, 'name-' || (i * 7919 % 300007), randomblob(i % 200) FROM n;
@@ -140,11 +149,13 @@ DELETE FROM t WHERE id % 2 = 0;
 SELECT length(group_concat(name)) FROM t;
 END
 
-awk -v nr=$((1000 / scale)) 'BEGIN {
-	for (i = 0; i < nr; i++)
-		printf "int f%d(int *a, int n)\n{\n\tint s = %d;\n\n\tfor (int i = 0; i < n; i++)\n" \
-		       "\t\ts += a[i] * %d + (a[i] > s ? s : i);\n\treturn s;\n}\n", i, i, i % 17
-}' >"$place/large.c"
+	awk -v nr=$((1000 / scale)) 'BEGIN {
+		for (i = 0; i < nr; i++)
+			printf "int f%d(int *a, int n)\n{\n\tint s = %d;\n\n\tfor (int i = 0; i < n; i++)\n" \
+			       "\t\ts += a[i] * %d + (a[i] > s ? s : i);\n\treturn s;\n}\n", i, i, i % 17
+	}' >"$place/large.c"
+}
+inputs
 
 # --- rounds --------------------------------------------------------------------------
 
@@ -162,6 +173,36 @@ for ((round = 0; round < rounds; round++)); do
 		done
 	done
 done
+
+# --- instructions --------------------------------------------------------------------
+
+# counted WHO PROGRAM - in millions, of all its processes, in user mode
+counted() {
+	rm -f "$place"/count.*
+	"$2" "$1" >"$place/times"
+	awk '/^(summary|totals):/ { sum += $2; nextfile } END { printf "%.3f", sum / 1e6 }' \
+		"$place"/count.*
+}
+
+# One run of a tenth: the counts are the same each time, to a thousandth or so. NumPy is long at
+# being imported.
+to_count=("${programs[@]}")
+[ -z "${BENCH_QUICK:-}" ] || to_count=(gcc_large)
+if command -v valgrind >"$place/out"; then
+	counter=(valgrind --tool=callgrind --trace-children=yes
+		--callgrind-out-file="$place/count.%p")
+	scale=$((10 * scale))
+	inputs
+	for program in "${to_count[@]}"; do
+		for one in hmem mimalloc; do
+			millions=$(counted "$one" "$program")
+			echo "preload-$program-instructions 10^6 $one $millions" >>"$samples"
+		done
+		echo "preload-$program-instructions mimalloc <=1.05" >>"$goals"
+	done
+else
+	echo "alloc: instructions of programs are not counted: there is no valgrind" >&2
+fi
 for program in "${programs[@]}"; do
 	echo "preload-$program-wall mimalloc <=1.05"
 	echo "preload-$program-user mimalloc <=1.05"
