@@ -40,6 +40,12 @@ if [ ! -e "$HMEM_BUILD/libhmem-malloc.so" ]; then
 elif library libmimalloc.so.; then
 	tap_is "$(field preload-gcc_large-user mimalloc met | grep -cE 'true|false')" 1 \
 		"a program with LD_PRELOAD is compared with its goal"
+	if command -v valgrind >/dev/null; then
+		tap_is "$(field preload-gcc_large-instructions mimalloc met | grep -cE 'true|false')" 1 \
+			"its instructions too"
+	else
+		tap_check "that valgrind is missing is said" grep -q "there is no valgrind" "$table"
+	fi
 else
 	tap_check "that it takes mimalloc is said" grep -q "not measured: there is no libmimalloc" "$table"
 fi

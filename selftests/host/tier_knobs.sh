@@ -46,4 +46,14 @@ for source in $(grep -o '\[[A-Z]*\]' "$scratch/engine" | sort -u); do
 	tap_check "$source is explained" grep -qF "$source " <(sed -n '/^### Knobs$/,/^| knob/p' \
 		Documentation/tiering.md)
 done
+
+# What is told of one knob, in runs too short to mean anything.
+tap_check "half and twice of a knob are simulated" env BENCH_JSON="$scratch/json" BENCH_SEEDS="1 2" \
+	BENCH_ACCESSES=1000000 BENCH_KNOBS=budget_ppm BENCH_WORKLOADS=gups-h8-d8,thrash-d8 \
+	bench/tier-knobs.sh
+tap_is "$(echo "$tap_output" | grep -cE '^\| `budget_ppm` \| 9000 \| (4500|18000) \| [0-9.]+ (gups-h8-d8|thrash-d8) \|')" \
+	2 "a row for each"
+tap_is "$(jq -r '[.[] | .knob, .set] | map(tostring) | join(" ")' "$scratch/json")" \
+	"budget_ppm 4500 budget_ppm 18000" "and the same as JSON"
+tap_check_status 1 "a compiler that fails" env BENCH_JSON="$scratch/json" CC=false bench/tier-knobs.sh
 tap_done
