@@ -65,12 +65,8 @@ struct bump {
 
 static struct thread_part *make(struct thread_parts *threads)
 {
-	struct bump_part *part = calloc(1, sizeof(*part));
-
 	(void)threads;
-	if (!part)
-		errno = ENOMEM;
-	return part ? &part->part : NULL;
+	return thread_part_new(sizeof(struct bump_part));
 }
 
 static void forget(struct thread_part *part)

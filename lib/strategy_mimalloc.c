@@ -92,12 +92,8 @@ static struct fork_lock lock = FORK_LOCK_INIT(NULL);
 
 static struct thread_part *make_heaps(struct thread_parts *threads)
 {
-	struct mi_heaps *heaps = calloc(1, sizeof(*heaps));
-
 	(void)threads;
-	if (!heaps)
-		errno = ENOMEM;
-	return heaps ? &heaps->part : NULL;
+	return thread_part_new(sizeof(struct mi_heaps));
 }
 
 static void forget(struct thread_part *part)
@@ -206,12 +202,8 @@ bool strategy_mimalloc_fits(struct hmem_space *space)
 
 static struct thread_part *make(struct thread_parts *threads)
 {
-	struct mi_part *part = calloc(1, sizeof(*part));
-
 	(void)threads;
-	if (!part)
-		errno = ENOMEM;
-	return part ? &part->part : NULL;
+	return thread_part_new(sizeof(struct mi_part));
 }
 
 static void leave(struct thread_part *part)

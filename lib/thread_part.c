@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "fork_lock.h"
@@ -137,6 +138,15 @@ static struct thread_part *make_mine(struct thread_parts *whole)
 struct thread_part *thread_part_put(const struct thread_parts *whole, struct thread_part *part)
 {
 	thread_places[whole->id % THREAD_PLACES] = (struct thread_place){ whole->id, part };
+	return part;
+}
+
+struct thread_part *thread_part_new(size_t bytes)
+{
+	struct thread_part *part = calloc(1, bytes);
+
+	if (!part)
+		errno = ENOMEM;
 	return part;
 }
 

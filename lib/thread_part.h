@@ -60,6 +60,9 @@ void thread_parts_fini(struct thread_parts *whole);
 /* The calling thread's, made if there is none; NULL: errno says why. */
 struct thread_part *thread_part_find(struct thread_parts *whole);
 
+/* Of zeroes, and of @bytes, with more behind it; NULL: errno is ENOMEM. */
+struct thread_part *thread_part_new(size_t bytes);
+
 /* Each that there is, while none is made or leaves. */
 void thread_parts_each(const struct thread_parts *whole,
 		       void (*fn)(void *arg, struct thread_part *part), void *arg);
