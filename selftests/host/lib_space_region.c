@@ -13,58 +13,10 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 
-#include <linux/hmem.h>
-
 #include "../sanitized.h"
+#include "module_played.h"
 #include "space_files.h"
 #include "space_user.h"
-
-/* --- hmem.ko ------------------------------------------------------------------------- */
-
-/* The region that was made last, of which pool; and how many were destroyed. */
-static char made[HMEM_NAME_LEN], made_of[HMEM_NAME_LEN];
-static unsigned int destroyed;
-
-/* The file that stands for a region cannot be mapped. */
-static bool cannot_map;
-
-static int play(int fd, unsigned long number, void *argument)
-{
-	struct hmem_region_query *query = argument;
-	struct hmem_region_create *create = argument;
-	struct hmem_region_destroy *destroy = argument;
-	struct stat st;
-	int file;
-
-	switch (number) {
-	case HMEM_REGION_QUERY:
-		if (fstat(fd, &st))
-			return errno;
-		query->bytes = (uint64_t)st.st_size;
-		query->extent_size = 2 * MIB;
-		query->nid = -1;
-		return 0;
-	case HMEM_REGION_CREATE:
-		if (create->bytes > GIB)
-			return ENOSPC;
-		snprintf(made, sizeof(made), "%s", create->name);
-		snprintf(made_of, sizeof(made_of), "%s", create->pool);
-		file = open(scratch_path("dev/hmem/%s", made), O_RDWR | O_CREAT | O_EXCL, 0600);
-		if (file < 0)
-			return errno;
-		if (!cannot_map && ftruncate(file, (off_t)create->bytes))
-			return errno;
-		close(file);
-		return 0;
-	case HMEM_REGION_DESTROY:
-		/* A child's parent has it open. */
-		if (getpid() != scratch_owner)
-			return EBUSY;
-		destroyed++;
-		return unlink(scratch_path("dev/hmem/%s", destroy->name)) ? errno : 0;
-	}
-	return ENOTTY;
-}
 
 int ioctl(int fd, unsigned long number, ...)
 {
@@ -74,46 +26,16 @@ int ioctl(int fd, unsigned long number, ...)
 	va_start(ap, number);
 	argument = va_arg(ap, void *);
 	va_end(ap);
-	errno = play(fd, number, argument);
+	errno = module_play(fd, number, argument);
 	return errno ? -1 : 0;
-}
-
-static void attributes(const char *dir, const char *const (*files)[2])
-{
-	char path[128];
-
-	for (; (*files)[0]; files++) {
-		snprintf(path, sizeof(path), "%s/%s", dir, (*files)[0]);
-		scratch_write(path, (*files)[1]);
-	}
 }
 
 /* A node, the module with a pool and a region, and a file system with DAX. */
 static void machine(void)
 {
-	static const char *const pool[][2] = {
-		{ "size", "1073741824\n" },   { "free", "1073741824\n" }, { "regions", "1\n" },
-		{ "persistent", "0\n" },      { "numa_node", "-1\n" },	  { "provider", "ram\n" },
-		{ "source", "\n" },	      { "uuid", "00000000-0000-0000-0000-000000000001\n" },
-		{ NULL, NULL },
-	};
-	static const char *const region[][2] = {
-		{ "size", "8388608\n" },      { "extent_size", "2097152\n" }, { "persistent", "0\n" },
-		{ "uid", "0\n" },	      { "gid", "0\n" },		      { "mode", "0600\n" },
-		{ "numa_node", "-1\n" },      { "faults", "0\n" },	      { "pool", "fast\n" },
-		{ "uuid", "00000000-0000-0000-0000-000000000002\n" },	      { NULL, NULL },
-	};
 	char mounts[3 * PATH_MAX];
 
-	scratch_write("sys/devices/system/node/online", "0\n");
-	scratch_write("sys/devices/system/node/has_cpu", "0\n");
-	scratch_write("sys/devices/system/node/node0/meminfo", "Node 0 MemTotal: 4096 kB\n");
-	attributes("sys/class/hmem_pool/fast", pool);
-	attributes("sys/class/hmem/there", region);
-	scratch_write("dev/hmem/control", "");
-	scratch_write("dev/hmem/there", "");
-	if (truncate(scratch_path("dev/hmem/there"), 8 * MIB))
-		tap_bail("no region");
+	module_there();
 	scratch_make_way(scratch_path("dax/file"));
 	snprintf(mounts, sizeof(mounts),
 		 "/dev/pmem0 %s xfs rw,dax=always 0 0\n"
