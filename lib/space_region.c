@@ -83,7 +83,8 @@ static int make(struct hmem_space *space, const char *name, const char *pool, ui
 		free(made);
 		return err;
 	}
-	space->regions[space->nr_regions++] = (struct space_region){ region, made };
+	space->regions[space->nr_regions].region = region;
+	space->regions[space->nr_regions++].made = made;
 	return 0;
 }
 

@@ -138,9 +138,10 @@ static void *alloc(void *state, size_t bytes)
 {
 	uint64_t *block = hmem_malloc(state, bytes);
 
-	if (!block)
+	if (block)
+		*block = bytes;
+	else
 		fail("hmem", "no block");
-	*block = bytes;
 	return block;
 }
 

@@ -11,9 +11,10 @@
 
 static void *mark(const char *who, uint64_t *block, size_t bytes)
 {
-	if (!block)
+	if (block)
+		*block = bytes;
+	else
 		fail(who, "no block");
-	*block = bytes;
 	return block;
 }
 

@@ -86,9 +86,10 @@ static void *alloc(void *heap, size_t bytes)
 {
 	uint64_t *block = heap_malloc(heap, bytes);
 
-	if (!block)
+	if (block)
+		*block = bytes;
+	else
 		fail("mimalloc", "no block");
-	*block = bytes;
 	return block;
 }
 

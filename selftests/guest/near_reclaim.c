@@ -23,15 +23,22 @@
 static int fd;
 static char *p;
 
-static void put(const char *path, const char *format, uint64_t value)
+static void put(const char *path, const char *text)
 {
-	char text[32];
-	int length = snprintf(text, sizeof(text), format, value);
+	int length = (int)strlen(text);
 	int file = open(path, O_WRONLY | O_CLOEXEC);
 
 	if (file < 0 || write(file, text, length) != length)
 		tap_bail("%s: %s", path, strerror(errno));
 	close(file);
+}
+
+static void put_number(const char *path, uint64_t number)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "%" PRIu64, number);
+	put(path, text);
 }
 
 /* Where @path has "@name NUMBER"; the sum of all whose names begin so. */
@@ -159,14 +166,14 @@ static void cgroup(int control)
 	uint64_t file, scanned, stolen, all;
 	struct hmem_migrate m;
 
-	put(CGROUP "/cgroup.procs", "%" PRIu64, getpid());
+	put_number(CGROUP "/cgroup.procs", (uint64_t)getpid());
 	begin(control);
 	read_disk(CACHE);
 	file = of_cgroup("file ");
 	TAP_OK(file >= CACHE / 2, "a cgroup: has %" PRIu64 " MiB of page cache",
 	       file / (uint64_t)MIB);
-	put(CGROUP "/memory.max", "%" PRIu64, number(CGROUP "/memory.stat", "anon ") + file +
-	    number(CGROUP "/memory.stat", "kernel ") + 5 * EXTENT);
+	put_number(CGROUP "/memory.max", number(CGROUP "/memory.stat", "anon ") + file +
+						 number(CGROUP "/memory.stat", "kernel ") + 5 * EXTENT);
 	scanned = of_cgroup("pgscan");
 	stolen = of_cgroup("pgsteal");
 	all = reclaimed_at_rest();
@@ -180,9 +187,9 @@ static void cgroup(int control)
 	TAP_OK(of_cgroup("file ") >= file, "a cgroup: its page cache is what it was");
 	TAP_EQ(reclaimed_at_rest(), all, "a cgroup: nor anything elsewhere");
 	goes_on("a cgroup");
-	put(CGROUP "/memory.max", "max", 0);
+	put(CGROUP "/memory.max", "max");
 	TAP_OK(all_comes_near(), "a cgroup: when it may have more, all is near");
-	put(CGROUPS "/cgroup.procs", "%" PRIu64, getpid());
+	put_number(CGROUPS "/cgroup.procs", (uint64_t)getpid());
 	end(control);
 }
 
@@ -195,7 +202,7 @@ static void machine(int control)
 	int round;
 
 	begin(control);
-	put("/proc/sys/vm/drop_caches", "%" PRIu64, 1);
+	put_number("/proc/sys/vm/drop_caches", 1);
 	hog = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
 		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE | MAP_NORESERVE, -1, 0);
 	if (hog == MAP_FAILED || mlock(hog, bytes))
@@ -231,7 +238,7 @@ int main(void)
 	if (access(CGROUPS "/cgroup.controllers", F_OK) &&
 	    mount("none", CGROUPS, "cgroup2", 0, NULL))
 		tap_bail("no cgroup v2: %s", strerror(errno));
-	put(CGROUPS "/cgroup.subtree_control", "+memory", 0);
+	put(CGROUPS "/cgroup.subtree_control", "+memory");
 	if (mkdir(CGROUP, 0755) && errno != EEXIST)
 		tap_bail("no cgroup: %s", strerror(errno));
 	must(pool_attach_ram(control, "pool", LENGTH), "attach");
