@@ -7,6 +7,7 @@
  */
 #include <linux/sysfs.h>
 
+#include "extent.h"
 #include "layout.h"
 
 static u32 nr_extents(struct hm_region *region)
@@ -63,6 +64,25 @@ static ssize_t long_term_pins_show(struct device *dev, struct device_attribute *
 }
 static DEVICE_ATTR_RO(long_term_pins);
 
+/* Of what belongs to a pool that is gone, what had not come there yet: it is where it was. */
+static u64 left_behind(struct hm_region *region, const struct hm_layout *layout)
+{
+	struct hm_extent *extent;
+	struct hm_place place;
+	u64 extents = 0;
+	u32 index;
+
+	if (!layout->leaving)
+		return 0;
+	hm_table_for_each(&region->table, index, extent, 0) {
+		extents += !hm_extent_lost(region, extent) &&
+			   hm_layout_place(layout, index, &place) &&
+			   READ_ONCE(region->parts[place.part].lost);
+		cond_resched();
+	}
+	return extents;
+}
+
 /* What was lost with a pool; it lives on without. */
 static ssize_t lost_show(struct device *dev, struct device_attribute *attr, char *buf)
 {
@@ -71,12 +91,14 @@ static ssize_t lost_show(struct device *dev, struct device_attribute *attr, char
 	const struct hm_layout *layout = srcu_dereference(region->layout, &hm_srcu);
 	struct hm_place place;
 	unsigned long index;
-	u64 extents = 0;
+	/* First, as pools may go meanwhile: never more than is counted next. */
+	u64 behind = left_behind(region, layout), extents = 0;
 	void *entry;
 
 	for (u32 i = 0; i < layout->nr_runs; i++)
 		if (READ_ONCE(region->parts[layout->runs[i].part].lost))
 			extents += layout->runs[i].count;
+	extents -= behind;
 	/* And those that belong to another one by now. */
 	xa_for_each(&region->gone, index, entry)
 		extents += hm_layout_place(layout, index, &place) &&

@@ -254,6 +254,42 @@ static void lose_drained(void)
 	cxl_end(keep);
 }
 
+/* The other way: it is drained to the pool that is lost, but for a page that somebody holds. */
+static void lose_where_it_goes(void)
+{
+	int64_t all = pool_free(keep);
+	struct iovec iov;
+	char *p;
+	int fd;
+
+	must(region_create(control, "r", keep, 4 * EXTENT), "create");
+	fd = must_open("r", O_RDWR);
+	p = must_map(fd, 4 * EXTENT);
+	for (int i = 0; i < 3; i++)
+		memset(p + i * EXTENT, 'A' + i, 8192);
+	iov = (struct iovec){ p + EXTENT, 4096 };
+	if (pipe(pin) || vmsplice(pin[1], &iov, 1, 0) != 4096)
+		tap_bail("vmsplice: %s", strerror(errno));
+	TAP_EQ(pool_drain(control, keep, 0, NULL), -EBUSY, "drained there: a page is held");
+	cxl_end(go);
+	TAP_STR_EQ(what_is(fd, p, 0), "lost", "drained there: what had moved is lost");
+	TAP_STR_EQ(what_is(fd, p, 1), "there", "drained there: what had not is there");
+	TAP_OK(!touch_write(p + EXTENT + 8192, 1), "drained there: and is written to");
+	TAP_STR_EQ(what_is(fd, p, 3), "lost", "drained there: what was nowhere has no place");
+	TAP_EQ(sysfs_number("hmem", "r", "lost"), 3 * (int64_t)EXTENT,
+	       "drained there: sysfs counts those that are lost, and no other");
+	close(pin[0]);
+	close(pin[1]);
+	TAP_EQ(pool_drain(control, keep, 0, NULL), -EBUSY, "drained there: there is no way on");
+	TAP_EQ(region_resize(control, "r", EXTENT), 0, "drained there: all but one is cut off");
+	TAP_EQ(sysfs_number("hmem", "r", "lost"), EXTENT, "drained there: which is said");
+	munmap(p, 4 * EXTENT);
+	close(fd);
+	TAP_EQ(region_destroy(control, "r"), 0, "drained there: it is destroyed");
+	TAP_EQ(pool_free(keep), all, "drained there: with all that it had");
+	cxl_end(keep);
+}
+
 int main(void)
 {
 	control = must_begin_cxl();
@@ -264,6 +300,8 @@ int main(void)
 	cxl_end(keep);
 	make_pools();
 	lose_drained();
+	make_pools();
+	lose_where_it_goes();
 	make_pools();
 	lose_all();
 	return tap_done();
