@@ -130,8 +130,6 @@ static int keep_errno(enum hmem_moved result)
 	case HMEM_MOVED:
 	case HMEM_MOVED_ALREADY:
 		return 0;
-	case HMEM_MOVED_UNTOUCHED:	/* it was touched: it is cut off, or the region is gone */
-		return -ERANGE;
 	case HMEM_MOVED_NO_MEMORY:
 		return -ENOMEM;
 	case HMEM_MOVED_OVER_BOUND:
@@ -141,6 +139,18 @@ static int keep_errno(enum hmem_moved result)
 	default:
 		return -EBUSY;
 	}
+}
+
+/* Why an extent that was touched just now is untouched: cut off, or its memory is gone. */
+static int untouched_errno(struct hm_region *region, u32 index)
+{
+	struct hm_extent *extent = hm_extent_lock_as_is(region, index);
+
+	if (IS_ERR(extent))
+		return PTR_ERR(extent) == -ENXIO ? -ERANGE : PTR_ERR(extent);
+	/* Cut off, and there anew. */
+	folio_unlock(extent->home);
+	return -EBUSY;
 }
 
 /* What an extent is kept for from now on; returns what it was. Its home is locked. */
@@ -173,7 +183,8 @@ static int keep_extent(struct hm_region *region, u32 index, u32 place, bool *alr
 	folio_unlock(extent->home);
 	result = move_extent(region, index, place, &split);
 	*already = was == keep && result == HMEM_MOVED_ALREADY;
-	error = keep_errno(result);
+	error = result == HMEM_MOVED_UNTOUCHED ? untouched_errno(region, index) :
+						 keep_errno(result);
 	if (error) {
 		home = hm_extent_lock_home(extent);
 		if (home) {

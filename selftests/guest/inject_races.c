@@ -2,7 +2,7 @@
 /*
  * Moments that are too short to be met by chance, made long: growth before it is durable,
  * the last close while others pin pages, opening what is being destroyed, clearing an extent that
- * others clear and use.
+ * others clear and use, keeping an extent near whose pool goes.
  *
  * hmem-test: topology=pmem1 kernels=lts,newest
  */
@@ -16,6 +16,7 @@
 #define POOL		"shelf"
 
 static int control;
+static char source[HMEM_NAME_LEN];
 
 /* One command in another thread. */
 struct task {
@@ -244,6 +245,42 @@ static void cleared_twice(void)
 	must(region_destroy(control, "c"), "destroy");
 }
 
+static int keep_it(int fd)
+{
+	return keep_extents(fd, 0, 1, HMEM_NEAR, NULL);
+}
+
+/* Takes a moment, as the device has to wait for who is just using the region. */
+static int destroy_cxl(int unused)
+{
+	(void)unused;
+	cxl_end(source);
+	return 0;
+}
+
+/* An extent that is to be kept near is there, and when it is about to be copied its pool goes. */
+static void gone_while_kept(void)
+{
+	struct task keeper, destroyer;
+	int fd;
+
+	must(region_create(control, "k", POOL, EXTENT), "create");
+	fd = must_open("k", O_RDWR);
+	must(near_max_set(fd, EXTENT), "near_max");
+	inject("hm_near_promote pass 1 1 hmem %d", INJECT_MOMENT_MS);
+	task_start(&keeper, keep_it, fd);
+	inject_wait("hm_near_promote");
+	task_start(&destroyer, destroy_cxl, 0);
+	for (int tries = 0; pool_free(POOL) >= 0 && tries < 3000; tries++)
+		usleep(10000);
+	TAP_OK(pool_free(POOL) < 0, "while an extent is about to be kept near, its pool goes");
+	inject_go();
+	TAP_EQ(task_end(&keeper), -ENODEV, "which is what the one who keeps it is told");
+	task_end(&destroyer);
+	inject_end("hm_near_promote");
+	close(fd);
+}
+
 int main(void)
 {
 	struct hmem_pool_attach a = { .size = sizeof(a), .provider = HMEM_PROVIDER_CXL,
@@ -251,14 +288,15 @@ int main(void)
 
 	control = must_begin_inject();
 	touch_catch();
-	must_cxl("pmem", a.source);
+	must_cxl("pmem", source);
+	set_name(a.source, source);
 	set_name(a.name, POOL);
 	must(hmem_ioctl(control, HMEM_POOL_ATTACH, &a), "attach");
 	growth();
 	pinned_behind_its_back();
 	opened_while_destroyed();
 	cleared_twice();
+	gone_while_kept();
 	sweep(control);
-	cxl_end(a.source);
 	return tap_done();
 }
