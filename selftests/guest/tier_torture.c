@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Eight threads in two processes do at random all that a process can do with a region's memory,
- * while the policy, requests and want of memory move it about under them; each word is compared
- * with what was stored last. Then the device is taken away, and what was persistent is compared
- * again when it is back. On a volatile and a persistent CXL pool and on one of system RAM.
+ * while the policy, requests, drains and want of memory move it about under them; each word is
+ * compared with what was stored last. Then the device is taken away. What was persistent is
+ * compared again when it is back; what is volatile has a pool of system RAM beside the device, and
+ * what was there is compared without it. On a volatile and a persistent CXL pool and on two of
+ * system RAM.
  *
  *	tier_torture [SECONDS [SEED [ram]]]	ram: on system RAM alone
  *
@@ -12,15 +14,13 @@
  *
  * hmem-test: topology=mixed kernels=lts,newest timeout=240 alone
  */
-#include "tier_torture_tiering.h"
+#include "tier_torture_loss.h"
 
 #define SECONDS		60
 /* Of a round; and what goes on around it. */
-#define LEAST_SECONDS	6
+#define LEAST_SECONDS	5
 #define MOST_SECONDS	20
-#define AROUND_SECONDS	3
-/* Beyond that nobody waits for a worker. */
-#define PATIENCE	patience(90)
+#define AROUND_SECONDS	4
 
 /* What each round is made on, and how it ends; then it begins anew. */
 static const struct round {
@@ -34,97 +34,8 @@ static const struct round on_system_ram;
 #define ROUNDS	((int)(sizeof(rounds) / sizeof(rounds[0])))
 
 static int control;
-static uint64_t removals, checked, promoted, demoted, aborted, touches;
+static uint64_t promoted, demoted, aborted, touches;
 static bool formatted;
-
-static double now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec + t.tv_nsec / 1e9;
-}
-
-/* The referee's own look at all words; nobody stores meanwhile. */
-
-static void check_shared(const volatile uint64_t *words, const struct place *at, bool torn)
-{
-	static const char *const names[] = { "the sum", "the xor", "the swapped" };
-	const struct shadow *s = shadow_now();
-	uint64_t want = tallied(s, at->extent, at->slot, RECORD);
-
-	for (int i = SUM; i <= SWAP; i++) {
-		uint64_t tally = tallied(s, at->extent, at->slot, i);
-
-		if (words[i] != tally)
-			complain_word(names[i], at, i, words[i], tally);
-	}
-	for (int i = 0; has_lock(at->slot) && i < RECORD_WORDS; i++) {
-		uint64_t got = words[RECORD_WORD + i];
-
-		if (got != want && !(torn && got == want + 1))
-			complain_word("the record", at, RECORD_WORD + i, got, want);
-	}
-}
-
-static void check_all(char *base, int fd, bool torn, const char *when)
-{
-	static uint64_t page[512] __attribute__((aligned(4096)));
-	bool by_read = one_in(2);
-	struct place at;
-
-	for (at.extent = 0; at.extent < EXTENTS; at.extent++) {
-		for (at.slot = 0; at.slot < SLOTS && !board->wrong; at.slot++) {
-			const volatile uint64_t *words;
-
-			at.sector = 0;
-			words = (uint64_t *)(base + region_offset(&at));
-			if (by_read) {
-				if (pread(fd, page, 4096, region_offset(&at)) != 4096)
-					stress_complain("%s: read: %s", when, strerror(errno));
-				words = page;
-			}
-			check_shared(words, &at, torn);
-			for (at.sector = 1; at.sector < SECTORS; at.sector++)
-				check_sector(words + at.sector * SECTOR_WORDS, &at, when);
-			checked += 512;
-		}
-	}
-}
-
-/*
- * A device went, or a process was ended, in the middle of actions: what was being stored by the
- * kernel is old or new. Whatever is found is right from now on.
- */
-static void settle(char *base, int fd)
-{
-	struct shadow *s = shadow_now();
-	struct place at;
-
-	for (int i = 0; i < WORKERS; i++) {
-		struct pending *p = &s->pending[i];
-		volatile uint64_t *words = (uint64_t *)(base + region_offset(&p->at));
-
-		for (int n = 0; n < p->words; n++)
-			if (words[n] == p->new[n])
-				shadow_of(&p->at)[n] = p->new[n];
-		p->words = 0;
-	}
-	check_all(base, fd, true, "after the device came back");
-	for (at.extent = 0; at.extent < EXTENTS; at.extent++) {
-		for (at.slot = 0; at.slot < SLOTS; at.slot++) {
-			volatile uint64_t *words;
-
-			at.sector = 0;
-			words = (uint64_t *)(base + region_offset(&at));
-			if (!has_lock(at.slot))
-				continue;
-			*(volatile uint32_t *)&words[LOCK_WORD] = 0;
-			for (int i = 0; i < RECORD_WORDS; i++)
-				words[RECORD_WORD + i] = tallied(s, at.extent, at.slot, RECORD);
-		}
-	}
-}
 
 /* Pools and devices. */
 
@@ -158,26 +69,43 @@ static void be_restless(int fd)
 	must(hmem_ioctl(fd, HMEM_REGION_POLICY, &p), "policy");
 }
 
-static void attach(const struct round *r, char pool[HMEM_NAME_LEN])
+static void create(bool anew)
+{
+	const char *const pools[] = { torture->pools[0], torture->pools[1] };
+
+	if (!anew)
+		return;
+	if (torture->two_pools && one_in(2))
+		must(region_create_over(control, REGION, HMEM_CREATE_SPREAD, pools, 2, LENGTH),
+		     "create over two pools");
+	else
+		must(region_create(control, REGION, pools[0], LENGTH), "create");
+	memset(shadow_now(), 0, sizeof(struct shadow));
+}
+
+static void attach(const struct round *r)
 {
 	bool fresh = !r->kind || strcmp(r->kind, "pmem") || !formatted;
+	char *pool = torture->pools[ON_DEVICE], *beside = torture->pools[BESIDE];
 
 	torture->persistent = r->kind && !strcmp(r->kind, "pmem");
-	torture->two_pools = !r->kind;
-	torture->drained = 1;
-	snprintf(pool, HMEM_NAME_LEN, "%s", ram_pools[0]);
+	torture->two_pools = !torture->persistent;
+	torture->drained = BESIDE;
+	snprintf(pool, HMEM_NAME_LEN, "ram-pool");
+	snprintf(beside, HMEM_NAME_LEN, "ram-beside");
 	if (r->kind) {
 		must_cxl(r->kind, pool);
 		must(pool_attach_cxl(control, pool, fresh ? HMEM_ATTACH_FORMAT : 0, NULL),
 		     "attach a cxl pool");
 	} else {
 		must(pool_attach_ram(control, pool, LENGTH), "attach a ram pool");
-		must(pool_attach_ram(control, ram_pools[1], LENGTH), "attach another one");
 	}
-	if (fresh) {
-		must(region_create(control, REGION, pool, LENGTH), "create");
-		memset(shadow_now(), 0, sizeof(struct shadow));
-	}
+	if (torture->two_pools)
+		must(pool_attach_ram(control, beside, LENGTH + dice(2) * LENGTH),
+		     "attach the one beside it");
+	if (torture->two_pools && r->kind)
+		learn_memory(control);
+	create(fresh);
 	formatted |= torture->persistent;
 }
 
@@ -192,46 +120,6 @@ static void note_stats(int fd)
 }
 
 /* Workers. */
-
-static bool await(int *counter, int value, const char *what)
-{
-	double end = now() + PATIENCE;
-
-	while (read_once(counter) != value) {
-		if (board->wrong && counter == &torture->parked)
-			return false;
-		if (now() > end) {
-			write_file("/proc/sysrq-trigger", "w");
-			stress_complain("%s", what);
-			return false;
-		}
-		usleep(1000);
-	}
-	return true;
-}
-
-/* All stop, all is compared, all go on. */
-static void look(char *base, int fd)
-{
-	write_once(&torture->park, 1);
-	if (await(&torture->parked, WORKERS, "a worker hangs"))
-		check_all(base, fd, false, "all together");
-	write_once(&torture->park, 0);
-	if (!board->wrong)
-		await(&torture->parked, 0, "a worker does not go on");
-}
-
-static void take_away(const struct round *r, const char *pool)
-{
-	char argument[3 * HMEM_NAME_LEN];
-
-	write_once(&torture->removing, 1);
-	snprintf(argument, sizeof(argument), "%s %s %s", r->way, r->kind, pool);
-	if (cxl_fixture("take", argument, NULL, 0))
-		stress_complain("%s of %s failed", r->way, pool);
-	removals++;
-	await(&torture->running, 0, "a worker does not see that the device is gone");
-}
 
 static void end_processes(pid_t *processes, int count)
 {
@@ -248,7 +136,32 @@ static void end_processes(pid_t *processes, int count)
 	}
 }
 
-static void play(const struct round *r, const char *pool, double seconds)
+/* All stop, all is compared, all go on. */
+static void look(char *base, int fd)
+{
+	if (park(PARK))
+		check_all(base, fd, false, "all together");
+	let_go_on();
+}
+
+static void lose_device(const struct round *r, char *base, int fd, const struct ending *how)
+{
+	pid_t drainer = 0;
+
+	torture->on_device = EXTENTS;
+	if (torture->two_pools) {
+		settle_homes(control, base, fd, how);
+		if (!how->mixed)
+			drainer = start_drainer(control);
+		usleep(dice(500000));
+	}
+	if (!board->wrong)
+		take_away(r->way, r->kind);
+	if (drainer)
+		end_processes(&drainer, 1);
+}
+
+static void play(const struct round *r, double seconds, const struct ending *how)
 {
 	double end, next;
 	pid_t processes[PROCESSES + 1];
@@ -259,8 +172,10 @@ static void play(const struct round *r, const char *pool, double seconds)
 	base = must_map(fd, LENGTH);
 	if (torture->persistent)
 		settle(base, fd);
-	torture->parked = torture->removing = board->stop = 0;
+	torture->parked = torture->removing = torture->removed = board->stop = 0;
+	torture->settled = torture->met = torture->lives = torture->fails = torture->cut_short = 0;
 	torture->running = WORKERS;
+	torture->quick = torture->persistent;
 	torture->plain = one_in(3);
 	torture->hot = dice(EXTENTS);
 	fflush(stdout);
@@ -282,36 +197,47 @@ static void play(const struct round *r, const char *pool, double seconds)
 	}
 	note_stats(fd);
 	if (r->way && !board->wrong)
-		take_away(r, pool);
+		lose_device(r, base, fd, how);
 	board->stop = 1;
+	await(&torture->running, 0, "a worker does not end");
 	end_processes(processes, PROCESSES + 1);
-	if (!r->way && !board->wrong)
+	if (!board->wrong && r->way)
+		see_what_is_left(base, fd);
+	else if (!board->wrong)
 		check_all(base, fd, false, "in the end");
 	munmap(base, LENGTH);
 	close(fd);
 }
 
-/* Nobody has anything of it any more; all of it must be free again. */
-static void leave(const struct round *r, const char *pool)
+/* Nobody has anything of a pool any more. */
+static void leave_pool(const char *pool)
 {
 	int rc;
 
-	if (!r->way && !torture->persistent) {
-		rc = region_destroy(control, REGION);
-		if (rc)
-			stress_complain("destroy: %s", strerror(-rc));
-		if (pool_free(pool) != sysfs_number("hmem_pool", pool, "size"))
-			stress_complain("the pool is not empty");
-	}
-	rc = r->way ? 0 : pool_detach(control, pool);
-	if (!rc && torture->two_pools)
-		rc = pool_detach(control, ram_pools[1]);
+	if (!torture->persistent && pool_free(pool) != sysfs_number("hmem_pool", pool, "size"))
+		stress_complain("pool %s is not empty", pool);
+	rc = pool_detach(control, pool);
 	if (rc)
-		stress_complain("detach: %s", strerror(-rc));
+		stress_complain("detach %s: %s", pool, strerror(-rc));
+}
+
+static void leave(const struct round *r)
+{
+	int rc;
+
+	if (torture->two_pools) {
+		rc = region_destroy(control, REGION);
+		/* With the device went all of it, if it had all of it. */
+		if (rc && !(rc == -ENOENT && r->way && torture->on_device == EXTENTS))
+			stress_complain("destroy: %s", strerror(-rc));
+		leave_pool(torture->pools[BESIDE]);
+	}
+	if (!r->way)
+		leave_pool(torture->pools[ON_DEVICE]);
 	if (r->kind && !r->way)
-		cxl_end(pool);
-	if (class_names("hmem_pool", NULL, 0))
-		stress_complain("a pool is left");
+		cxl_end(torture->pools[ON_DEVICE]);
+	if (class_names("hmem", NULL, 0) || class_names("hmem_pool", NULL, 0))
+		stress_complain("a region or a pool is left");
 }
 
 static void show_counts(double seconds)
@@ -343,12 +269,24 @@ static double round_length(int number, double left)
 	return length < LEAST_SECONDS ? LEAST_SECONDS : length < MOST_SECONDS ? length : MOST_SECONDS;
 }
 
+static void tell(int n, const struct round *r, const struct ending *how, double seconds)
+{
+	tap_diag("round %d (%s, %s): %.1f s", n, r->kind ?: "system RAM", r->way ?: "in good order",
+		 seconds);
+	if (r->way && torture->two_pools)
+		tap_diag("%s (%d), %d of %d extents were on the device",
+			 how->mixed	    ? "with homes here and there" :
+			 torture->cut_short ? "in the middle of a drain" :
+					      "between drains",
+			 how->to, torture->on_device, EXTENTS);
+}
+
 int main(int argc, char **argv)
 {
 	double seconds = argc > 1 ? atof(argv[1]) : SECONDS, began = now();
 	uint64_t seed = argc > 2 ? strtoull(argv[2], NULL, 0) : (uint64_t)time(NULL);
 	bool only_ram = argc > 3 && !strcmp(argv[3], "ram");
-	char pool[HMEM_NAME_LEN];
+	struct ending how;
 	int n;
 
 	tap_diag("seed %llu, %.0f s", (unsigned long long)seed, seconds);
@@ -358,22 +296,27 @@ int main(int argc, char **argv)
 		       -1, 0);
 	if (board == MAP_FAILED || torture == MAP_FAILED)
 		tap_bail("no shared memory");
+	touch_catch();
 	control = only_ram ? must_begin() : must_begin_cxl();
 	for (n = 0; (n < ROUNDS || now() < began + seconds) && !board->wrong; n++) {
 		const struct round *r = only_ram ? &on_system_ram : &rounds[n % ROUNDS];
 
 		torture_seed = seed + n * 1000003ULL;
 		dice_seed(torture_seed, 1000);
-		attach(r, pool);
-		play(r, pool, round_length(n, began + seconds - now()));
-		leave(r, pool);
-		tap_diag("round %d (%s, %s): %.1f s", n, r->kind ?: "system RAM",
-			 r->way ?: "in good order", now() - began);
+		/* Both in a minute, and all of them in some minutes. */
+		how = (struct ending){ .mixed = (n / 3 + n / ROUNDS) % 2 == 0,
+				       .to = (seed + n / 4) % 2 };
+		attach(r);
+		play(r, round_length(n, began + seconds - now()), &how);
+		leave(r);
+		tell(n, r, &how, now() - began);
 	}
 	TAP_OK(!board->wrong, "every word was what was stored last, in %d rounds", n);
 	if (board->wrong)
 		tap_diag("%d times; first: %s", board->wrong, board->complaint);
 	TAP_OK(removals >= 1 || only_ram, "devices were taken away (%llu)", (unsigned long long)removals);
+	TAP_OK((outlived && failed) || only_ram, "%llu extents outlived a device, %llu did not",
+	       (unsigned long long)outlived, (unsigned long long)failed);
 	TAP_OK(promoted && demoted && aborted, "extents moved while all that went on");
 	show_counts(seconds);
 	return tap_done();

@@ -58,27 +58,42 @@ struct shadow {
 
 /**
  * struct torture - shared by all processes
- * @park: workers are to wait between two actions
+ * @park: workers are to wait between two actions: PARK_*
  * @parked: so many do
  * @running: so many are there
+ * @settled: workers drain no more: homes are where they are
+ * @quick: workers hold no page between two actions, so that drains need not wait
  * @removing: the device may be gone at any moment
+ * @removed: it is gone
+ * @met: so many workers have met what went with it
+ * @lives: extents that must outlive it, a bit each; set before @removing, as is the next
+ * @fails: extents that must fail without it; what is in neither may do either
  * @persistent: what is stored outlives the round
  * @plain: this round, files may be mapped while near_max is 0
  * @two_pools: the region's pool has another one beside it, and may be drained into that
+ * @pools: which these are; the device's, which may be taken away, is the first
  * @drained: which of the two was drained last, and so is empty
+ * @on_device: homes that are on the first, by what the drainer was told
+ * @cut_short: drains of the drainer's that the loss of the device has ended
  * @hot: first of the extents that are used most
  * @shadow: of volatile regions, and of the persistent one
  */
 struct torture {
-	int park, parked, running, removing;
+	int park, parked, running, settled, quick, removing, removed, met;
+	unsigned int lives, fails;
 	bool persistent, plain, two_pools;
-	int drained;
+	char pools[2][HMEM_NAME_LEN];
+	int drained, on_device, cut_short;
 	int hot;
 	struct shadow shadow[2];
 };
 
-/* Of a round on system RAM. */
-static const char *const ram_pools[] = { "ram-pool", "ram-beside" };
+/* In torture.park: nobody, everybody, and everybody without a page in his pipe. */
+enum { PARK_NOT, PARK, PARK_EMPTY };
+/* In torture.pools, with kind "ram". */
+enum { ON_DEVICE, BESIDE };
+/* In torture.lives and torture.fails */
+#define ALL_EXTENTS	((1U << EXTENTS) - 1)
 
 static struct torture *torture;
 

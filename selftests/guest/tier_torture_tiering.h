@@ -5,7 +5,7 @@
 #ifndef SELFTESTS_GUEST_TIER_TORTURE_TIERING_H
 #define SELFTESTS_GUEST_TIER_TORTURE_TIERING_H
 
-#include "tier_torture_memory.h"
+#include "tier_torture_mappings.h"
 
 #include <pthread.h>
 
@@ -25,6 +25,7 @@ static bool do_migrate(struct worker *w)
 	uint64_t offset, bytes, pages = 0;
 	struct hmem_migrate m;
 
+	w->on = WHOLE;
 	any_extents(&offset, &bytes);
 	errno = -migrate(w->fd, offset, bytes, one_in(3) ? HMEM_HOME : HMEM_NEAR, &m);
 	if (!worked(w, !errno, "MIGRATE"))
@@ -44,6 +45,7 @@ static bool do_migrate_async(struct worker *w)
 	uint64_t offset, bytes, pages = 0;
 	int rc;
 
+	w->on = WHOLE;
 	if (one_in(2)) {
 		any_extents(&offset, &bytes);
 		m.offset = offset;
@@ -78,13 +80,18 @@ static bool do_pin(struct worker *w)
 
 	if (first + count > EXTENTS)
 		count = 1;
+	/* One that may fail, if there is. */
+	w->on = may_fail(first) ? first : first + count - 1;
 	if (one_in(3)) {
+		w->on = WHOLE;
 		errno = -release_extents(w->fd, 0, EXTENTS);
 		return worked(w, !errno, "PIN, release");
 	}
 	rc = keep_extents(w->fd, first, count, one_in(3) ? HMEM_HOME : HMEM_NEAR, NULL);
 	if (rc == -EBUSY || rc == -EDQUOT || rc == -ENOMEM)
 		return false;
+	if (rc == -ERANGE)
+		stress_complain("PIN: extent %d is not in the region", w->on);
 	errno = -rc;
 	if (!worked(w, !rc, "PIN"))
 		return false;
@@ -109,6 +116,7 @@ static bool do_policy(struct worker *w)
 	struct hmem_policy p = { .size = sizeof(p) };
 	unsigned int knob = dice(sizeof(knobs) / sizeof(knobs[0]));
 
+	w->on = WHOLE;
 	if (one_in(2)) {
 		p.flags |= HMEM_POLICY_NEAR_MAX;
 		p.near_max = dice(EXTENTS) * EXTENT;
@@ -136,9 +144,19 @@ static bool do_ask(struct worker *w)
 			       .cells = (uintptr_t)cells };
 	struct hmem_stats s = { .size = sizeof(s) };
 
+	w->on = WHOLE;
 	errno = one_in(2) ? -hmem_ioctl(w->fd, HMEM_REGION_HEAT, &h) :
 			    -hmem_ioctl(w->fd, HMEM_REGION_STATS, &s);
 	return worked(w, !errno, "HEAT or STATS");
+}
+
+/* What is on the other one of two pools goes to this one. */
+static int drain_to(int control, int to, struct hmem_pool_drain *d)
+{
+	int rc = pool_drain(control, torture->pools[to], HMEM_DRAIN_STOP, NULL);
+
+	memset(d, 0, sizeof(*d));
+	return rc ?: pool_drain(control, torture->pools[!to], 0, d);
 }
 
 /*
@@ -150,12 +168,11 @@ static bool do_drain(struct worker *w)
 	int empty = read_once(&torture->drained), fd;
 	struct hmem_pool_drain d;
 
-	if (!torture->two_pools)
+	w->on = WHOLE;
+	if (!torture->two_pools || read_once(&torture->settled))
 		return false;
 	fd = control_open();
-	errno = -pool_drain(fd, ram_pools[empty], HMEM_DRAIN_STOP, &d);
-	if (worked(w, !errno, "DRAIN, stop"))
-		errno = -pool_drain(fd, ram_pools[!empty], 0, &d);
+	errno = -drain_to(fd, empty, &d);
 	close(fd);
 	/* What was not held has moved. */
 	if (errno == EBUSY || errno == ECANCELED || errno == ENOSPC)
@@ -208,6 +225,7 @@ static int first_worker;
 
 static __thread sigjmp_buf loop_return;
 static __thread const char *doing;
+static __thread struct worker *self;
 
 static void on_fault(int signal, siginfo_t *info, void *context)
 {
@@ -220,19 +238,23 @@ static void on_fault(int signal, siginfo_t *info, void *context)
 		sigaction(signal, &plain, NULL);
 		return;
 	}
-	if (!read_once(&torture->removing))
-		stress_complain("%s: signal %d at %p", doing, signal, info->si_addr);
+	if (!may_fail(self->on))
+		stress_complain("%s, extent %d: signal %d at %p", doing, self->on, signal,
+				info->si_addr);
 	siglongjmp(loop_return, signal);
 }
 
-static void wait_parked(void)
+static void wait_parked(struct worker *w)
 {
+	if (read_once(&torture->park) == PARK_EMPTY)
+		empty_pipe(w);
 	ADD(torture->parked, 1);
 	while (read_once(&torture->park) && !board->stop)
 		usleep(1000);
 	ADD(torture->parked, -1);
 }
 
+/* One action; a fault ends it. */
 static void act(struct worker *w)
 {
 	static int weights;
@@ -251,6 +273,40 @@ static void act(struct worker *w)
 	doing = actions[i].name;
 	stress_count(i, doing, actions[i].function(w));
 	doing = NULL;
+}
+
+/* Who holds a page of what went with the device lets go of it, or the device waits for him. */
+static void note_loss(struct worker *w)
+{
+	w->lost = false;
+	empty_pipe(w);
+	if (!w->met)
+		ADD(torture->met, 1);
+	w->met = true;
+}
+
+/* One thing after the other, until the end of the round, or of the region. */
+static void work(struct worker *w)
+{
+	while (!board->stop && !board->wrong && !w->gone) {
+		if (!sigsetjmp(loop_return, 0)) {
+			act(w);
+			/* A worker that reads nothing would not hear of it. */
+			doing = "load";
+			if (read_once(&torture->removing) && !w->lost)
+				do_load(w);
+		} else {
+			lose(w);
+		}
+		doing = NULL;
+		if (w->lost)
+			note_loss(w);
+		/* It takes many programs to take a device away. */
+		if (w->met)
+			usleep(2000);
+		if (read_once(&torture->park))
+			wait_parked(w);
+	}
 }
 
 static bool begin_worker(struct worker *w)
@@ -281,30 +337,17 @@ static bool begin_worker(struct worker *w)
 static void *worker_thread(void *argument)
 {
 	struct worker *w = aligned_alloc(4096, (sizeof(*w) + 4095) & ~4095UL);
-	volatile bool begun = false;
 
 	if (!w)
 		tap_bail("no memory for a worker");
 	memset(w, 0, sizeof(*w));
+	self = w;
 	w->number = (long)argument;
 	dice_seed(torture_seed, w->number);
-	if (!sigsetjmp(loop_return, 1)) {
-		if (!begin_worker(w))
-			stress_complain("worker %d: %s", w->number, strerror(errno));
-		else
-			begun = true;
-		while (begun && !board->stop && !board->wrong && !w->gone) {
-			act(w);
-			/* A worker that reads nothing would not hear of it. */
-			doing = "load";
-			if (read_once(&torture->removing))
-				do_load(w);
-			doing = NULL;
-			if (read_once(&torture->park))
-				wait_parked();
-		}
-	}
-	doing = NULL;
+	if (begin_worker(w))
+		work(w);
+	else
+		stress_complain("worker %d: %s", w->number, strerror(errno));
 	close(w->pipe[0]);
 	close(w->pipe[1]);
 	free(w);
