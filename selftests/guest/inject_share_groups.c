@@ -7,40 +7,16 @@
  */
 #define REGIONS		4
 
+#include "groups.h"
 #include "inject.h"
 #include "near_sharers.h"
 
-#include <sys/mount.h>
-#include <sys/stat.h>
-
 #define ALLOCATE	"__folio_alloc_noprof"
-#define CGROUPS		"/sys/fs/cgroup"
 /* What regions of the first cgroup have, and of the second. */
 #define HAVE(i)		((i) < 2 ? EXTENTS / 2 : EXTENTS / 3)
 
 /* What the hot region of the second cgroup may have while DRAM is divided. */
 static uint64_t most_share;
-
-static void must_write(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-
-	if (fd < 0 || write(fd, text, strlen(text)) < 0)
-		tap_bail("%s: %s", path, strerror(errno));
-	close(fd);
-}
-
-/* This process, and what it creates, belong to a cgroup of that name. */
-static void must_enter(const char *name)
-{
-	char path[128];
-
-	snprintf(path, sizeof(path), CGROUPS "/%s", name);
-	if (mkdir(path, 0755) && errno != EEXIST)
-		tap_bail("%s: %s", path, strerror(errno));
-	snprintf(path, sizeof(path), CGROUPS "/%s/cgroup.procs", name);
-	must_write(path, "0");
-}
 
 /* The hot region of the second cgroup may have more than the cold one, which has given up all. */
 static bool second_is_divided(void)
@@ -82,9 +58,7 @@ int main(void)
 	int control = must_begin_inject();
 	pthread_t thread;
 
-	if (access(CGROUPS "/cgroup.procs", F_OK) && mount("none", CGROUPS, "cgroup2", 0, NULL))
-		tap_bail("no cgroup v2: %s", strerror(errno));
-	must_write(CGROUPS "/cgroup.subtree_control", "+memory");
+	must_begin_groups();
 	must_make_pool(control);
 	for (int i = 0; i < REGIONS; i++) {
 		must_enter(i < 2 ? "first" : "second");
