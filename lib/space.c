@@ -168,27 +168,28 @@ static bool is_for_another(int err)
 }
 
 /* Layers by their names with commas in between, of which the first that can be had is taken. */
-static int create_on_first(struct hmem_ctx *ctx, const char *name, struct hmem_space_options *use,
-			   struct hmem_space **space)
+static int create_on_first(struct hmem_ctx *ctx, const char *name,
+			   const struct hmem_space_options *options, struct hmem_space **space)
 {
-	const char *names = use->layer, *end;
+	struct hmem_space_options use = *options;
+	const char *names = options->layer, *end;
 	char one[HMEM_LAYER_NAME_MAX + 1];
 	int err;
 
-	use->layer = one;
+	use.layer = one;
 	while ((end = name_end(names))) {
 		if (end == names || (size_t)(end - names) >= sizeof(one))
 			return hmem_fail(ctx, -EINVAL, "%s: \"%s\" begins with no name of a layer",
 					 name, names);
 		snprintf(one, sizeof(one), "%.*s", (int)(end - names), names);
-		err = create_on(ctx, name, use, true, space);
+		err = create_on(ctx, name, &use, true, space);
 		if (!is_for_another(err))
 			return err;
 		hmem_log(ctx, HMEM_LOG_INFO, "%s: not on %s: %s", name, one, hmem_last_error(ctx));
 		names = end + 1;
 	}
-	use->layer = names;
-	return create_on(ctx, name, use, false, space);
+	use.layer = names;
+	return create_on(ctx, name, &use, false, space);
 }
 
 static int do_space_create(struct hmem_ctx *ctx, const char *name,

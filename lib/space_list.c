@@ -141,7 +141,7 @@ static int tell(struct looking *looking, int pid, const struct space_shown *page
 /* @asked: it is this process that is asked for, so it says what is wrong. */
 static int look_at(struct looking *looking, int pid, bool asked)
 {
-	struct space_shown page;
+	struct space_shown page = { 0 };
 	struct dirent *entry;
 	char path[32];
 	int err = 0;

@@ -127,7 +127,7 @@ static int trigger(const struct lists *l, unsigned int target)
 	slash = strrchr(port, '/');
 	if (!slash || (size_t)(slash - port) + sizeof("/uport/trigger_poison_list") > sizeof(port))
 		return report_system(l->s, "find the device of", path, ENOENT);
-	strcpy(slash, "/uport/trigger_poison_list");
+	memcpy(slash, "/uport/trigger_poison_list", sizeof("/uport/trigger_poison_list"));
 	return write_text(l, port, "1");
 }
 
