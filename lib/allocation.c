@@ -7,21 +7,20 @@
 #include <string.h>
 
 #include "allocation.h"
-#include "completion.h"
 #include "copy_large.h"
 #include "ctx.h"
 #include "interface.h"
 #include "sized.h"
-#include "uncancelled.h"
 
 #define FIRST_INFO sizeof(struct hmem_allocation_info)
+#define HAVE_TRIES 100
 
 /* --- who uses it --------------------------------------------------------------------- */
 
-/* As far as its interface checks that. */
+/* Of one that is used: as far as its interface checks that. */
 static bool is_there(const struct hmem_allocation *root)
 {
-	return !root->interface || !interface_is_checked(root->interface) ||
+	return !atomic_load(&root->checked) ||
 	       hmem_usable_size(root->interface, atomic_load(&root->data));
 }
 
@@ -32,18 +31,25 @@ static int not_there(const struct hmem_allocation *root)
 			 root->bytes);
 }
 
-int allocation_use(struct hmem_allocation *root)
+static bool try_use(struct hmem_allocation *root)
 {
 	int users = atomic_load_explicit(&root->users, memory_order_relaxed);
 
 	do {
 		if (users < 0)
-			return hmem_fail(root->ctx, -EBUSY,
-					 "an allocation of %zu bytes is just resized, moved or freed",
-					 root->bytes);
+			return false;
 	} while (!atomic_compare_exchange_weak_explicit(&root->users, &users, users + 1,
 							memory_order_acquire,
 							memory_order_relaxed));
+	return true;
+}
+
+int allocation_use(struct hmem_allocation *root)
+{
+	if (!try_use(root))
+		return hmem_fail(root->ctx, -EBUSY,
+				 "an allocation of %zu bytes is just resized, moved or freed",
+				 root->bytes);
 	if (is_there(root))
 		return 0;
 	allocation_unuse(root);
@@ -55,29 +61,38 @@ void allocation_unuse(struct hmem_allocation *root)
 	atomic_fetch_sub_explicit(&root->users, 1, memory_order_release);
 }
 
-/* Alone, to change where it is. */
+/* Alone, to change where it is. Who only asks what it is has done so when it is tried again. */
 static int have(struct hmem_allocation *allocation)
 {
 	unsigned int slices;
-	int none = 0;
 
-	if (!atomic_compare_exchange_strong(&allocation->users, &none, -1))
-		return hmem_fail(allocation->ctx, -EBUSY,
-				 "an allocation of %zu bytes is copied, attached to an execution "
-				 "context, or just changed by another thread",
-				 allocation->bytes);
+	for (int i = 0; i < HAVE_TRIES; i++) {
+		int none = 0;
+
+		if (atomic_compare_exchange_strong(&allocation->users, &none, -1))
+			return 0;
+	}
 	slices = atomic_load(&allocation->slices);
-	if (!slices)
-		return 0;
-	atomic_store(&allocation->users, 0);
+	if (slices)
+		return hmem_fail(allocation->ctx, -EBUSY,
+				 "an allocation of %zu bytes has %u slices; free them first",
+				 allocation->bytes, slices);
 	return hmem_fail(allocation->ctx, -EBUSY,
-			 "an allocation of %zu bytes has %u slices; free them first",
-			 allocation->bytes, slices);
+			 "an allocation of %zu bytes is copied, attached to an execution "
+			 "context, or just changed by another thread",
+			 allocation->bytes);
 }
 
-static void let_go(struct hmem_allocation *allocation)
+void allocation_let_go(struct hmem_allocation *allocation)
 {
 	atomic_store(&allocation->users, 0);
+}
+
+void allocation_put(struct hmem_allocation *allocation, struct hmem_interface *interface)
+{
+	allocation->interface = interface;
+	atomic_store_explicit(&allocation->checked, interface && interface_is_checked(interface),
+			      memory_order_relaxed);
 }
 
 /* --- handles ------------------------------------------------------------------------- */
@@ -91,7 +106,7 @@ static struct hmem_allocation *new_handle(struct hmem_ctx *ctx, struct hmem_inte
 		return NULL;
 	}
 	new->ctx = hmem_ctx_ref(ctx);
-	new->interface = interface ? hmem_interface_ref(interface) : NULL;
+	allocation_put(new, hmem_interface_ref(interface));
 	new->align = 1;
 	return new;
 }
@@ -103,8 +118,7 @@ static void free_handle(struct hmem_allocation *allocation)
 	free(allocation);
 }
 
-/* A block of an interface, or what keeps it from having one. */
-static int allocate(struct hmem_interface *interface, size_t bytes, size_t align, char **block)
+int allocation_block(struct hmem_interface *interface, size_t bytes, size_t align, char **block)
 {
 	struct hmem_space *space = interface->space;
 	int err;
@@ -138,7 +152,7 @@ int hmem_allocation_new(struct hmem_interface *interface, size_t bytes, size_t a
 	if (!new)
 		return -ENOMEM;
 	new->align = align ? align : GRANULE_BLOCK_MIN;
-	err = allocate(interface, bytes, new->align, &block);
+	err = allocation_block(interface, bytes, new->align, &block);
 	if (err) {
 		free_handle(new);
 		return err;
@@ -146,7 +160,7 @@ int hmem_allocation_new(struct hmem_interface *interface, size_t bytes, size_t a
 	if (flags & HMEM_ALLOCATION_ZERO)
 		memset(block, 0, bytes);
 	atomic_init(&new->data, block);
-	new->bytes = bytes;
+	atomic_init(&new->bytes, bytes);
 	new->owns = true;
 	*allocation = new;
 	return 0;
@@ -192,16 +206,37 @@ int hmem_allocation_adopt(struct hmem_ctx *ctx, struct hmem_interface *interface
 	if (!new)
 		return -ENOMEM;
 	atomic_init(&new->data, data);
-	new->bytes = bytes;
+	atomic_init(&new->bytes, bytes);
 	new->owns = flags & HMEM_ALLOCATION_OWNS;
 	*allocation = new;
+	return 0;
+}
+
+/* Of one whose memory is used, which the slice does from then on. */
+static int make_slice(struct hmem_allocation *allocation, size_t offset, size_t bytes,
+		      struct hmem_allocation **slice)
+{
+	struct hmem_allocation *root = allocation_root(allocation), *new;
+	size_t has = allocation->bytes;
+
+	if (offset > has || bytes > has - offset)
+		return hmem_fail(root->ctx, -ERANGE,
+				 "%zu bytes at %zu reach beyond an allocation of %zu", bytes, offset,
+				 has);
+	new = new_handle(root->ctx, root->interface);
+	if (!new)
+		return -ENOMEM;
+	new->owner = root;
+	new->offset = allocation->offset + offset;
+	atomic_init(&new->bytes, bytes);
+	atomic_fetch_add(&root->slices, 1);
+	*slice = new;
 	return 0;
 }
 
 int hmem_allocation_slice(struct hmem_allocation *allocation, size_t offset, size_t bytes,
 			  struct hmem_allocation **slice)
 {
-	struct hmem_allocation *root, *new;
 	int err;
 
 	if (!allocation)
@@ -209,24 +244,13 @@ int hmem_allocation_slice(struct hmem_allocation *allocation, size_t offset, siz
 	if (!bytes || !slice)
 		return hmem_fail(allocation->ctx, -EINVAL,
 				 "a slice needs bytes, and a place for its handle");
-	if (offset > allocation->bytes || bytes > allocation->bytes - offset)
-		return hmem_fail(allocation->ctx, -ERANGE,
-				 "%zu bytes at %zu reach beyond an allocation of %zu", bytes, offset,
-				 allocation->bytes);
-	root = allocation_root(allocation);
-	err = allocation_use(root);
+	err = allocation_use(allocation_root(allocation));
 	if (err)
 		return err;
-	new = new_handle(root->ctx, root->interface);
-	if (new) {
-		new->owner = root;
-		new->offset = allocation->offset + offset;
-		new->bytes = bytes;
-		atomic_fetch_add(&root->slices, 1);
-		*slice = new;
-	}
-	allocation_unuse(root);
-	return new ? 0 : -ENOMEM;
+	err = make_slice(allocation, offset, bytes, slice);
+	if (err)
+		allocation_unuse(allocation_root(allocation));
+	return err;
 }
 
 int hmem_allocation_free(struct hmem_allocation *allocation)
@@ -237,6 +261,7 @@ int hmem_allocation_free(struct hmem_allocation *allocation)
 		return 0;
 	if (allocation->owner) {
 		atomic_fetch_sub(&allocation->owner->slices, 1);
+		allocation_unuse(allocation->owner);
 		free_handle(allocation);
 		return 0;
 	}
@@ -251,18 +276,37 @@ int hmem_allocation_free(struct hmem_allocation *allocation)
 
 /* --- what it is ---------------------------------------------------------------------- */
 
+/* To use it changes nothing that one sees of it. */
+static struct hmem_allocation *root_of(const struct hmem_allocation *allocation)
+{
+	return allocation_root((struct hmem_allocation *)(uintptr_t)allocation);
+}
+
+/* Of one that is used. */
+static void *data_of(const struct hmem_allocation *allocation)
+{
+	const struct hmem_allocation *root = root_of(allocation);
+
+	if (is_there(root))
+		return atomic_load(&root->data) + allocation->offset;
+	not_there(root);
+	return NULL;
+}
+
+/* While somebody changes where it is, it is somewhere. */
 void *hmem_allocation_data(const struct hmem_allocation *allocation)
 {
-	const struct hmem_allocation *root;
+	struct hmem_allocation *root;
+	void *data;
 
 	if (!allocation)
 		return NULL;
-	root = allocation->owner ? allocation->owner : allocation;
-	if (!is_there(root)) {
-		not_there(root);
-		return NULL;
-	}
-	return atomic_load(&root->data) + allocation->offset;
+	root = root_of(allocation);
+	if (!atomic_load(&root->checked) || !try_use(root))
+		return atomic_load(&root->data) + allocation->offset;
+	data = data_of(allocation);
+	allocation_unuse(root);
+	return data;
 }
 
 size_t hmem_allocation_bytes(const struct hmem_allocation *allocation)
@@ -283,11 +327,11 @@ int hmem_allocation_get_info(const struct hmem_allocation *allocation,
 	err = hmem_sized_check(allocation->ctx, "struct hmem_allocation_info", info, FIRST_INFO);
 	if (err)
 		return err;
-	if (atomic_load(&allocation->users) < 0)
+	if (!try_use(root_of(allocation)))
 		return hmem_fail(allocation->ctx, -EBUSY,
 				 "an allocation of %zu bytes is just moved; wait for its completion",
 				 allocation->bytes);
-	now.data = hmem_allocation_data(allocation);
+	now.data = data_of(allocation);
 	now.bytes = allocation->bytes;
 	if (allocation->interface && !allocation->owner)
 		now.usable = hmem_usable_size(allocation->interface, now.data);
@@ -296,13 +340,14 @@ int hmem_allocation_get_info(const struct hmem_allocation *allocation,
 	now.owns = allocation->owns;
 	now.interface = allocation->interface;
 	now.owner = allocation->owner;
+	allocation_unuse(root_of(allocation));
 	hmem_sized_write(info, &now, sizeof(now));
 	return 0;
 }
 
 /* --- elsewhere ----------------------------------------------------------------------- */
 
-static int can_change(struct hmem_allocation *allocation)
+int allocation_have(struct hmem_allocation *allocation)
 {
 	if (allocation->owner)
 		return hmem_fail(allocation->ctx, -EOPNOTSUPP,
@@ -335,7 +380,7 @@ static int replace(struct hmem_allocation *allocation, struct hmem_interface *to
 static int transfer(struct hmem_allocation *allocation, struct hmem_interface *to, size_t bytes)
 {
 	char *new;
-	int err = allocate(to, bytes, allocation->align, &new);
+	int err = allocation_block(to, bytes, allocation->align, &new);
 
 	return err ? err : replace(allocation, to, new, bytes);
 }
@@ -349,7 +394,7 @@ int hmem_allocation_resize(struct hmem_allocation *allocation, size_t bytes)
 		return -EINVAL;
 	if (!bytes)
 		return hmem_fail(allocation->ctx, -EINVAL, "an allocation has bytes; free it instead");
-	err = can_change(allocation);
+	err = allocation_have(allocation);
 	if (err)
 		return err;
 	has = hmem_usable_size(allocation->interface, atomic_load(&allocation->data));
@@ -357,7 +402,7 @@ int hmem_allocation_resize(struct hmem_allocation *allocation, size_t bytes)
 		allocation->bytes = bytes;
 	else
 		err = transfer(allocation, allocation->interface, bytes);
-	let_go(allocation);
+	allocation_let_go(allocation);
 	return err;
 }
 
@@ -370,138 +415,16 @@ int hmem_allocation_move(struct hmem_allocation *allocation, struct hmem_interfa
 		return -EINVAL;
 	if (!to)
 		return hmem_fail(allocation->ctx, -EINVAL, "an allocation moves to an interface");
-	err = can_change(allocation);
+	err = allocation_have(allocation);
 	if (err)
 		return err;
 	from = allocation->interface;
 	if (from != to)
 		err = transfer(allocation, to, allocation->bytes);
 	if (!err && from != to)
-		allocation->interface = hmem_interface_ref(to);
-	let_go(allocation);
+		allocation_put(allocation, hmem_interface_ref(to));
+	allocation_let_go(allocation);
 	if (!err && from != to)
 		hmem_interface_unref(from);
 	return err;
-}
-
-/* --- elsewhere, by a thread of the library ------------------------------------------- */
-
-/*
- * @from, @old: where it was
- * @to, @new: where it is to be; NULL: there already
- */
-struct moving {
-	struct hmem_completion completion;
-	struct hmem_allocation *allocation;
-	struct hmem_interface *from;
-	struct hmem_interface *to;
-	char *old;
-	char *new;
-};
-
-static struct moving *moving_of(struct hmem_completion *completion)
-{
-	return (struct moving *)(void *)completion;
-}
-
-static void make_move(struct hmem_completion *completion)
-{
-	struct moving *moving = moving_of(completion);
-
-	if (moving->new)
-		copy_bytes(moving->new, moving->old, moving->allocation->bytes);
-}
-
-static void commit_move(struct hmem_completion *completion)
-{
-	struct moving *moving = moving_of(completion);
-
-	if (moving->new) {
-		atomic_store(&moving->allocation->data, moving->new);
-		moving->allocation->interface = moving->to;
-	}
-	let_go(moving->allocation);
-}
-
-/* A child keeps the block, and the interface, until it ends: it holds locks now. */
-static void cancel_move(struct hmem_completion *completion)
-{
-	let_go(moving_of(completion)->allocation);
-}
-
-/* Nobody has the old block any more. What is wrong with it the log tells. */
-static void finish_move(struct hmem_completion *completion)
-{
-	struct moving *moving = moving_of(completion);
-
-	if (!moving->new)
-		return;
-	hmem_free(moving->from, moving->old);
-	hmem_interface_unref(moving->from);
-}
-
-static int begin_move(struct hmem_allocation *allocation, struct hmem_interface *to,
-		      struct moving *new)
-{
-	int err = 0;
-
-	new->completion.make = make_move;
-	new->completion.commit = commit_move;
-	new->completion.cancel = cancel_move;
-	new->completion.finish = finish_move;
-	new->allocation = allocation;
-	new->from = allocation->interface;
-	new->old = atomic_load(&allocation->data);
-	if (to != new->from) {
-		err = allocate(to, allocation->bytes, allocation->align, &new->new);
-		if (err)
-			return err;
-		new->to = hmem_interface_ref(to);
-	}
-	err = completion_begin(allocation->ctx, &new->completion);
-	if (err && new->new) {
-		hmem_free(to, new->new);
-		hmem_interface_unref(to);
-	}
-	return err;
-}
-
-static int do_move_begin(struct hmem_allocation *allocation, struct hmem_interface *to,
-			 struct hmem_completion **completion)
-{
-	struct moving *new;
-	int err;
-
-	if (!allocation)
-		return -EINVAL;
-	if (!to || !completion)
-		return hmem_fail(allocation->ctx, -EINVAL,
-				 "an allocation moves to an interface, with a place for what to wait "
-				 "for");
-	err = can_change(allocation);
-	if (err)
-		return err;
-	new = calloc(1, sizeof(*new));
-	if (!new)
-		err = hmem_fail(allocation->ctx, -ENOMEM, "no memory to begin a move");
-	else if ((allocation->interface->options.flags | to->options.flags) &
-		 HMEM_INTERFACE_ONE_THREAD)
-		err = hmem_fail(allocation->ctx, -EOPNOTSUPP,
-				"an interface for one thread is not for the library's; use "
-				"hmem_allocation_move()");
-	else
-		err = begin_move(allocation, to, new);
-	if (err) {
-		let_go(allocation);
-		free(new);
-		return err;
-	}
-	*completion = &new->completion;
-	return 0;
-}
-
-int hmem_allocation_move_begin(struct hmem_allocation *allocation, struct hmem_interface *to,
-			       struct hmem_completion **completion)
-{
-	return UNCANCELLED(do_move_begin(allocation, to, completion));
 }

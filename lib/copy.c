@@ -55,6 +55,7 @@ static bool reaches(const struct hmem_shape *shape, struct side *side)
 	return true;
 }
 
+/* Its memory is used, so it has as many bytes as it has. */
 static int settle(struct hmem_allocation *allocation, const struct hmem_layout *layout,
 		  const struct hmem_shape *shape, struct side *side)
 {
@@ -100,43 +101,25 @@ static bool overlap(const struct side *a, const struct side *b)
 	return x + a->offset < y + b->end && y + b->offset < x + a->end;
 }
 
-static int prepare(struct copy *copy, struct hmem_allocation *to, const struct hmem_layout *to_layout,
-		   struct hmem_allocation *from, const struct hmem_layout *from_layout,
-		   const struct hmem_shape *shape)
+/* Of two whose memory is used. */
+static int describe(struct copy *copy, struct hmem_allocation *to,
+		    const struct hmem_layout *to_layout, struct hmem_allocation *from,
+		    const struct hmem_layout *from_layout, const struct hmem_shape *shape)
 {
 	struct side in, out;
 	int err;
 
-	if (!to || !from)
-		return -EINVAL;
-	if (!shape)
-		return hmem_fail(to->ctx, -EINVAL, "what shall be copied has a shape");
-	memset(copy, 0, sizeof(*copy));
-	if (!shape->bytes || !shape->rows || !shape->planes)
-		return 0;
 	err = settle(to, to_layout, shape, &in);
 	if (!err)
 		err = settle(from, from_layout, shape, &out);
-	if (!err)
-		err = allocation_use(in.root);
 	if (err)
 		return err;
-	err = allocation_use(out.root);
-	if (err) {
-		allocation_unuse(in.root);
-		return err;
-	}
 	copy->shape = *shape;
-	if (in_one_run(shape, &in) && in_one_run(shape, &out)) {
+	if (in_one_run(shape, &in) && in_one_run(shape, &out))
 		copy->shape = (struct hmem_shape){ shape->bytes * shape->rows * shape->planes, 1, 1 };
-	} else if (overlap(&in, &out)) {
-		allocation_unuse(in.root);
-		allocation_unuse(out.root);
+	else if (overlap(&in, &out))
 		return hmem_fail(to->ctx, -EINVAL,
 				 "what is copied overlaps where it goes; only one run of bytes may");
-	}
-	copy->to_root = in.root;
-	copy->from_root = out.root;
 	copy->to = in.root->data + in.offset;
 	copy->from = out.root->data + out.offset;
 	copy->to_row = in.row;
@@ -154,6 +137,36 @@ static void leave(const struct copy *copy)
 	allocation_unuse(copy->from_root);
 	allocation_unuse(copy->to_root);
 }
+
+static int prepare(struct copy *copy, struct hmem_allocation *to, const struct hmem_layout *to_layout,
+		   struct hmem_allocation *from, const struct hmem_layout *from_layout,
+		   const struct hmem_shape *shape)
+{
+	int err;
+
+	if (!to || !from)
+		return -EINVAL;
+	if (!shape)
+		return hmem_fail(to->ctx, -EINVAL, "what shall be copied has a shape");
+	memset(copy, 0, sizeof(*copy));
+	if (!shape->bytes || !shape->rows || !shape->planes)
+		return 0;
+	err = allocation_use(allocation_root(to));
+	if (err)
+		return err;
+	err = allocation_use(allocation_root(from));
+	if (err) {
+		allocation_unuse(allocation_root(to));
+		return err;
+	}
+	copy->to_root = allocation_root(to);
+	copy->from_root = allocation_root(from);
+	err = describe(copy, to, to_layout, from, from_layout, shape);
+	if (err)
+		leave(copy);
+	return err;
+}
+
 
 static void make(const struct copy *copy)
 {
