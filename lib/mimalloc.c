@@ -29,6 +29,7 @@ static bool look_up(void *library)
 {
 	int version;
 
+	snprintf(why_not, sizeof(why_not), "mimalloc has not all functions that are used here");
 #define LOOK_UP(member, name)                              \
 	*(void **)&loaded.member = dlsym(library, name);   \
 	if (!loaded.member)                                \
@@ -37,6 +38,9 @@ static bool look_up(void *library)
 	/* 209 is 2.0.9; what a major version that is not known takes for an arena is not either. */
 	version = loaded.version();
 	loaded.arenas_have_addresses = version >= 300;
+	loaded.aligns = version < 300;
+	snprintf(why_not, sizeof(why_not),
+		 "mimalloc says that its version is %d; known here are 200 to 399", version);
 	return version >= 200 && version < 400;
 }
 
@@ -52,8 +56,6 @@ static void load(void)
 		return;
 	}
 	is_there = look_up(library);
-	if (!is_there)
-		snprintf(why_not, sizeof(why_not), "mimalloc is not of a version that is known here");
 }
 
 const struct mimalloc *mimalloc_get(const char **why)

@@ -15,8 +15,13 @@ union mimalloc_arena {
 	void *address;
 };
 
+/*
+ * @aligns: what is aligned to more than 16 bytes is safe there. With 3.0.1 blocks were damaged when
+ *	threads that had such ones ended: seen, also without arenas; why was not looked up
+ */
 struct mimalloc {
 	bool arenas_have_addresses;
+	bool aligns;
 	int (*version)(void);
 	bool (*manage_os_memory_ex)(void *start, size_t bytes, bool is_committed, bool is_pinned,
 				    bool is_zero, int node, bool exclusive, void *arena);

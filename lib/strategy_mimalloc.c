@@ -313,6 +313,11 @@ static void *alloc_in_arena(struct mi_interface *whole, struct mi_heaps *own, si
 	return block;
 }
 
+static bool is_for_arenas(const struct mimalloc *mi, size_t bytes, size_t align)
+{
+	return bytes <= LARGE && align <= (mi->aligns ? ALIGN_MAX : GRANULE_BLOCK_MIN);
+}
+
 /* What is large, aligned to more, a thread's first one, or has no room where the last one was. */
 static __attribute__((noinline)) void *alloc_else(struct mi_interface *whole, size_t bytes,
 						  size_t align)
@@ -323,7 +328,7 @@ static __attribute__((noinline)) void *alloc_else(struct mi_interface *whole, si
 
 	if (!own)
 		return NULL;
-	if (bytes > LARGE || align > ALIGN_MAX)
+	if (!is_for_arenas(whole->mi, bytes, align))
 		return strategy_binned.alloc(whole->rest, bytes, align);
 	block = alloc_in_arena(whole, own, bytes, align);
 	if (!block) {

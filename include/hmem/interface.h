@@ -9,8 +9,8 @@
  *		(version 2 or 3) is there and finds 64 MiB in one piece for each of up to 16
  *		arenas; version 2 takes 32 MiB for each thread. Then what is not freed stays when
  *		the interface goes, and what is no block, or was freed before, is not found but in
- *		checked mode; save blocks above 16 MiB, and those for which no arena has room,
- *		which are binned
+ *		checked mode; save blocks above 16 MiB, with version 3 those aligned to more than
+ *		16 bytes, and those for which no arena has room, which are binned
  *   shared	binned, of a space that processes share, and the only one there: a block may be
  *		freed by another process than allocated it. Whoever dies, at any instant, holds
  *		nobody up; what he had allocated stays so

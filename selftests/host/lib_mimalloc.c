@@ -436,6 +436,61 @@ static void test_without(const char *self)
 	rmdir(directory);
 }
 
+#define LEFT 2000
+
+static struct hmem_interface *leaving;
+static void *left[LEFT];
+
+static size_t bytes_left(int i)
+{
+	return 200 + (size_t)i * 37 % 3000;
+}
+
+/* Those that are aligned may begin in the middle of larger ones. */
+static void fill_left(int from, int step)
+{
+	for (int i = from; i < LEFT; i += step) {
+		left[i] = hmem_aligned_alloc(leaving, i % 3 ? 16 : 64u << i % 4, bytes_left(i));
+		if (!left[i])
+			tap_bail("no block");
+		memset(left[i], i % 251, bytes_left(i));
+	}
+}
+
+static void *leaves(void *arg)
+{
+	fill_left(*(int *)arg, 2);
+	return NULL;
+}
+
+/* What threads leave behind when they end is not given to two, once it is freed. */
+static void test_left(void)
+{
+	struct hmem_space *space = kept_space(256 * MIB);
+	int changed = 0;
+
+	leaving = general(space);
+	fill_left(0, 1);
+	for (int round = 0; round < 20; round++) {
+		int from = round % 2;
+		pthread_t thread;
+
+		for (int i = from; i < LEFT; i += 2)
+			hmem_free(leaving, left[i]);
+		if (pthread_create(&thread, NULL, leaves, &from))
+			tap_bail("no thread");
+		pthread_join(thread, NULL);
+		for (int i = 0; i < LEFT; i++)
+			for (size_t b = 0; b < bytes_left(i); b++)
+				changed += ((unsigned char *)left[i])[b] != i % 251;
+	}
+	TAP_EQ(changed, 0, "blocks of threads that have ended are nobody else's");
+	for (int i = 0; i < LEFT; i++)
+		hmem_free(leaving, left[i]);
+	hmem_interface_unref(leaving);
+	hmem_space_unref(space);
+}
+
 /* Version 2 has 64 arenas in a process. */
 static void test_arenas(void)
 {
@@ -486,6 +541,7 @@ int main(int argc, char **argv)
 		test_interfaces();
 		test_kept();
 		test_used();
+		test_left();
 		test_arenas();
 	}
 	hmem_ctx_unref(ctx);
