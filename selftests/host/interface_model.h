@@ -13,6 +13,7 @@
 
 #include <pthread.h>
 
+#include "../sanitized.h"
 #include "blocks_model.h"
 #include "own_strategy.h"
 
@@ -377,7 +378,7 @@ static void model_begin(struct hmem_ctx *ctx, const struct hmem_space_options *o
 	memset(&model, 0, sizeof(model));
 	atomic_store(&model_wrong, 0);
 	model.ctx = ctx;
-	model.calls = many ? strtoul(many, NULL, 0) : 100000;
+	model.calls = many ? strtoul(many, NULL, 0) : sanitized("calls", 100000, 2, 10);
 	model.random = random_of(seed, THREADS);
 	model.nr_threads = threads;
 	for (unsigned int i = 0; i < threads; i++)

@@ -177,7 +177,7 @@ static void end(void)
 
 int main(void)
 {
-	times = sanitized("calls", 2000000, 10, 10);
+	times = sanitized("calls", 2000000, 10, 50);
 	if (hmem_ctx_new(&ctx))
 		tap_bail("no context");
 	space = must_space(4 * MIB);
