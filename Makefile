@@ -36,11 +36,14 @@ endif
 WARNINGS	:= -Wall -Wextra -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Werror
 BASE_CFLAGS	:= -std=gnu11 $(WARNINGS) -Iinclude -Iinclude/uapi -pthread
 DEPFLAGS	= -MMD -MP
-# yes: of addresses and undefined behaviour; thread: of races. That one does not see fences,
-# and warns of them: where the library has one, what it orders are atomic words.
+# yes: of addresses and undefined behaviour; undefined: of that alone; thread: of races. That one
+# does not see fences, and warns of them: where the library has one, what it orders are atomic words.
+SANITIZER_yes		:= -fsanitize=address,undefined -fno-sanitize-recover=all
+SANITIZER_undefined	:= -fsanitize=undefined -fno-sanitize-recover=all
+SANITIZER_thread	:= -fsanitize=thread -Wno-tsan
 ifdef SANITIZE
-SANITIZER	:= -fno-omit-frame-pointer $(if $(filter thread,$(SANITIZE)),-fsanitize=thread -Wno-tsan,\
-		   -fsanitize=address,undefined -fno-sanitize-recover=all)
+SANITIZER	:= -fno-omit-frame-pointer $(or $(SANITIZER_$(SANITIZE)),\
+		   $(error SANITIZE is yes, undefined or thread))
 else
 NO_UNDEFINED	:= -Wl,-z,defs
 endif
@@ -93,11 +96,11 @@ $(BUILD)/libhmem.a: $(LIB_OBJ)
 	$(Q)rm -f $@
 	$(Q)$(AR) rcs $@ $^
 
-# The malloc of other programs has the library inside, all of it hidden. Not with sanitizers, which
+# The malloc of other programs has the library inside, all of it hidden. Not with sanitizers that
 # have a malloc of their own.
 PRELOAD_OBJ	:= $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard lib/preload/*.c))
 PRELOAD_MAP	:= lib/preload/libhmem-malloc.map
-PRELOAD_SO	:= $(if $(SANITIZE),,$(BUILD)/libhmem-malloc.so)
+PRELOAD_SO	:= $(if $(filter-out undefined,$(SANITIZE)),,$(BUILD)/libhmem-malloc.so)
 
 # Otherwise malloc(3) and memset(3) in calloc(3) would become calloc(3).
 $(PRELOAD_OBJ): LIB_CFLAGS += -fno-builtin-malloc -fno-builtin-calloc
@@ -192,6 +195,7 @@ examples: $(EXAMPLES) ## the example programs
 	@:
 selftests: $(TESTS) $(BUILD)/bench/tier_guest ## the tests written in C
 	@:
+preload-tests: $(filter $(BUILD)/selftests/host/preload_%,$(TESTS))
 guest-tests: $(GUEST_TESTS) $(BUILD)/bench/tier_guest ## those of them that run in guests
 	@:
 benches: $(BENCHES) ## the measuring programs
@@ -262,9 +266,13 @@ check-sanitize: ## host tests with the sanitizers of addresses, undefined behavi
 		lib tools examples selftests
 	+@$(MAKE) --no-print-directory BUILD=$(BUILD)/sanitize-thread SANITIZE=thread \
 		lib tools examples selftests
+	+@$(MAKE) --no-print-directory BUILD=$(BUILD)/sanitize-undefined SANITIZE=undefined \
+		lib tools preload-tests
 	@status=0; for build in sanitize sanitize-thread; do \
 		BUILD=$(BUILD)/$$build selftests/run --only host $(if $(TEST),'$(TEST)') || status=1; \
-	done; exit $$status
+	done; $(if $(filter-out host/preload% host/cli-run%,$(TEST)),,BUILD=$(BUILD)/sanitize-undefined \
+		selftests/run --only host '$(or $(TEST),host/@(preload_*|cli-run.sh))' || status=1;) \
+	exit $$status
 
 torture: ## everything at once at random in guests: MINUTES= (20), SEED= to repeat
 	@./install-deps build guest
@@ -386,5 +394,5 @@ help: ## this list
 -include $(LIB_OBJ:.o=.d) $(PRELOAD_OBJ:.o=.d) $(TOOLS_OBJ:.o=.d) $(TIER_GUEST_OBJ:.o=.d) $(addsuffix .d,$(EXAMPLES) $(TESTS) $(BENCHES))
 
 FORCE:
-.PHONY: all lib tools examples selftests guest-tests benches kmod kmod-inject kmod-if-headers deps clean demo demo-host \
+.PHONY: all lib tools examples selftests guest-tests preload-tests benches kmod kmod-inject kmod-if-headers deps clean demo demo-host \
 	check check-long check-sanitize check-static check-kasan crash crash-long mutants fuzz fuzz-deps fuzz-ioctl torture torture-shelf torture-deaths torture-overlaps power-cut bench install uninstall help FORCE
