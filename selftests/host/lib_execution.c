@@ -20,6 +20,7 @@
 static struct hmem_ctx *ctx, *pretended;
 
 #include "execution_user.h"
+#include "said.h"
 
 /* --- what is played -------------------------------------------------------------------- */
 
@@ -77,14 +78,6 @@ static struct hmem_execution *must_nodes(struct hmem_ctx *c, const int *nodes, s
 	if (hmem_execution_nodes(c, nodes, nr, &new))
 		tap_bail("%s", hmem_last_error(c));
 	return new;
-}
-
-static bool says(struct hmem_ctx *c, const char *sentence)
-{
-	if (strstr(hmem_last_error(c), sentence))
-		return true;
-	tap_diag("\"%s\" does not have \"%s\"", hmem_last_error(c), sentence);
-	return false;
 }
 
 /* --- allocations ----------------------------------------------------------------------- */

@@ -8,6 +8,7 @@
 #include <hmem/hmem.h>
 
 #include "sysroot.h"
+#include "said.h"
 
 #define MIB	  (1ull << 20)
 #define UNTOUCHED ((void *)(uintptr_t)0x5ca1ab1e)
@@ -39,14 +40,6 @@ static struct hmem_execution *must_nodes(struct hmem_ctx *c, const int *nodes, s
 	if (hmem_execution_nodes(c, nodes, nr, &new))
 		tap_bail("%s", hmem_last_error(c));
 	return new;
-}
-
-static bool says(struct hmem_ctx *c, const char *sentence)
-{
-	if (strstr(hmem_last_error(c), sentence))
-		return true;
-	tap_diag("\"%s\" does not have \"%s\"", hmem_last_error(c), sentence);
-	return false;
 }
 
 /* --- a machine made of files ----------------------------------------------------------- */

@@ -15,6 +15,7 @@
 #include "interface_user.h"
 #include "sysroot.h"
 #include "execution_user.h"
+#include "said.h"
 
 #define N 1000u
 
@@ -139,14 +140,6 @@ static struct hmem_attachment *must_attach(struct hmem_execution *to, struct hme
 	return new;
 }
 
-static bool says(const char *sentence)
-{
-	if (strstr(hmem_last_error(ctx), sentence))
-		return true;
-	tap_diag("\"%s\" does not have \"%s\"", hmem_last_error(ctx), sentence);
-	return false;
-}
-
 /* --- what is done ---------------------------------------------------------------------- */
 
 /* What the device has of an allocation is where the host has it. */
@@ -267,7 +260,7 @@ static void slices(struct hmem_interface *interface)
 		hmem_allocation_slice(whole, align + 4, 4, &askew);
 		TAP_EQ(hmem_execution_attach(device, askew, 0, &none), -EINVAL,
 		       "a slice that begins elsewhere is refused");
-		TAP_OK(says("this is 4 behind one") && !none, "as is said");
+		TAP_OK(says(ctx, "this is 4 behind one") && !none, "as is said");
 		hmem_allocation_free(askew);
 	}
 	hmem_allocation_free(slice[0]);
@@ -293,7 +286,7 @@ static void bounds(void)
 	if (hmem_allocation_adopt(ctx, NULL, memory, bytes, 0, &large))
 		tap_bail("%s", hmem_last_error(ctx));
 	TAP_EQ(hmem_execution_attach(device, large, 0, &none), -EFBIG, "more than that is refused");
-	TAP_OK(says("bytes at once, not") && !none, "as is said");
+	TAP_OK(says(ctx, "bytes at once, not") && !none, "as is said");
 	TAP_EQ(hmem_allocation_free(large), 0, "and not attached");
 	munmap(memory, bytes);
 }
@@ -306,7 +299,7 @@ static void addresses(struct hmem_interface *interface)
 	size_t n = N;
 
 	if (err == -EOPNOTSUPP) {
-		TAP_OK(says("no fine-grained system SVM") && !a, "addresses are refused");
+		TAP_OK(says(ctx, "no fine-grained system SVM") && !a, "addresses are refused");
 		tap_skip("a kernel takes addresses", "this device does not");
 	} else {
 		b = must_attach(device, by, HMEM_ATTACH_ADDRESS);
@@ -353,11 +346,11 @@ static void choosing(struct hmem_interface *interface)
 	another = NULL;
 	options.name = "no such";
 	TAP_EQ(hmem_execution_opencl(ctx, &options, &another), -ENODEV, "one that there is not");
-	TAP_OK(says("0 devices of this type that are called no such: number 0"), "named");
+	TAP_OK(says(ctx, "0 devices of this type that are called no such: number 0"), "named");
 	options = options_of(HMEM_OPENCL_ANY, NULL);
 	options.index = 1000;
 	TAP_EQ(hmem_execution_opencl(ctx, &options, &another), -ENODEV, "one beyond the last");
-	TAP_OK(says("number 1000, counted from 0, is not among them") && !another, "counted");
+	TAP_OK(says(ctx, "number 1000, counted from 0, is not among them") && !another, "counted");
 
 	options = options_of(HMEM_OPENCL_ANY, NULL);
 	options.context = of_device.context;

@@ -6,6 +6,7 @@
 #include <pthread.h>
 
 #include "interface_user.h"
+#include "said.h"
 
 #define UNTOUCHED ((void *)(uintptr_t)0x5ca1ab1e)
 
@@ -162,14 +163,6 @@ static bool all_are(const char *at, size_t bytes, char value)
 	return true;
 }
 
-static bool says(const char *sentence)
-{
-	if (strstr(hmem_last_error(ctx), sentence))
-		return true;
-	tap_diag("\"%s\" does not have \"%s\"", hmem_last_error(ctx), sentence);
-	return false;
-}
-
 static struct hmem_allocation *must_have(struct hmem_interface *interface, size_t bytes)
 {
 	struct hmem_allocation *new;
@@ -246,37 +239,37 @@ static void refuses(struct hmem_interface *interface)
 	device.form = HMEM_NATIVE_OTHER;
 	device.copies = 1;
 	TAP_EQ(hmem_execution_attach(toy, a, 0, &attachment), -EFBIG, "one byte too many");
-	TAP_OK(says("toy takes 999 bytes at once, not 1000"), "as is said");
+	TAP_OK(says(ctx, "toy takes 999 bytes at once, not 1000"), "as is said");
 	TAP_EQ(hmem_allocation_slice(a, 128 + 4, 100, &slice), 0, "a slice");
 	TAP_EQ(hmem_execution_attach(toy, slice, 0, &attachment), -EINVAL, "at another place");
-	TAP_OK(says("a multiple of 128 bytes, this is 4 behind one"), "as is said");
+	TAP_OK(says(ctx, "a multiple of 128 bytes, this is 4 behind one"), "as is said");
 	TAP_STR_EQ(calls(), "", "of which the table does not hear");
 	hmem_allocation_free(slice);
 	hmem_allocation_slice(a, 128, 100, &slice);
 	TAP_EQ(hmem_execution_attach(toy, slice, HMEM_ATTACH_NO_COPY, &attachment), -EOPNOTSUPP,
 	       "a copy that is not to be");
-	TAP_OK(says("toy would work on a copy"), "as is said");
+	TAP_OK(says(ctx, "toy would work on a copy"), "as is said");
 	TAP_STR_EQ(calls(), "ad", "is given up");
 	device.fails = 'd';
 	TAP_EQ(hmem_execution_attach(toy, slice, HMEM_ATTACH_ADDRESS, &attachment), -EOPNOTSUPP,
 	       "what has no address, and shall have one");
-	TAP_OK(says("by no address"), "as is said, whatever happens then");
+	TAP_OK(says(ctx, "by no address"), "as is said, whatever happens then");
 	TAP_STR_EQ(calls(), "ad", "is given up");
 	device.fails = 0;
 	for (device.form = 0; device.form < HMEM_NATIVE_OTHER + 2;
 	     device.form += HMEM_NATIVE_OTHER + 1) {
 		TAP_EQ(hmem_execution_attach(toy, slice, 0, &attachment), -EINVAL, "form %u",
 		       device.form);
-		TAP_OK(says("does not say in what form") && !strcmp(calls(), "ad"), "is none");
+		TAP_OK(says(ctx, "does not say in what form") && !strcmp(calls(), "ad"), "is none");
 	}
 	device.form = HMEM_NATIVE_ADDRESS;
 	device.fails = 'a';
 	TAP_EQ(hmem_execution_attach(toy, slice, 0, &attachment), -EIO, "what the table refuses");
-	TAP_OK(says("no a today") && !strcmp(calls(), "a"), "is refused in its words");
+	TAP_OK(says(ctx, "no a today") && !strcmp(calls(), "a"), "is refused in its words");
 	TAP_OK(attachment == UNTOUCHED, "none of which writes a handle");
 	device.fails = 'b';
 	TAP_EQ(hmem_execution_bind(toy, &back), -EIO, "so is a binding");
-	TAP_OK(back == UNTOUCHED && says("no b today") && !strcmp(calls(), "b"), "likewise");
+	TAP_OK(back == UNTOUCHED && says(ctx, "no b today") && !strcmp(calls(), "b"), "likewise");
 	device.fails = 'u';
 	TAP_EQ(hmem_execution_bind(toy, &back), 0, "one");
 	TAP_EQ(hmem_binding_end(back), -EIO, "whose end fails is gone");
@@ -296,7 +289,7 @@ static void refuses(struct hmem_interface *interface)
 	TAP_STR_EQ(calls(), "aBBE", "each was asked for once");
 	TAP_EQ(hmem_allocation_free(a), -EBUSY, "it is attached");
 	TAP_EQ(hmem_attachment_detach(attachment), -EIO, "and is detached though it does not end");
-	TAP_OK(says("no E today") && !strcmp(calls(), "Ed"), "as is said");
+	TAP_OK(says(ctx, "no E today") && !strcmp(calls(), "Ed"), "as is said");
 	if (hmem_execution_attach(toy, slice, 0, &attachment))
 		tap_bail("%s", hmem_last_error(ctx));
 	device.fails = 'd';
@@ -333,7 +326,7 @@ static void at_once(struct hmem_interface *interface)
 	TAP_EQ(hmem_attachment_begin(attachment), -EBUSY, "while another thread begins");
 	TAP_EQ(hmem_attachment_end(attachment), -EBUSY, "nobody ends");
 	TAP_EQ(hmem_attachment_detach(attachment), -EBUSY, "or detaches");
-	TAP_OK(says("another thread just gives this memory to toy"), "as is said");
+	TAP_OK(says(ctx, "another thread just gives this memory to toy"), "as is said");
 	pthread_barrier_wait(&meet);
 	device.meet = NULL;
 	pthread_join(thread, &result);
@@ -405,7 +398,7 @@ static void wrong(struct hmem_interface *interface)
 	none = (struct hmem_execution_ops){ .size = sizeof(none) };
 	toy = must_create(&info, &none);
 	TAP_EQ(hmem_execution_attach(toy, a, 0, &attachment), -EOPNOTSUPP, "who cannot attach");
-	TAP_OK(says("idle works on no memory of the host"), "says so");
+	TAP_OK(says(ctx, "idle works on no memory of the host"), "says so");
 	hmem_execution_unref(toy);
 	none.attach = device_attach;
 	toy = must_create(&info, &none);

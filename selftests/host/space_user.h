@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "said.h"
 #include "sysroot.h"
 
 #define PAGE 4096ull
@@ -48,11 +49,7 @@ static inline int refused(const struct hmem_space_options *options, const char *
 		tap_diag("a handle was written with error %d", err);
 		return 1;
 	}
-	if (!strstr(hmem_last_error(ctx), sentence)) {
-		tap_diag("\"%s\" does not have \"%s\"", hmem_last_error(ctx), sentence);
-		return 2;
-	}
-	return err;
+	return says(ctx, sentence) ? err : 2;
 }
 
 static inline struct hmem_space_info info_of(const struct hmem_space *space)
