@@ -1,21 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Faults for tests of the memory model: more calls that can be made to fail than faults.h has, and
- * what is looked at after each: that the heap and the addresses of the process are as before, that
- * a space which was there before still gives blocks, and that one which was not made is not found.
+ * Faults for tests of the memory model: all calls that can be made to fail, and what is looked at
+ * after each: that the heap and the addresses of the process are as before, that a space which was
+ * there before still gives blocks, and that one which was not made is not found.
  *
- * Hwloc is not there: it ends the process when it gets no memory, and asks for it some thousand
- * times. Overrides functions of libc: to be included once in a program.
+ * Overrides functions of libc: to be included once in a program.
  */
 #ifndef SELFTESTS_HOST_FAULTS_SPACE_H
 #define SELFTESTS_HOST_FAULTS_SPACE_H
 
 #include <mntent.h>
-#include <pthread.h>
 #include <time.h>
 
 #include "../sanitized.h"
-#include "faults.h"
+#include "faults_memory.h"
 
 #define MIB (1ull << 20)
 
@@ -28,21 +26,6 @@ OVERRIDE int clock_gettime(clockid_t clock, struct timespec *now)
 
 	now->tv_sec += late;
 	return got;
-}
-
-OVERRIDE long syscall(long number, ...)
-{
-	long a[6];
-	va_list ap;
-	REAL(long, "syscall", long, ...);
-
-	va_start(ap, number);
-	for (int i = 0; i < 6; i++)
-		a[i] = va_arg(ap, long);
-	va_end(ap);
-	if (number == SYS_mbind && fails("mbind"))
-		return -1;
-	return real(number, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
 
 OVERRIDE int madvise(void *address, size_t length, int advice)
@@ -105,13 +88,6 @@ OVERRIDE void *reallocarray(void *old, size_t count, size_t size)
 	return fails("reallocarray") ? NULL : realloc(old, count * size);
 }
 
-OVERRIDE int pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
-			    void *(*run)(void *), void *arg)
-{
-	REAL(int, "pthread_create", pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
-	return fails("pthread_create") ? injected : real(thread, attributes, run, arg);
-}
-
 OVERRIDE int pthread_key_create(pthread_key_t *key, void (*end)(void *))
 {
 	REAL(int, "pthread_key_create", pthread_key_t *, void (*)(void *));
@@ -157,17 +133,6 @@ OVERRIDE FILE *setmntent(const char *path, const char *mode)
 	if (file)
 		setvbuf(file, buffer, _IOFBF, sizeof(buffer));
 	return file;
-}
-
-void *dlopen(const char *file, int flags)
-{
-	REAL(void *, "dlopen", const char *, int);
-	int own = inherited;
-	void *library = file && strstr(file, "hwloc") ? NULL : real(file, flags);
-
-	/* Mimalloc has open what it closes at once. */
-	inherited = own;
-	return library;
 }
 
 /* --- what was there before --------------------------------------------------------------- */

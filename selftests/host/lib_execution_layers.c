@@ -7,7 +7,7 @@
 
 #include <hmem/hmem.h>
 
-#include "sysroot.h"
+#include "played_nodes.h"
 #include "said.h"
 
 #define MIB	  (1ull << 20)
@@ -46,27 +46,12 @@ static struct hmem_execution *must_nodes(struct hmem_ctx *c, const int *nodes, s
 
 static void node(int n, uint64_t kib, const char *distance, int near, unsigned int latency)
 {
-	char path[128], text[128];
+	char path[128];
 
-	snprintf(path, sizeof(path), "sys/devices/system/node/node%d/meminfo", n);
-	snprintf(text, sizeof(text), "Node %d MemTotal: %llu kB\nNode %d MemFree: %llu kB\n", n,
-		 (unsigned long long)kib, n, (unsigned long long)kib / 2);
-	scratch_write(path, text);
+	play_node(n, kib, kib / 2);
 	snprintf(path, sizeof(path), "sys/devices/system/node/node%d/distance", n);
 	scratch_write(path, distance);
-	if (!latency)
-		return;
-	snprintf(path, sizeof(path),
-		 "sys/devices/system/node/node%d/access1/initiators/read_latency", n);
-	snprintf(text, sizeof(text), "%u\n", latency);
-	scratch_write(path, text);
-	snprintf(path, sizeof(path), "sys/devices/system/node/node%d/access1/initiators/node%d", n,
-		 near);
-	snprintf(text, sizeof(text), "../../../node%d", near);
-	scratch_link(path, text);
-	snprintf(path, sizeof(path),
-		 "sys/devices/system/node/node%d/access1/initiators/read_bandwidth", n);
-	scratch_write(path, "10000\n");
+	play_figures(n, near, latency, latency ? 10000 : 0);
 }
 
 /* Two sockets, each with DRAM (0, 1); CXL memory on the first one (2) and on the second (3). */

@@ -6,57 +6,12 @@
  * Layers that this machine has not are put in hmem_layer_iterate()'s mouth, and their memory is
  * that of a provider of this test.
  */
-#include <pthread.h>
-#include <sched.h>
-
-#include "faults.h"
+#include "faults_memory.h"
 
 #define KIB (1ull << 10)
 #define MIB (1ull << 20)
 
 /* --- what is played -------------------------------------------------------------------- */
-
-static int node_of_pages = -1;
-static unsigned int threads_seen, processors_seen;
-
-/* mbind(2) and move_pages(2) */
-OVERRIDE long syscall(long number, ...)
-{
-	long a[6];
-	va_list ap;
-	REAL(long, "syscall", long, ...);
-
-	va_start(ap, number);
-	for (int i = 0; i < 6; i++)
-		a[i] = va_arg(ap, long);
-	va_end(ap);
-	if (number == SYS_mbind && fails("mbind"))
-		return -1;
-	if (number == SYS_move_pages) {
-		if (fails("move_pages"))
-			return -1;
-		for (long i = 0; node_of_pages >= 0 && i < a[1]; i++)
-			((int *)a[4])[i] = node_of_pages;
-		if (node_of_pages >= 0)
-			return 0;
-	}
-	return real(number, a[0], a[1], a[2], a[3], a[4], a[5]);
-}
-
-OVERRIDE int pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
-			    void *(*run)(void *), void *arg)
-{
-	REAL(int, "pthread_create", pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
-	cpu_set_t set;
-
-	if (fails("pthread_create"))
-		return injected;
-	if (attributes && !pthread_attr_getaffinity_np(attributes, sizeof(set), &set)) {
-		threads_seen++;
-		processors_seen += (unsigned int)CPU_COUNT(&set);
-	}
-	return real(thread, attributes, run, arg);
-}
 
 OVERRIDE int sched_getaffinity(pid_t pid, size_t size, cpu_set_t *set)
 {
@@ -69,14 +24,6 @@ OVERRIDE int sched_getaffinity(pid_t pid, size_t size, cpu_set_t *set)
 		return 0;
 	}
 	return real(pid, size, set);
-}
-
-/* It takes its time, and asks for memory some thousand times. */
-void *dlopen(const char *file, int flags)
-{
-	REAL(void *, "dlopen", const char *, int);
-
-	return file && strstr(file, "hwloc") ? NULL : real(file, flags);
 }
 
 static struct hmem_layer_info played[12];

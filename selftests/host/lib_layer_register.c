@@ -7,7 +7,7 @@
 
 #include <hmem/hmem.h>
 
-#include "sysroot.h"
+#include "played_nodes.h"
 
 static struct hmem_ctx *ctx;
 
@@ -18,17 +18,9 @@ static void machine(void)
 	scratch_write("sys/devices/system/node/has_cpu", "0-1\n");
 	scratch_write("sys/devices/system/node/node0/distance", "10 21 17\n");
 	scratch_write("sys/devices/system/node/node1/distance", "21 10 28\n");
-	for (int n = 0; n < 3; n++) {
-		char text[128];
-
-		snprintf(text, sizeof(text), "Node %d MemTotal: %d kB\nNode %d MemFree: 512 kB\n", n,
-			 1024 * (n + 1), n);
-		scratch_write(scratch_path("sys/devices/system/node/node%d/meminfo", n) +
-			      strlen(scratch()) + 1, text);
-	}
-	scratch_write("sys/devices/system/node/node2/access1/initiators/read_latency", "250\n");
-	scratch_write("sys/devices/system/node/node2/access1/initiators/read_bandwidth", "28000\n");
-	scratch_link("sys/devices/system/node/node2/access1/initiators/node0", "../../../node0");
+	for (int n = 0; n < 3; n++)
+		play_node(n, 1024u * (n + 1), 512);
+	play_figures(2, 0, 250, 28000);
 	scratch_write("sys/devices/virtual/memory_tiering/memory_tier22/nodelist", "2\n");
 }
 

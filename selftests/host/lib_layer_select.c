@@ -5,30 +5,14 @@
  */
 #include <hmem/hmem.h>
 
-#include "sysroot.h"
+#include "played_nodes.h"
 
 static struct hmem_ctx *ctx;
 
 static void node(int n, uint64_t kib, unsigned int latency, unsigned int bandwidth)
 {
-	char path[128], text[128];
-
-	snprintf(path, sizeof(path), "sys/devices/system/node/node%d/meminfo", n);
-	snprintf(text, sizeof(text), "Node %d MemTotal: %llu kB\nNode %d MemFree: %llu kB\n", n,
-		 (unsigned long long)kib, n, (unsigned long long)kib / 2);
-	scratch_write(path, text);
-	if (!latency)
-		return;
-	snprintf(path, sizeof(path), "sys/devices/system/node/node%d/access1/initiators/read_latency",
-		 n);
-	snprintf(text, sizeof(text), "%u\n", latency);
-	scratch_write(path, text);
-	snprintf(path, sizeof(path),
-		 "sys/devices/system/node/node%d/access1/initiators/read_bandwidth", n);
-	snprintf(text, sizeof(text), "%u\n", bandwidth);
-	scratch_write(path, text);
-	snprintf(path, sizeof(path), "sys/devices/system/node/node%d/access1/initiators/node0", n);
-	scratch_link(path, "../../../node0");
+	play_node(n, kib, kib / 2);
+	play_figures(n, 0, latency, bandwidth);
 }
 
 /* DRAM 0, HBM 1, CXL memory 2, and node 3, of which nothing is known; a pmem file system. */
@@ -41,11 +25,7 @@ static void machine(void)
 	node(1, 1024, 130, 900000);
 	node(2, 65536, 250, 28000);
 	node(3, 2048, 0, 0);
-	scratch_write("sys/devices/system/memory/block_size_bytes", "8000000\n");
-	scratch_write("sys/bus/cxl/devices/region0/resource", "0x80000000\n");
-	scratch_write("sys/bus/cxl/devices/region0/size", "0x8000000\n");
-	scratch_write("sys/devices/system/node/node2/memory16/state", "online\n");
-	scratch_write("proc/self/mounts", "/dev/pmem0 /mnt/p xfs rw,dax=always 0 0\n");
+	play_cxl_and_pmem();
 	scratch_write("sys/class/block/pmem0/size", "4096\n");
 }
 

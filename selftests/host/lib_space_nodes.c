@@ -15,6 +15,7 @@
 #include <sys/syscall.h>
 
 #include "../sanitized.h"
+#include "played_nodes.h"
 #include "space_user.h"
 
 /* A sanitizer's own start calls these as well. */
@@ -119,19 +120,8 @@ static const char *asked_for(void)
 
 static void node(int n, unsigned int bandwidth)
 {
-	char path[128], text[128];
-
-	snprintf(path, sizeof(path), "sys/devices/system/node/node%d/meminfo", n);
-	snprintf(text, sizeof(text), "Node %d MemTotal: 4096 kB\nNode %d MemFree: 4096 kB\n", n, n);
-	scratch_write(path, text);
-	if (!bandwidth)
-		return;
-	snprintf(path, sizeof(path),
-		 "sys/devices/system/node/node%d/access1/initiators/read_bandwidth", n);
-	snprintf(text, sizeof(text), "%u\n", bandwidth);
-	scratch_write(path, text);
-	snprintf(path, sizeof(path), "sys/devices/system/node/node%d/access1/initiators/node0", n);
-	scratch_link(path, "../../../node0");
+	play_node(n, 4096, 4096);
+	play_figures(n, 0, 0, bandwidth);
 }
 
 /*
@@ -148,11 +138,7 @@ static void machine(void)
 	node(2, 100000);
 	node(1000, 0);
 	node(2000, 0);
-	scratch_write("sys/devices/system/memory/block_size_bytes", "8000000\n");
-	scratch_write("sys/bus/cxl/devices/region0/resource", "0x80000000\n");
-	scratch_write("sys/bus/cxl/devices/region0/size", "0x8000000\n");
-	scratch_write("sys/devices/system/node/node2/memory16/state", "online\n");
-	scratch_write("proc/self/mounts", "/dev/pmem0 /mnt/p xfs rw,dax=always 0 0\n");
+	play_cxl_and_pmem();
 }
 
 static void on(const char *root)
