@@ -11,6 +11,9 @@
 #include "report.h"
 #include "tier.h"
 
+/* Moved by one call: some hundredths of a second, between two looks at the progress. */
+#define AT_ONCE (64ULL << 20)
+
 /* Ranges that are named in words. */
 #define NAMED 8
 
@@ -72,7 +75,22 @@ static void add_pinned(struct move *move, uint64_t from, uint64_t to)
 		move->pinned[move->nr_pinned++] = (struct part){ from, to };
 }
 
-/* One extent by one call, as a call names the first that is pinned, and all are to be. */
+/* Which extents of a part that is dealt with are pinned: asked for one by one, as all are named. */
+static int find_pinned(struct hmem_region *region, uint64_t extent, const struct hmem_tier_moved *of,
+		       struct move *move)
+{
+	int rc = 0;
+
+	for (uint64_t at = of->pinned; !rc && at < of->next; at += extent) {
+		struct hmem_tier_moved moved = { .size = sizeof(moved) };
+
+		rc = hmem_tier_migrate(region, at, extent, move->place, &moved);
+		if (!rc && moved.pages[HMEM_TIER_PINNED])
+			add_pinned(move, at, at + extent);
+	}
+	return rc;
+}
+
 static int move_all(struct session *s, struct hmem_region *region, uint64_t extent,
 		    struct move *move)
 {
@@ -82,12 +100,13 @@ static int move_all(struct session *s, struct hmem_region *region, uint64_t exte
 	progress_begin(&progress, s, move->range.to - move->range.from);
 	for (uint64_t at = move->range.from; !rc && at < move->range.to;) {
 		struct hmem_tier_moved moved = { .size = sizeof(moved) };
+		uint64_t bytes = move->range.to - at < AT_ONCE ? move->range.to - at : AT_ONCE;
 
-		rc = hmem_tier_migrate(region, at, extent, move->place, &moved);
+		rc = hmem_tier_migrate(region, at, bytes, move->place, &moved);
+		if (!rc && moved.pages[HMEM_TIER_PINNED])
+			rc = find_pinned(region, extent, &moved, move);
 		if (rc)
 			break;
-		if (moved.pages[HMEM_TIER_PINNED])
-			add_pinned(move, at, moved.next);
 		for (size_t i = 0; i < HMEM_TIER_RESULTS; i++)
 			move->sum.pages[i] += moved.pages[i];
 		at = moved.next;
@@ -120,7 +139,7 @@ static struct json_object *json_move(const struct session *s, const char *name,
 		json_size(s, range, "bytes", move->pinned[i].to - move->pinned[i].from);
 		json_object_array_add(pinned, range);
 	}
-	json_object_object_add(o, "pinned", pinned);
+	json_object_object_add(o, "held", pinned);
 	return o;
 }
 
@@ -137,9 +156,9 @@ static void report_pinned(const struct session *s, const struct move *move)
 			(unsigned long long)(move->pinned[n].to - move->pinned[n].from),
 			(unsigned long long)move->pinned[n].from);
 	if (move->nr_pinned > n)
-		report_warning(s, "pinned are: %s, and %zu more", text, move->nr_pinned - n);
+		report_warning(s, "held are: %s, and %zu more", text, move->nr_pinned - n);
 	else if (n)
-		report_warning(s, "pinned are: %s", text);
+		report_warning(s, "held are: %s", text);
 }
 
 /* What was not moved, and what helps with most of it. */
@@ -213,7 +232,7 @@ static int migrate(struct session *s, struct hmem_region *region, void *arg)
 	move->pinned = calloc((move->range.to - move->range.from) / info.granularity / 2 + 1,
 			      sizeof(*move->pinned));
 	if (!move->pinned)
-		return report_system(s, "move", info.name, ENOMEM);
+		return report_system(s, "move", tier_name(&info), ENOMEM);
 	rc = move_and_tell(s, region, &info, move);
 	free(move->pinned);
 	return rc;

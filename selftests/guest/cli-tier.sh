@@ -22,9 +22,9 @@ pages() {
 	done | xargs
 }
 
-# pinned: the ranges that are
-pinned() {
-	field '.[0].pinned[] | "\(.offset)+\(.bytes)"' | xargs
+# held: the ranges that are
+held() {
+	field '.[0].held[] | "\(.offset)+\(.bytes)"' | xargs
 }
 
 near_bytes() {
@@ -133,7 +133,7 @@ must hmemctl set-policy r --near-max 8M
 ctl migrate r --near --offset 4M --bytes 4M
 tap_is "$status $(pages moved already untouched pinned over_bound other)" "0 1024 0 0 0 0 0" \
 	"a range moves near"
-tap_is "$(field '.[0] | [.region, .place, .offset, .bytes, (.pinned | length)] | map(tostring) | join(" ")')" \
+tap_is "$(field '.[0] | [.region, .place, .offset, .bytes, (.held | length)] | map(tostring) | join(" ")')" \
 	"r near 4194304 4194304 0" "and is told"
 tap_matches "$err" "moved 1024 pages near" "and counted"
 tap_is "$(near_bytes r)" 4194304 "info knows"
@@ -162,19 +162,19 @@ tap_check "the data is what it was" kmodctl verify r 7
 
 user_start pin hold r pin
 ctl migrate r --near --bytes 2M
-tap_is "$status $(pages moved pinned) $(pinned)" "1 0 512 0+2097152" "what is pinned stays"
+tap_is "$status $(pages moved pinned) $(held)" "1 0 512 0+2097152" "what is pinned stays"
 tap_matches "$err" "nothing was moved, of 512 pages: 512 pinned by direct I/O, a device or a pipe" \
 	"and the reason is told"
 ctl migrate r --near --bytes 4M
-tap_is "$status $(pages moved pinned) $(pinned)" "0 512 512 0+2097152" "what is beside it moves"
+tap_is "$status $(pages moved pinned) $(held)" "0 512 512 0+2097152" "what is beside it moves"
 ctl migrate r --home
 user_start pin2 hold r pin 0x200000
 user_start pin7 hold r pin 0xe00000
 must hmemctl set-policy r --near-max 24M
 ctl migrate r --near
-tap_is "$status $(pages moved pinned) $(pinned)" "0 4608 1536 0+4194304 14680064+2097152" \
+tap_is "$status $(pages moved pinned) $(held)" "0 4608 1536 0+4194304 14680064+2097152" \
 	"all that is pinned is named"
-tap_matches "$err" "pinned are: 4194304 bytes at offset 0, 2097152 bytes at offset 14680064" "in words too"
+tap_matches "$err" "held are: 4194304 bytes at offset 0, 2097152 bytes at offset 14680064" "in words too"
 must hmemctl migrate r --home
 must hmemctl set-policy r --near-max 8M
 user_end pin

@@ -329,7 +329,7 @@ int main(int argc, char **argv)
 		return 129;
 	if (!strcmp(verb, "info"))
 		return info(w[0]);
-	if (!strcmp(verb, "hold") && argc >= 4)
+	if (!strcmp(verb, "hold") && (argc == 4 || argc == 5))
 		return hold(w[0], w[1], number(w[2]));
 	if (!strcmp(verb, "use") && argc == 4)
 		return use(w[0], w[1]);
