@@ -148,12 +148,13 @@ static bool find(struct hm_tracker *t, u32 *index)
 static void track(struct work_struct *work)
 {
 	struct hm_tracker *t = container_of(work, struct hm_tracker, work.work);
-	u64 began = ktime_get_ns(), moved, now = began, next;
+	u64 began, moved, now, next;
 	bool more = true;
 	int srcu;
 	u32 index;
 
 	mutex_lock(&t->lock);
+	began = now = ktime_get_ns();
 	moved = t->move_ns;
 	hm_policy_resize(&t->policy, hm_near_bound(&t->region->near));
 	next = hm_policy_tick(&t->policy, now);

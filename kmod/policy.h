@@ -55,8 +55,8 @@
  * Locking. The driver serialises tick, next, visit, zapped, scanned, moved, split, collapsed, add
  * and drop of one region (one worker). touched() may run at any time beside them on any number of
  * threads, if each extent's heat is under that extent's lock: it writes the heat of its extent,
- * and of struct hm_policy only @faults, @crossings, @ring, @ring_head, @pairs, @meetings and
- * @count.touches, in single words and without atomics: a count may miss some. hm_policy_share() may
+ * and of struct hm_policy only @faults, @crossings, @ring, @ring_head, @pairs, @meetings,
+ * @count.touches and @count.touches_near, in single words and without atomics: a count may miss some. hm_policy_share() may
  * be called beside all of them. All times are of one clock that does not go back, in ns.
  *
  * This header and policy*.c depend on neither kernel nor libc, as media.h does.
@@ -205,7 +205,7 @@ struct hm_heat {
  * struct hm_policy_counts - what has happened, for users to read; never reset
  * @probes: extents zapped
  * @touches: of those, touched
- * @touches_near: of those, while the extent was near
+ * @touches_near: of those, while the extent was near as far as is known here
  * @scanned: pages whose accessed bit was read
  * @seen: of those, touched
  * @seen_near: of those, near

@@ -220,7 +220,8 @@ void hm_policy_touched(struct hm_policy *p, struct hm_heat *h, u32 extent, u32 p
 		p->faults++;
 	h->flags &= ~(HM_HEAT_ARMED | HM_HEAT_FREE);
 	p->count.touches++;
-	p->count.touches_near += !!(h->flags & HM_HEAT_NEAR);
+	if (h->flags & HM_HEAT_NEAR)
+		p->count.touches_near++;
 	fresh = hm_observe(p, h, HM_EXTENT_TOP - (s32)hm_log2(elapsed) - HM_LOG_BIAS, now);
 	hm_sample(p, h, page % HM_POLICY_PAGES);
 	/* That is new: the next tick has another look, until it is sure. */

@@ -299,7 +299,8 @@ HMEM_API int hmem_tier_knob_at(struct hmem_region *region, unsigned int index,
  * @collapses: of those, how many were made whole again
  * @near_share: bytes that near copies may take now: @near_max, or less while regions share what
  *	there is for all
- * @touches_near: of @touches, how many found the extent near
+ * @touches_near: of @touches, how many found the extent near; moves that the policy did not make
+ *	itself it hears of when it looks next
  * @seen_near: of @seen, how many were of pages that were near
  * @look_ns: nanoseconds that looking took the kernel's worker, as measured: without the moves that
  *	came of it, and without the faults of those who came back
@@ -307,7 +308,8 @@ HMEM_API int hmem_tier_knob_at(struct hmem_region *region, unsigned int index,
  * Counts begin when the region appears; those from @probes on when its mode leaves
  * HMEM_TIER_OFF, and are 0 while it is that. @touches and @seen are the hits that were sampled: a
  * touch is of an extent and a look, one that was seen is of a page and a look, however many accesses
- * there were. A module of before the last three, or the five before those, leaves them 0.
+ * there were. Touches may be missed, of @touches and @touches_near each by itself. A module of before
+ * @touches_near leaves the last three 0, one of before @scanned also the five from that on.
  */
 struct hmem_tier_stats {
 	size_t size;

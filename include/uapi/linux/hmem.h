@@ -620,7 +620,8 @@ struct hmem_heat {
  * @collapses: out: of those, how many were made whole again by the policy
  * @near_share: out: bytes that near copies may take now: @near_max, or less while regions share
  *	what there is for all (the module's parameter near_max)
- * @touches_near: out: of @touches, how many found the extent near
+ * @touches_near: out: of @touches, how many found the extent near; moves that the policy did not
+ *	make itself it hears of when it looks next
  * @seen_near: out: of @seen, how many were of pages that were near
  * @look_ns: out: time that looking took the region's worker, in nanoseconds, as measured: without
  *	the moves that came of it, and without the faults of those who came back
@@ -628,7 +629,8 @@ struct hmem_heat {
  * All but what is now count from when the region appeared; those from @probes on from when its
  * mode left HMEM_POLICY_OFF, and are 0 while it is that. @touches and @seen are the hits that were
  * sampled: a touch is of an extent and a look, one that was seen is of a page and a look, however
- * many accesses there were. The five from @scanned on are there from HMEM_ABI_VERSION 3 on, the
+ * many accesses there were. Touches are not counted atomically: some may be missed, of @touches and
+ * @touches_near each by itself. The five from @scanned on are there from HMEM_ABI_VERSION 3 on, the
  * last three from 5 on.
  */
 struct hmem_stats {
