@@ -64,7 +64,18 @@ static ssize_t long_term_pins_show(struct device *dev, struct device_attribute *
 }
 static DEVICE_ATTR_RO(long_term_pins);
 
-/* Of what belongs to a pool that is gone, what had not come there yet: it is where it was. */
+/* Extents that belong to pools that are gone. */
+static u64 belong_to_lost(struct hm_region *region, const struct hm_layout *layout)
+{
+	u64 extents = 0;
+
+	for (u32 i = 0; i < layout->nr_runs; i++)
+		if (READ_ONCE(region->parts[layout->runs[i].part].lost))
+			extents += layout->runs[i].count;
+	return extents;
+}
+
+/* Of those, what had not come there yet: it is where it was. */
 static u64 left_behind(struct hm_region *region, const struct hm_layout *layout)
 {
 	struct hm_extent *extent;
@@ -72,7 +83,7 @@ static u64 left_behind(struct hm_region *region, const struct hm_layout *layout)
 	u64 extents = 0;
 	u32 index;
 
-	if (!layout->leaving)
+	if (!layout->leaving || !belong_to_lost(region, layout))
 		return 0;
 	hm_table_for_each(&region->table, index, extent, 0) {
 		extents += !hm_extent_lost(region, extent) &&
@@ -92,13 +103,10 @@ static ssize_t lost_show(struct device *dev, struct device_attribute *attr, char
 	struct hm_place place;
 	unsigned long index;
 	/* First, as pools may go meanwhile: never more than is counted next. */
-	u64 behind = left_behind(region, layout), extents = 0;
+	u64 behind = left_behind(region, layout);
+	u64 extents = belong_to_lost(region, layout) - behind;
 	void *entry;
 
-	for (u32 i = 0; i < layout->nr_runs; i++)
-		if (READ_ONCE(region->parts[layout->runs[i].part].lost))
-			extents += layout->runs[i].count;
-	extents -= behind;
 	/* And those that belong to another one by now. */
 	xa_for_each(&region->gone, index, entry)
 		extents += hm_layout_place(layout, index, &place) &&
