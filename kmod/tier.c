@@ -141,16 +141,10 @@ static int keep_errno(enum hmem_moved result)
 	}
 }
 
-/* Why an extent that was touched just now is untouched: cut off, or its memory is gone. */
-static int untouched_errno(struct hm_region *region, u32 index)
+/* Why an extent that was touched just now is untouched: its memory is gone, or it is cut off. */
+static int untouched_errno(const struct hm_region *region, const struct hm_extent *extent)
 {
-	struct hm_extent *extent = hm_extent_lock_as_is(region, index);
-
-	if (IS_ERR(extent))
-		return PTR_ERR(extent) == -ENXIO ? -ERANGE : PTR_ERR(extent);
-	/* Cut off, and there anew. */
-	folio_unlock(extent->home);
-	return -EBUSY;
+	return READ_ONCE(region->dead) || hm_extent_lost(region, extent) ? -ENODEV : -ERANGE;
 }
 
 /* What an extent is kept for from now on; returns what it was. Its home is locked. */
@@ -183,7 +177,7 @@ static int keep_extent(struct hm_region *region, u32 index, u32 place, bool *alr
 	folio_unlock(extent->home);
 	result = move_extent(region, index, place, &split);
 	*already = was == keep && result == HMEM_MOVED_ALREADY;
-	error = result == HMEM_MOVED_UNTOUCHED ? untouched_errno(region, index) :
+	error = result == HMEM_MOVED_UNTOUCHED ? untouched_errno(region, extent) :
 						 keep_errno(result);
 	if (error) {
 		home = hm_extent_lock_home(extent);
