@@ -3,6 +3,7 @@
  * Bump: blocks one behind the other, each thread in a chunk of its own; all are given back at once.
  */
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -66,6 +67,7 @@ struct bump {
 static struct thread_part *make(struct thread_parts *threads)
 {
 	(void)threads;
+	_Static_assert(!offsetof(struct bump_part, part), "what is made is a part");
 	return thread_part_new(sizeof(struct bump_part));
 }
 

@@ -7,6 +7,7 @@
  * beyond 30 MiB; so are those for which no arena has room.
  */
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -93,6 +94,7 @@ static struct fork_lock lock = FORK_LOCK_INIT(NULL);
 static struct thread_part *make_heaps(struct thread_parts *threads)
 {
 	(void)threads;
+	_Static_assert(!offsetof(struct mi_heaps, part), "what is made is a part");
 	return thread_part_new(sizeof(struct mi_heaps));
 }
 
@@ -203,6 +205,7 @@ bool strategy_mimalloc_fits(struct hmem_space *space)
 static struct thread_part *make(struct thread_parts *threads)
 {
 	(void)threads;
+	_Static_assert(!offsetof(struct mi_part, part), "what is made is a part");
 	return thread_part_new(sizeof(struct mi_part));
 }
 
@@ -296,11 +299,14 @@ static void *alloc_anywhere(struct mi_heaps *own, struct mimalloc_place *place, 
 	return there ? try_arena(own, place, n, bytes, align) : NULL;
 }
 
+/* @tried: the last one has no room. */
 static void *alloc_in_arena(struct mi_interface *whole, struct mi_heaps *own, size_t bytes,
-			    size_t align)
+			    size_t align, bool tried)
 {
-	void *block = own->last ? alloc_from(whole->mi, own->last, bytes, align) : NULL;
+	void *block = NULL;
 
+	if (own->last && !tried)
+		block = alloc_from(whole->mi, own->last, bytes, align);
 	if (block)
 		return block;
 	if (own->wait) {
@@ -320,7 +326,7 @@ static bool is_for_arenas(const struct mimalloc *mi, size_t bytes, size_t align)
 
 /* What is large, aligned to more, a thread's first one, or has no room where the last one was. */
 static __attribute__((noinline)) void *alloc_else(struct mi_interface *whole, size_t bytes,
-						  size_t align)
+						  size_t align, bool tried)
 {
 	struct mi_part *part = mine(whole);
 	struct mi_heaps *own = part ? heaps_of(part, whole->place) : NULL;
@@ -330,7 +336,7 @@ static __attribute__((noinline)) void *alloc_else(struct mi_interface *whole, si
 		return NULL;
 	if (!is_for_arenas(whole->mi, bytes, align))
 		return strategy_binned.alloc(whole->rest, bytes, align);
-	block = alloc_in_arena(whole, own, bytes, align);
+	block = alloc_in_arena(whole, own, bytes, align, tried);
 	if (!block) {
 		int full;
 
@@ -353,6 +359,7 @@ static void *alloc(void *state, size_t bytes, size_t align)
 {
 	struct mi_interface *whole = state;
 	struct mi_part *part = (struct mi_part *)(void *)thread_part_here(&whole->threads);
+	bool tried = false;
 
 	if (bytes < GRANULE_BLOCK_MIN)
 		bytes = GRANULE_BLOCK_MIN;
@@ -364,8 +371,9 @@ static void *alloc(void *state, size_t bytes, size_t align)
 			count(part, 1);
 			return block;
 		}
+		tried = true;
 	}
-	return alloc_else(whole, bytes, align);
+	return alloc_else(whole, bytes, align, tried);
 }
 
 static bool in_arena(const struct mi_interface *whole, const void *block)

@@ -60,7 +60,7 @@ void thread_parts_fini(struct thread_parts *whole);
 /* The calling thread's, made if there is none; NULL: errno says why. */
 struct thread_part *thread_part_find(struct thread_parts *whole);
 
-/* Of zeroes, and of @bytes, with more behind it; NULL: errno is ENOMEM. */
+/* Zeroed, for free(3): @bytes of a struct whose first member it is. NULL: errno is ENOMEM. */
 struct thread_part *thread_part_new(size_t bytes);
 
 /* Each that there is, while none is made or leaves. */
