@@ -323,7 +323,7 @@ check-static: ## what shellcheck, cppcheck, sparse and clang-tidy say, where ins
 
 BENCH_NAMES	:= $(basename $(notdir $(wildcard bench/*.sh)))
 
-bench: $(BENCH_NAMES:%=bench-%) ## all measurements
+bench: $(patsubst %,bench-%,$(filter-out tier-knobs,$(BENCH_NAMES))) ## all measurements but bench-tier-knobs
 
 bench-%: bench/%.sh ## one of them: prints its table, writes $(BUILD)/bench/NAME.json
 	@./install-deps build guest

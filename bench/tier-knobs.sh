@@ -5,11 +5,12 @@
 # of the oracle's near accesses is left when the run has settled, and how much is copied, both as
 # ratios against the same run with the defaults. A switch is turned the other way.
 #
-# BENCH_KNOBS names the knobs (those whose reason ends with [D]), BENCH_WORKLOADS the workloads,
+# BENCH_KNOBS names knobs, with blanks in between (those whose reason ends with [D]), BENCH_WORKLOADS the workloads,
 # BENCH_ACCESSES how many accesses each makes (10^8), BENCH_SEEDS the seeds; of those the median.
 # $BENCH_JSON has the same as the table.
 set -euo pipefail
 
+: "${BENCH_JSON:?says which file the results go to}"
 root=$(cd "$(dirname "$0")/.." && pwd)
 place=$(mktemp -d)
 trap 'rm -rf "$place"' EXIT
@@ -24,7 +25,7 @@ seeds=${BENCH_SEEDS:-1 2 3}
 knobs()
 {
 	"$place/tier" --list | awk -F ' *[|] *' -v asked="${BENCH_KNOBS:-}" '
-		BEGIN { n = split(asked, names, /[ ,]+/); for (i = 1; i <= n; i++) want[names[i]] }
+		BEGIN { n = split(asked, names, " "); for (i = 1; i <= n; i++) want[names[i]] }
 		$1 == "knob" {
 			gsub(/`/, "", $2)
 			split($4, range, " to ")
@@ -63,7 +64,7 @@ compare()
 		{
 			n = ++seen[$2]
 			share[$2, n] = $3 / settled[$1, $2]
-			bytes[$2, n] = $4 / (copied[$1, $2] ? copied[$1, $2] : 1)
+			bytes[$2, n] = copied[$1, $2] ? $4 / copied[$1, $2] : $4 ? 1e9 : 1
 		}
 		END {
 			least = most = ""
@@ -83,7 +84,18 @@ compare()
 		}' "$place/defaults" "$1"
 }
 
+knobs >"$place/knobs"
+for name in ${BENCH_KNOBS:-}; do
+	grep -q "^$name " "$place/knobs" || {
+		echo "tier-knobs: there is no knob $name" >&2
+		exit 1
+	}
+done
 run >"$place/defaults"
+awk '!($3 > 0) { exit 1 }' "$place/defaults" || {
+	echo "tier-knobs: a run has no settled share: BENCH_ACCESSES is too few" >&2
+	exit 1
+}
 echo "| knob | default | set to | least settled | most settled | most copied |"
 echo "|---|---|---|---|---|---|"
 while read -r name value least most; do
@@ -101,7 +113,7 @@ while read -r name value least most; do
 			 "most_copied": $copied, "most_copied_in": "$copier"},
 		EOF
 	done
-done < <(knobs)
+done <"$place/knobs"
 {
 	echo '['
 	sed '$ s/,$//' "$place/rows"

@@ -58,10 +58,11 @@ static bool general_open(const char *place, bool populate)
 	return true;
 }
 
-/* On a space that is not given back: mimalloc, confined to it. */
+/* On a space that is not given back: mimalloc, confined to it, where that is there. */
 static bool kept_open(const char *place, bool populate)
 {
-	(void)place;
+	if (!heap_mimalloc.open(place, populate))
+		return false;
 	if (!kept)
 		kept = new_interface(new_space(NULL, HMEM_SPACE_KEPT |
 						     (populate ? HMEM_SPACE_POPULATE : 0)),

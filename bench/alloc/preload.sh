@@ -179,9 +179,9 @@ done
 # counted WHO PROGRAM - in millions, of all its processes, in user mode
 counted() {
 	rm -f "$place"/count.*
-	"$2" "$1" >"$place/times"
-	awk '/^(summary|totals):/ { sum += $2; nextfile } END { printf "%.3f", sum / 1e6 }' \
-		"$place"/count.*
+	"$2" "$1" >"$place/times" || return
+	awk '/^(summary|totals):/ { sum += $2; nextfile }
+		END { printf "%.3f", sum / 1e6; exit !sum }' "$place"/count.*
 }
 
 # One run of a tenth: the counts are the same each time, to a thousandth or so. NumPy is long at
@@ -195,7 +195,10 @@ if command -v valgrind >"$place/out"; then
 	inputs
 	for program in "${to_count[@]}"; do
 		for one in hmem mimalloc; do
-			millions=$(counted "$one" "$program")
+			millions=$(counted "$one" "$program") || {
+				echo "alloc: $program with $one failed under valgrind" >&2
+				exit 1
+			}
 			echo "preload-$program-instructions 10^6 $one $millions" >>"$samples"
 		done
 		echo "preload-$program-instructions mimalloc <=1.05" >>"$goals"

@@ -55,5 +55,9 @@ tap_is "$(echo "$tap_output" | grep -cE '^\| `budget_ppm` \| 9000 \| (4500|18000
 	2 "a row for each"
 tap_is "$(jq -r '[.[] | .knob, .set] | map(tostring) | join(" ")' "$scratch/json")" \
 	"budget_ppm 4500 budget_ppm 18000" "and the same as JSON"
+tap_check_status 1 "a knob that there is not" env BENCH_JSON="$scratch/json" BENCH_KNOBS="split budget_pm" \
+	BENCH_ACCESSES=1000000 bench/tier-knobs.sh
+tap_is "$tap_output" "tier-knobs: there is no knob budget_pm" "is told"
+tap_check_status 1 "nowhere for the results" env BENCH_JSON= bench/tier-knobs.sh
 tap_check_status 1 "a compiler that fails" env BENCH_JSON="$scratch/json" CC=false bench/tier-knobs.sh
 tap_done
