@@ -205,25 +205,29 @@ OVERRIDE ssize_t read(int fd, void *buffer, size_t size)
 	return fails("read") ? -1 : real(fd, buffer, size);
 }
 
-/* The module: every command succeeds, and every answer is zero but a region's size. */
-/* Who plays the module, and returns an errno or 0; else all that there is has a page. */
+/*
+ * Who plays the module, and returns an errno or 0. Without one every command succeeds, and every
+ * answer is zero but a region's size.
+ */
 static int (*module_is)(int fd, unsigned long number, void *argument);
 
 OVERRIDE int ioctl(int fd, unsigned long number, ...)
 {
 	void *argument;
 	va_list ap;
+	int err;
 
 	va_start(ap, number);
 	argument = va_arg(ap, void *);
 	va_end(ap);
 	if (fails("ioctl"))
 		return -1;
-	if (module_is)
-		errno = module_is(fd, number, argument);
-	else if (number == HMEM_REGION_QUERY)
+	if (!module_is && number == HMEM_REGION_QUERY)
 		((struct hmem_region_query *)argument)->bytes = 4096;
-	return module_is && errno ? -1 : 0;
+	err = module_is ? module_is(fd, number, argument) : 0;
+	if (err)
+		errno = err;
+	return err ? -1 : 0;
 }
 
 OVERRIDE int scandir(const char *path, struct dirent ***entries, int (*filter)(const struct dirent *),
