@@ -21,6 +21,8 @@
 #define LEAST_SECONDS	5
 #define MOST_SECONDS	20
 #define AROUND_SECONDS	4
+/* Devices that go while there are drains, of which every other one is cut short. */
+#define MANY_DRAINED	12
 
 /* What each round is made on, and how it ends; then it begins anew. */
 static const struct round {
@@ -269,10 +271,15 @@ static double round_length(int number, double left)
 	return length < LEAST_SECONDS ? LEAST_SECONDS : length < MOST_SECONDS ? length : MOST_SECONDS;
 }
 
+/* Devices that went while there were drains, and in the middle of one. */
+static int drained, drains_cut;
+
 static void tell(int n, const struct round *r, const struct ending *how, double seconds)
 {
 	tap_diag("round %d (%s, %s): %.1f s", n, r->kind ?: "system RAM", r->way ?: "in good order",
 		 seconds);
+	drained += r->way && torture->two_pools && !how->mixed;
+	drains_cut += torture->cut_short;
 	if (r->way && torture->two_pools)
 		tap_diag("%s (%d), %d of %d extents were on the device",
 			 how->mixed	    ? "with homes here and there" :
@@ -317,6 +324,10 @@ int main(int argc, char **argv)
 	TAP_OK(removals >= 1 || only_ram, "devices were taken away (%llu)", (unsigned long long)removals);
 	TAP_OK((outlived && failed) || only_ram, "%llu extents outlived a device, %llu did not",
 	       (unsigned long long)outlived, (unsigned long long)failed);
+	/* By chance: a minute has but one or two of them. */
+	if (drained >= MANY_DRAINED)
+		TAP_OK(drains_cut, "%d of %d devices went in the middle of a drain", drains_cut,
+		       drained);
 	TAP_OK(promoted && demoted && aborted, "extents moved while all that went on");
 	show_counts(seconds);
 	return tap_done();
