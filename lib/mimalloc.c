@@ -35,13 +35,13 @@ static bool look_up(void *library)
 	if (!loaded.member)                                \
 		return false;
 	FUNCTIONS(LOOK_UP)
-	/* 209 is 2.0.9; what a major version that is not known takes for an arena is not either. */
+	/* 209 is 2.0.9; what a version that is not known takes for an arena is not either. */
 	version = loaded.version();
 	loaded.arenas_have_addresses = version >= 300;
 	loaded.aligns = version < 300;
 	snprintf(why_not, sizeof(why_not),
-		 "mimalloc says that its version is %d; known here are 200 to 399", version);
-	return version >= 200 && version < 400;
+		 "mimalloc says that its version is %d; known here are 200 to 309", version);
+	return version >= 200 && version < 310;
 }
 
 static void load(void)

@@ -198,9 +198,10 @@ HMEM_API void *hmem_realloc(struct hmem_interface *interface, void *block, size_
  * @block: NULL: nothing happens. bump: nothing happens before hmem_interface_reset().
  *
  * Return: 0; -EINVAL (it is no block of this interface), -EALREADY (it was free, and nobody has
- * been given it since), -EOVERFLOW (checked mode: it was written beyond its end). Nothing is done
- * then. Without checked mode two threads that free one block at the same instant may both be told
- * 0; that is a bug of theirs which is not found, and a later owner may lose it.
+ * been given it since; in checked mode nobody of this interface's), -EOVERFLOW (checked mode: it was
+ * written beyond its end). Nothing is done then. Without checked mode two threads that free one
+ * block at the same instant may both be told 0; that is a bug of theirs which is not found, and a
+ * later owner may lose it.
  */
 HMEM_API int hmem_free(struct hmem_interface *interface, void *block);
 
