@@ -120,6 +120,7 @@ void granules_at(struct granules *g, void *memory, void *base)
 	g->stride = stride_for(g->shift);
 	g->half = (1u << g->shift) / GRANULE_BLOCK_MIN / 64;
 	g->base = base;
+	g->told = NULL;
 	for (size_t i = 0; i < GRANULE_KINDS; i++)
 		atomic_init(&g->from[i], 0);
 }
