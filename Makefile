@@ -270,8 +270,9 @@ check-sanitize: ## host tests with the sanitizers of addresses, undefined behavi
 		lib tools preload-tests
 	@status=0; for build in sanitize sanitize-thread; do \
 		BUILD=$(BUILD)/$$build selftests/run --only host $(if $(TEST),'$(TEST)') || status=1; \
-	done; $(if $(filter-out host/preload% host/cli-run%,$(TEST)),,BUILD=$(BUILD)/sanitize-undefined \
-		selftests/run --only host '$(or $(TEST),host/@(preload_*|cli-run.sh))' || status=1;) \
+	done; $(if $(filter-out host/preload% host/cli-run% host/cli-spaces%,$(TEST)),, \
+		BUILD=$(BUILD)/sanitize-undefined selftests/run --only host \
+		'$(or $(TEST),host/@(preload_*|cli-run.sh|cli-spaces.sh))' || status=1;) \
 	exit $$status
 
 torture: ## everything at once at random in guests: MINUTES= (20), SEED= to repeat
