@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../sanitized.h"
 #include "tap.h"
 
 #include "../../lib/binned.c"
@@ -25,6 +26,9 @@
 #define DEAD	 1	/* members */
 #define LIVES	 2
 #define NUMBER	 1	/* of an interface */
+
+/* With a sanitizer there are several times as many instants, and each comes as much later. */
+#define MORE_INSTANTS 7
 
 static char *memory;
 static uint64_t *shared;
@@ -131,9 +135,10 @@ static void high_for_low(void)
 
 static void test_counted_meanwhile(void)
 {
+	unsigned int every = sanitized_step("instants", MORE_INSTANTS, MORE_INSTANTS);
 	unsigned long n = 0, wrong = 0;
 
-	for (unsigned long steps = 0;; steps += 17) {
+	for (unsigned long steps = 0;; steps += 17 * every) {
 		bool met;
 
 		fresh();
@@ -239,9 +244,10 @@ static void frees_before(void)
 
 static void test_freed_by_two(void)
 {
+	unsigned int every = sanitized_step("instants", MORE_INSTANTS, MORE_INSTANTS);
 	unsigned long n = 0, wrong = 0;
 
-	for (unsigned long steps = 0;; steps++) {
+	for (unsigned long steps = 0;; steps += every) {
 		bool met;
 
 		fresh();
@@ -274,10 +280,11 @@ static void count_held(void)
 /* Three spans leave no twenty together. */
 static void test_too_short(void)
 {
+	unsigned int every = sanitized_step("instants", MORE_INSTANTS, MORE_INSTANTS);
 	unsigned long n = 0;
 	bool met = true;
 
-	for (unsigned long steps = 0; met; steps += 29) {
+	for (unsigned long steps = 0; met; steps += 29 * every) {
 		fresh();
 		for (int i = 0; i < 31; i++)
 			span(1, 0, NUMBER);
